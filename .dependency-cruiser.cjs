@@ -1,0 +1,65 @@
+// The doors of the house: what each room under lib/ may import.
+// core <- {store, key, http} <- plan <- nest, and those in braces never import one another.
+
+const ROOMS = {
+  core: [],
+  store: ['core'],
+  key: ['core'],
+  http: ['core'],
+  plan: ['core', 'store', 'key'],
+  nest: ['core', 'store', 'key', 'http', 'plan'],
+  testing: ['core', 'store'],
+};
+
+const doors = Object.entries(ROOMS).map(([room, open]) => ({
+  name: `door-of-${room}`,
+  severity: 'error',
+  from: { path: `^lib/${room}/` },
+  to: { path: '^lib/', pathNot: `^lib/(${[room, ...open].join('|')})/` },
+}));
+
+module.exports = {
+  forbidden: [
+    ...doors,
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'only-nest-imports-nest',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/nest/' },
+      to: { path: '^(node_modules/)?(@nestjs/|rxjs|reflect-metadata)' },
+    },
+    {
+      name: 'no-shipped-testing',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/testing/' },
+      to: { path: '^lib/testing/' },
+    },
+    {
+      name: 'no-new-rooms',
+      comment: 'A room that is not listed above has no doors yet.',
+      severity: 'error',
+      from: { path: '^lib/(?!index\\.ts$)', pathNot: `^lib/(${Object.keys(ROOMS).join('|')})/` },
+      to: {},
+    },
+    { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    {
+      name: 'declared',
+      severity: 'error',
+      from: { path: '^lib/' },
+      to: {
+        dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'],
+        pathNot: '^node_modules/@nestjs/(common|core|websockets|microservices)/|reflect-metadata',
+      },
+    },
+  ],
+  options: {
+    parser: 'swc',
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.js'],
+      conditionNames: ['import', 'node', 'default'],
+      exportsFields: ['exports'],
+    },
+  },
+};

@@ -1,0 +1,46 @@
+import type { Policy } from '../policy.js';
+
+/** What one bucket holds: whole numbers in an order that each algorithm defines. */
+export type State = number[];
+
+/** The state of a bucket that nothing counts against. Never written to. */
+export const UNTOUCHED: State = [];
+
+/** What an algorithm has to know of a policy. */
+export type Rule = Pick<Policy, 'limit' | 'windowMs' | 'capacity'>;
+
+/**
+ * An algorithm: functions of a state, a rule, a cost and a time, in whole numbers, with no clock of
+ * their own, so that the same arithmetic decides in every store. All but `settle` expect a state that
+ * `settle` has brought to `nowMs`; all expect a limit of 1 or more.
+ *
+ * Those that return a state take over the one they were given and may have written into it: keep what
+ * comes back, and pass a copy to leave the old one as it is. A fresh state for every charge would
+ * halve the decisions a second of a store with a million buckets.
+ */
+export interface Algorithm {
+  /**
+   * The state at `nowMs`, without what has ended. What lies ahead, because a clock stepped back, moves
+   * to `nowMs`: then nothing blocks for longer than a window, and nothing more is admitted.
+   */
+  settle(state: State, rule: Rule, nowMs: number): State;
+  /** 0 when `cost` fits now, else the milliseconds until it does, `Infinity` when it never will. */
+  waitMs(state: State, rule: Rule, cost: number, nowMs: number): number;
+  /** The state after charging a cost of 1 or more that `waitMs` found to fit. */
+  charge(state: State, rule: Rule, cost: number, nowMs: number): State;
+  /** The state after giving back what of `charged` still counts, and never more. */
+  refund(state: State, rule: Rule, charged: Charged, nowMs: number): State;
+  /** Units that count against the capacity now. */
+  used(state: State, rule: Rule, nowMs: number): number;
+  /** Milliseconds until nothing counts any more: 0 when untouched. */
+  resetMs(state: State, rule: Rule, nowMs: number): number;
+}
+
+/** A charge to give back. */
+export interface Charged {
+  readonly cost: number;
+  /** When it was charged, by the store's clock. */
+  readonly atMs: number;
+  /** How long after that its bucket was to be full again: of a fixed window, where it ends. */
+  readonly resetAfterMs: number;
+}

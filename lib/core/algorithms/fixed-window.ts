@@ -1,0 +1,39 @@
+import { type Algorithm, UNTOUCHED } from './algorithm.js';
+
+/**
+ * State `[startMs, count]`. A window starts with the identity's first charge, so that clients do not
+ * all start afresh at the full hour, and ends when `startMs + windowMs <= nowMs`.
+ */
+export const fixedWindow: Algorithm = {
+  settle(state, { windowMs }, nowMs) {
+    if (state.length === 0) return state;
+    const startMs = state[0] as number;
+    if (startMs + windowMs <= nowMs) return UNTOUCHED;
+    if (startMs > nowMs) state[0] = nowMs;
+    return state;
+  },
+
+  waitMs(state, { limit, windowMs }, cost, nowMs) {
+    if (cost > limit) return Number.POSITIVE_INFINITY;
+    if (state.length === 0 || (state[1] as number) + cost <= limit) return 0;
+    return (state[0] as number) + windowMs - nowMs;
+  },
+
+  charge(state, _rule, cost, nowMs) {
+    if (state.length === 0) return [nowMs, cost];
+    state[1] = (state[1] as number) + cost;
+    return state;
+  },
+
+  refund(state, { windowMs }, { cost, atMs, resetAfterMs }) {
+    if (state.length === 0 || state[0] !== atMs + resetAfterMs - windowMs) return state;
+    const count = (state[1] as number) - cost;
+    if (count <= 0) return UNTOUCHED;
+    state[1] = count;
+    return state;
+  },
+
+  used: (state) => (state.length === 0 ? 0 : (state[1] as number)),
+
+  resetMs: (state, { windowMs }, nowMs) => (state.length === 0 ? 0 : (state[0] as number) + windowMs - nowMs),
+};

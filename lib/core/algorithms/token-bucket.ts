@@ -1,0 +1,50 @@
+import { type Algorithm, type Rule, type State, UNTOUCHED } from './algorithm.js';
+
+/**
+ * State `[atMs, debt]`: what is owed at `atMs`, in units times `windowMs`, of which `limit` are paid
+ * back each millisecond. Whole numbers, and exact at every rate, where a stored arrival time with a
+ * rounded interval between requests is not.
+ *
+ * Source: the leaky bucket as a meter, https://en.wikipedia.org/wiki/Leaky_bucket.
+ */
+const debtAt = (state: State, { limit }: Rule, nowMs: number): number => {
+  if (state.length === 0) return 0;
+  const elapsedMs = nowMs - (state[0] as number);
+  const debt = state[1] as number;
+  return elapsedMs >= Math.ceil(debt / limit) ? 0 : debt - elapsedMs * limit;
+};
+
+const keep = (state: State, debt: number, nowMs: number): State => {
+  if (state.length === 0) return [nowMs, debt];
+  state[0] = nowMs;
+  state[1] = debt;
+  return state;
+};
+
+export const tokenBucket: Algorithm = {
+  settle(state, rule, nowMs) {
+    if (state.length === 0) return state;
+    if ((state[0] as number) > nowMs) state[0] = nowMs;
+    return debtAt(state, rule, nowMs) === 0 ? UNTOUCHED : state;
+  },
+
+  waitMs(state, rule, cost, nowMs) {
+    if (cost > rule.capacity) return Number.POSITIVE_INFINITY;
+    const over = debtAt(state, rule, nowMs) + (cost - rule.capacity) * rule.windowMs;
+    return over <= 0 ? 0 : Math.ceil(over / rule.limit);
+  },
+
+  charge: (state, rule, cost, nowMs) => keep(state, debtAt(state, rule, nowMs) + cost * rule.windowMs, nowMs),
+
+  refund(state, rule, { cost, atMs }, nowMs) {
+    if (state.length === 0) return state;
+    const unpaid = cost * rule.windowMs - rule.limit * Math.max(0, nowMs - atMs);
+    if (unpaid <= 0) return state;
+    const debt = debtAt(state, rule, nowMs) - unpaid;
+    return debt > 0 ? keep(state, debt, nowMs) : UNTOUCHED;
+  },
+
+  used: (state, rule, nowMs) => Math.ceil(debtAt(state, rule, nowMs) / rule.windowMs),
+
+  resetMs: (state, rule, nowMs) => Math.ceil(debtAt(state, rule, nowMs) / rule.limit),
+};

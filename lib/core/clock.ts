@@ -1,0 +1,24 @@
+/** Where time comes from. A test passes a clock of its own: `TestClock` of `nestjs-ratelimit/testing`. */
+export interface Clock {
+  /** Whole milliseconds since the epoch. */
+  now(): number;
+  /**
+   * Runs `task` about every `ms` milliseconds without keeping the process alive.
+   *
+   * @returns A function that stops it.
+   */
+  every(ms: number, task: () => void): () => void;
+}
+
+// Anchored to wall time once: a wall clock that is set later neither frees nor locks anyone.
+const anchorMs = Date.now() - performance.now();
+
+/** Monotonic time of this process, anchored to wall time when the library was loaded. */
+export const systemClock: Clock = Object.freeze({
+  now: () => Math.floor(anchorMs + performance.now()),
+  every(ms: number, task: () => void) {
+    const timer = setInterval(task, ms);
+    timer.unref();
+    return () => clearInterval(timer);
+  },
+});

@@ -1,0 +1,124 @@
+import type { State } from './algorithms/algorithm.js';
+import { ALGORITHMS } from './algorithms/index.js';
+import type { Policy } from './policy.js';
+
+/** What a request asks of one bucket. */
+export interface Charge {
+  readonly policy: Policy;
+  /** Who is charged, as `kind:value`. */
+  readonly identity: string;
+  /** Units: a whole number, 0 or more. */
+  readonly cost: number;
+  /** Decides and reports, but never denies and never binds. */
+  readonly shadow: boolean;
+  /** How long the bucket is blocked after a denial by this charge's own limit; 0 for not at all. */
+  readonly blockMs: number;
+}
+
+/** One limit's verdict on a request. */
+export interface Decision {
+  /** The limit's name, as clients see it. */
+  readonly name: string;
+  readonly allowed: boolean;
+  /** Units that the limit admits at once: its burst with a token bucket. */
+  readonly limit: number;
+  /** Units left: after this request when it was admitted, else those that stand uncharged. */
+  readonly remaining: number;
+  /** Milliseconds until the bucket is full again; 0 when nothing is charged to it. */
+  readonly resetAfterMs: number;
+  /** 0 when allowed, else the milliseconds after which the same request passes; null when no wait helps. */
+  readonly retryAfterMs: number | null;
+  readonly charge: Charge;
+  /** When it was decided, in epoch milliseconds of the store's clock. */
+  readonly atMs: number;
+  /** What the store needs to give the charge back; null when nothing was charged. */
+  readonly receipt: unknown;
+}
+
+/** What became of a request under all its limits. */
+export interface Outcome {
+  /** Whether the request may go on. */
+  readonly allowed: boolean;
+  /** Whether no limit applied to it: exempt, skipped, unlimited or switched off. */
+  readonly skipped: boolean;
+  /** Whether the shared store took no part in it. */
+  readonly degraded: boolean;
+  /**
+   * The decision that clients hear of: of the denying ones the longest wait, else the one with the
+   * fewest units remaining; null when no limit applied, or shadow limits alone.
+   */
+  readonly binding: Decision | null;
+  /** Every limit's decision, from outer to inner. */
+  readonly decisions: readonly Decision[];
+  /** 0 when allowed, else the milliseconds to wait; null when no wait helps. */
+  readonly retryAfterMs: number | null;
+}
+
+/** The verdict of a limit with `state`, brought to `nowMs`, that waits `waitMs` for the charge. */
+export function decisionOf(
+  charge: Charge,
+  state: State,
+  waitMs: number,
+  nowMs: number,
+  receipt: unknown,
+): Decision {
+  const { policy } = charge;
+  const algorithm = ALGORITHMS[policy.algorithm];
+  const nothing = policy.limit === 0;
+  return {
+    name: policy.name,
+    allowed: waitMs === 0,
+    limit: policy.capacity,
+    remaining: nothing ? 0 : Math.max(0, policy.capacity - algorithm.used(state, policy, nowMs)),
+    resetAfterMs: nothing ? 0 : algorithm.resetMs(state, policy, nowMs),
+    retryAfterMs: waitMs === Number.POSITIVE_INFINITY ? null : waitMs,
+    charge,
+    atMs: nowMs,
+    receipt,
+  };
+}
+
+const waitOf = (decision: Decision): number => decision.retryAfterMs ?? Number.POSITIVE_INFINITY;
+
+/** Whether `a` says more to the client than `b`. */
+function bindsBefore(a: Decision, b: Decision): boolean {
+  if (a.allowed !== b.allowed) return !a.allowed;
+  if (!a.allowed) return waitOf(a) > waitOf(b);
+  if (a.remaining !== b.remaining) return a.remaining < b.remaining;
+  return a.resetAfterMs > b.resetAfterMs;
+}
+
+function bindingOf(decisions: readonly Decision[]): Decision | null {
+  let binding: Decision | null = null;
+  for (const decision of decisions) {
+    if (decision.charge.shadow) continue;
+    if (binding === null || bindsBefore(decision, binding)) binding = decision;
+  }
+  return binding;
+}
+
+/** The outcome that decisions add up to. */
+export function outcomeOf(decisions: readonly Decision[], degraded: boolean): Outcome {
+  const binding = bindingOf(decisions);
+  return {
+    allowed: binding === null || binding.allowed,
+    skipped: decisions.length === 0,
+    degraded,
+    binding,
+    decisions,
+    retryAfterMs: binding === null ? 0 : binding.retryAfterMs,
+  };
+}
+
+/** The outcome of a request that no limit applied to. */
+export const SKIPPED: Outcome = Object.freeze(outcomeOf(Object.freeze([]), false));
+
+/** A decision as it stands once its charge has been given back. */
+export const uncharged = (decision: Decision): Decision =>
+  decision.receipt === null
+    ? decision
+    : {
+        ...decision,
+        remaining: Math.min(decision.limit, decision.remaining + decision.charge.cost),
+        receipt: null,
+      };

@@ -1,0 +1,71 @@
+import { mistake } from './errors.js';
+
+const UNITS_MS = {
+  s: 1_000,
+  sec: 1_000,
+  second: 1_000,
+  seconds: 1_000,
+  m: 60_000,
+  min: 60_000,
+  minute: 60_000,
+  minutes: 60_000,
+  h: 3_600_000,
+  hr: 3_600_000,
+  hour: 3_600_000,
+  hours: 3_600_000,
+  d: 86_400_000,
+  day: 86_400_000,
+  days: 86_400_000,
+  w: 604_800_000,
+  week: 604_800_000,
+  weeks: 604_800_000,
+} as const;
+
+/** A unit of time in rates and durations, from seconds to weeks. */
+export type Unit = keyof typeof UNITS_MS;
+
+/**
+ * A length of time as text: a whole number and a unit.
+ *
+ * @example
+ * const lockout: Duration = '15min';
+ */
+export type Duration = `${bigint}${Unit}`;
+
+export const UNIT_NAMES = Object.keys(UNITS_MS) as readonly Unit[];
+
+/** Ten years: the longest window and the longest block. */
+export const MAX_DURATION_MS = 3_650 * UNITS_MS.day;
+
+export const unitMs = (unit: Unit): number => UNITS_MS[unit];
+
+/** A whole number of milliseconds from 1 to ten years, or a configuration error. */
+export function checkDurationMs(ms: number, written: string): number {
+  if (Number.isSafeInteger(ms) && ms >= 1 && ms <= MAX_DURATION_MS) return ms;
+  throw mistake(
+    'bad-duration',
+    `${written} is not a length of time that a limit can have.`,
+    'Give a whole number of milliseconds from 1 up to ten years.',
+  );
+}
+
+const DURATION = new RegExp(`^(0|[1-9]\\d*)(${UNIT_NAMES.join('|')})$`);
+
+/**
+ * Milliseconds of a duration.
+ *
+ * @throws RateLimitConfigError `bad-duration` when the text is none, or is zero or longer than ten years.
+ * @example
+ * parseDuration('15min'); // 900000
+ */
+export function parseDuration(text: string): number {
+  const match = DURATION.exec(String(text));
+  if (match === null) {
+    throw mistake(
+      'bad-duration',
+      `${JSON.stringify(text)} is not a duration.`,
+      `Write a whole number and a unit, such as '30s', '15min', '1h' or '7d'.`,
+    );
+  }
+  return checkDurationMs(Number(match[1]) * unitMs(match[2] as Unit), JSON.stringify(text));
+}

@@ -1,0 +1,21 @@
+// White space and control characters mean nothing to a key but end a line in a log or a shell.
+const UNPRINTED = '\\u0000-\\u0020\\u007f';
+
+const percent = (char: string): string =>
+  `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
+
+/** A function that percent-encodes `marks`, `%` and what does not print: two texts never come out equal. */
+function escaperOf(marks: string): (text: string) => string {
+  const one = new RegExp(`[%${marks}${UNPRINTED}]`);
+  const each = new RegExp(one, 'g');
+  return (text) => (one.test(text) ? text.replace(each, percent) : text);
+}
+
+/** `text` as one segment of a bucket's key, between its colons. */
+export const escapeSegment = escaperOf(':{}');
+
+/**
+ * `text` as the value of an identity: `+` joins identities, braces are a Redis hash tag, and `~`
+ * begins a value of which only the hash is kept.
+ */
+export const escapeValue = escaperOf('+{}~');

@@ -1,0 +1,119 @@
+import { mistake } from './errors.js';
+import { escapeSegment } from './escape.js';
+import type { Rate } from './rate.js';
+
+/**
+ * How charges fade:
+ * - `sliding-window`: never more than `limit` in any window, wherever it starts.
+ * - `fixed-window`: `limit` from the first request to the end of its window, then afresh.
+ * - `token-bucket`: `limit` per window flow in evenly, up to `burst` can be saved up.
+ */
+export type AlgorithmName = 'sliding-window' | 'fixed-window' | 'token-bucket';
+
+export const ALGORITHM_NAMES: readonly AlgorithmName[] = ['sliding-window', 'fixed-window', 'token-bucket'];
+
+export const DEFAULT_ALGORITHM: AlgorithmName = 'sliding-window';
+
+/** One named, frozen rule. Made by {@link definePolicy} alone, so that what holds one holds a valid one. */
+export interface Policy {
+  /** What clients see in headers and bodies. */
+  readonly name: string;
+  /** What shares a bucket: a named scope, a route, a class, or every route. */
+  readonly scope: string;
+  /** Units per window; 0 always denies. */
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly algorithm: AlgorithmName;
+  /** The most units that can be charged at once: the burst of a token bucket, else the limit. */
+  readonly capacity: number;
+  /** Time in which an emptied bucket is full again: what clients are told beside the capacity. */
+  readonly fillMs: number;
+  /** What a denied client reads in place of the usual message; null for the usual one. */
+  readonly message: string | null;
+  /**
+   * `scope:policy:algorithm:windowMs`, escaped: the bucket's key without the identity. The limit is not
+   * in it, so that a rate may change while its buckets live.
+   */
+  readonly tail: string;
+}
+
+export interface PolicyInput {
+  readonly name: string;
+  readonly scope: string;
+  readonly rate: Rate;
+  /** Default `sliding-window`. */
+  readonly algorithm?: AlgorithmName | undefined;
+  /** Capacity of a token bucket; default the rate's burst, else its limit. */
+  readonly burst?: number | undefined;
+  readonly message?: string | undefined;
+}
+
+// A String of RFC 9651: what `RateLimit` and `RateLimit-Policy` can carry.
+const VISIBLE_NAME = /^[\u0020-\u007e]{1,128}$/;
+
+/** Throws `bad-name` for a name that the rate-limit headers could not carry. */
+export function checkName(name: unknown): string {
+  if (typeof name === 'string' && VISIBLE_NAME.test(name)) return name;
+  throw mistake(
+    'bad-name',
+    `${JSON.stringify(name)} cannot name a limit.`,
+    'Use 1 to 128 printable ASCII characters: the name stands in response headers.',
+  );
+}
+
+// Twice the debt of a full bucket has to stay an exact integer in a double.
+const MAX_DEBT = 2 ** 52;
+
+function capacityOf({ rate, algorithm, burst = rate.burst }: PolicyInput): number {
+  if (algorithm !== 'token-bucket') {
+    if (burst === undefined) return rate.limit;
+    throw mistake(
+      'bad-burst',
+      `A burst means nothing to ${algorithm ?? DEFAULT_ALGORITHM}.`,
+      `Add algorithm: 'token-bucket', or leave the burst out.`,
+    );
+  }
+  const capacity = burst ?? rate.limit;
+  if (!Number.isSafeInteger(capacity) || capacity < 0 || (capacity === 0 && rate.limit > 0)) {
+    throw mistake('bad-burst', `A burst of ${capacity} is no capacity.`, 'Give a whole number, 1 or more.');
+  }
+  if (capacity * rate.windowMs > MAX_DEBT) {
+    throw mistake(
+      'bad-policy',
+      `${capacity} units over ${rate.windowMs} ms are more than a token bucket counts exactly.`,
+      'Keep capacity times window in milliseconds within 2^52 (52 million a day): take a shorter window.',
+    );
+  }
+  return capacity;
+}
+
+/**
+ * Makes a policy, or throws `bad-name`, `bad-burst` or `bad-policy`.
+ *
+ * @example
+ * definePolicy({ name: 'login', scope: 'login', rate: { limit: 5, windowMs: 900_000 } });
+ */
+export function definePolicy(input: PolicyInput): Policy {
+  const { scope, rate, algorithm = DEFAULT_ALGORITHM } = input;
+  if (!ALGORITHM_NAMES.includes(algorithm)) {
+    throw mistake(
+      'bad-policy',
+      `There is no algorithm ${JSON.stringify(algorithm)}.`,
+      `Choose one of ${ALGORITHM_NAMES.join(', ')}.`,
+    );
+  }
+  const name = checkName(input.name);
+  const capacity = capacityOf({ ...input, algorithm });
+  const fillMs = capacity === rate.limit ? rate.windowMs : Math.ceil((capacity * rate.windowMs) / rate.limit);
+  return Object.freeze({
+    name,
+    scope,
+    limit: rate.limit,
+    windowMs: rate.windowMs,
+    algorithm,
+    capacity: rate.limit === 0 ? 0 : capacity,
+    fillMs: rate.limit === 0 ? rate.windowMs : fillMs,
+    message: input.message ?? null,
+    tail: `${escapeSegment(scope)}:${escapeSegment(name)}:${algorithm}:${rate.windowMs}`,
+  });
+}

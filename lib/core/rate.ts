@@ -1,0 +1,89 @@
+import { checkDurationMs, type Duration, parseDuration, UNIT_NAMES, type Unit, unitMs } from './duration.js';
+import { mistake } from './errors.js';
+
+/**
+ * A rate as text: `'<n>/<unit>'` or `'<n>/<k><unit>'`, so `'5/15min'` is five in fifteen minutes.
+ * What is not of this form does not compile; see {@link rate} for text known only at run time.
+ */
+export type RateText = `${bigint}/${Unit}` | `${bigint}/${Duration}`;
+
+/** A parsed rate: `limit` units in any `windowMs` milliseconds. */
+export interface Rate {
+  /** Units per window: a whole number from 0 (which always denies) to 999,999,999,999,999. */
+  readonly limit: number;
+  /** Length of the window in whole milliseconds, from 1 to ten years. */
+  readonly windowMs: number;
+  /** Capacity of a token bucket in units, default `limit`. Only for `algorithm: 'token-bucket'`. */
+  readonly burst?: number | undefined;
+}
+
+/** A rate as an object, with its window as a duration. */
+export interface RateObject {
+  readonly limit: number;
+  readonly window: Duration;
+  readonly burst?: number | undefined;
+}
+
+/** Every way to write a fixed rate; `'unlimited'` and `null` both mean: no limit, nothing stored. */
+export type RateInput = RateText | RateObject | Rate | 'unlimited' | null;
+
+/** The most units that the rate-limit headers can carry: an Integer of RFC 9651 has 15 digits. */
+export const MAX_LIMIT = 999_999_999_999_999;
+
+const RATE = new RegExp(`^(0|[1-9]\\d*)/(0|[1-9]\\d*)?(${UNIT_NAMES.join('|')})$`);
+
+const bad = (written: unknown, why: string) =>
+  mistake(
+    'bad-rate',
+    `${JSON.stringify(written)} is not a rate${why}.`,
+    `Write '<n>/<unit>' or '<n>/<k><unit>' with whole numbers, such as '100/hour' or '5/15min', or 'unlimited'.`,
+  );
+
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= MAX_LIMIT;
+
+function fromText(text: string): Rate {
+  const match = RATE.exec(text);
+  if (match === null) throw bad(text, '');
+  const limit = Number(match[1]);
+  if (!isCount(limit)) throw bad(text, ': its limit is too large');
+  const count = match[2] === undefined ? 1 : Number(match[2]);
+  if (count === 0) throw bad(text, ': its window is zero');
+  return { limit, windowMs: checkDurationMs(count * unitMs(match[3] as Unit), JSON.stringify(text)) };
+}
+
+function fromObject(value: RateObject | Rate): Rate {
+  if (!isCount(value.limit)) throw bad(value, ': its limit must be a whole number, 0 or more');
+  const windowMs =
+    'windowMs' in value
+      ? checkDurationMs(value.windowMs, `A window of ${value.windowMs} ms`)
+      : parseDuration(value.window);
+  const { limit, burst } = value;
+  if (burst === undefined) return { limit, windowMs };
+  if (!isCount(burst) || burst === 0) {
+    throw mistake('bad-burst', `A burst of ${burst} is no capacity.`, 'Give a whole number, 1 or more.');
+  }
+  return { limit, windowMs, burst };
+}
+
+/**
+ * Parses any fixed rate; null means unlimited.
+ *
+ * @throws RateLimitConfigError `bad-rate`, `bad-duration` or `bad-burst`.
+ */
+export function parseRate(input: RateInput): Rate | null {
+  if (input === null || input === 'unlimited') return null;
+  if (typeof input === 'string') return Object.freeze(fromText(input));
+  if (typeof input === 'object') return Object.freeze(fromObject(input));
+  throw bad(input, '');
+}
+
+/**
+ * Takes a rate that is known only at run time, from a file or the environment.
+ *
+ * @returns The rate, or null for `'unlimited'`; both fit wherever a rate is asked for.
+ * @throws RateLimitConfigError `bad-rate` when the text is not a rate.
+ * @example
+ * RateLimitModule.forRoot({ scopes: { login: rate(process.env.LOGIN_RATE ?? '5/15min') } });
+ */
+export const rate = (text: string): Rate | null => parseRate(text as RateText);

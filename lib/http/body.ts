@@ -1,0 +1,75 @@
+import type { Decision, Outcome } from '../core/decision.js';
+import { inWords, retrySeconds, toSeconds } from './seconds.js';
+
+/** A body and the content type that goes with it; null for the platform's own. */
+export interface Body {
+  readonly content: unknown;
+  readonly contentType: string | null;
+}
+
+/** The 429's default body. */
+export interface RateLimitBody {
+  readonly statusCode: 429;
+  readonly error: 'rate_limit_exceeded';
+  readonly message: string;
+  readonly details: {
+    /** The binding limit's name. */
+    readonly throttle_type: string;
+    /** As in `Retry-After`; null when no wait helps. */
+    readonly retry_after_seconds: number | null;
+    /** Epoch seconds, by the store's clock. */
+    readonly retry_after_timestamp: number | null;
+    readonly retry_after_human: string | null;
+  };
+}
+
+/**
+ * The 429's body as problem details.
+ * Source: RFC 9457; the type and its member are of draft-ietf-httpapi-ratelimit-headers-11.
+ */
+export interface RateLimitProblem {
+  readonly type: 'https://iana.org/assignments/http-problem-types#quota-exceeded';
+  readonly title: string;
+  readonly status: 429;
+  readonly detail: string;
+  /** The limits that denied. */
+  readonly 'violated-policies': readonly string[];
+}
+
+const usualMessage = (seconds: number | null): string =>
+  seconds === null
+    ? 'This request exceeds what its rate limit can ever admit.'
+    : `Too many requests. Try again in ${inWords(seconds)}.`;
+
+const messageOf = (binding: Decision, seconds: number | null): string =>
+  binding.charge.policy.message ?? usualMessage(seconds);
+
+/** The default body of a denial that `binding` stands for. */
+export function jsonBody(binding: Decision): RateLimitBody {
+  const seconds = retrySeconds(binding.retryAfterMs);
+  return {
+    statusCode: 429,
+    error: 'rate_limit_exceeded',
+    message: messageOf(binding, seconds),
+    details: {
+      throttle_type: binding.name,
+      retry_after_seconds: seconds,
+      retry_after_timestamp: seconds === null ? null : toSeconds(binding.atMs) + seconds,
+      retry_after_human: seconds === null ? null : inWords(seconds),
+    },
+  };
+}
+
+/** The body of a denial as problem details. */
+export function problemBody(binding: Decision, { decisions }: Outcome): RateLimitProblem {
+  const violated = decisions.filter(({ allowed, charge }) => !allowed && !charge.shadow);
+  return {
+    type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+    title: 'Request cannot be satisfied as assigned quota has been exceeded',
+    status: 429,
+    detail: messageOf(binding, retrySeconds(binding.retryAfterMs)),
+    'violated-policies': violated.map(({ name }) => name),
+  };
+}
+
+export const PROBLEM_TYPE = 'application/problem+json';

@@ -1,0 +1,125 @@
+import { validateHeaderName } from 'node:http';
+import { serializeItem } from 'structured-headers';
+import type { Outcome } from '../core/decision.js';
+import { mistake } from '../core/errors.js';
+import type { Policy } from '../core/policy.js';
+import { retrySeconds, toSeconds } from './seconds.js';
+
+/** Which headers tell a client of its limits, and what they are called. */
+export interface HeaderOptions {
+  /** The three of the binding limit, or false for none. Default `X-RateLimit-Limit`, `-Remaining` and `-Reset`. */
+  readonly legacy?: false | { readonly limit?: string; readonly remaining?: string; readonly reset?: string };
+  /**
+   * The two of all limits by the IETF draft, or false for none. Default `RateLimit-Policy` and `RateLimit`.
+   * Source: draft-ietf-httpapi-ratelimit-headers-11.
+   */
+  readonly standard?: false | { readonly policy?: string; readonly limits?: string };
+  /** The wait on a denial, or false for none. Default `Retry-After`. */
+  readonly retryAfter?: false | string;
+}
+
+/** Names and values in turn: `[name, value, name, value, ...]`. */
+export type HeaderList = readonly string[];
+
+interface Names {
+  readonly legacy: { readonly limit: string; readonly remaining: string; readonly reset: string } | null;
+  readonly standard: { readonly policy: string; readonly limits: string } | null;
+  readonly retryAfter: string | null;
+}
+
+const namesOf = ({ legacy = {}, standard = {}, retryAfter = 'Retry-After' }: HeaderOptions): Names => ({
+  legacy:
+    (legacy && {
+      limit: legacy.limit ?? 'X-RateLimit-Limit',
+      remaining: legacy.remaining ?? 'X-RateLimit-Remaining',
+      reset: legacy.reset ?? 'X-RateLimit-Reset',
+    }) ||
+    null,
+  standard:
+    (standard && {
+      policy: standard.policy ?? 'RateLimit-Policy',
+      limits: standard.limits ?? 'RateLimit',
+    }) ||
+    null,
+  retryAfter: retryAfter || null,
+});
+
+/** A policy's fixed parts of the two fields. */
+interface Items {
+  readonly policy: string;
+  readonly name: string;
+}
+
+const itemsByPolicy = new WeakMap<Policy, Items>();
+
+function itemsOf(policy: Policy): Items {
+  let items = itemsByPolicy.get(policy);
+  if (items === undefined) {
+    const quota = new Map([
+      ['q', policy.capacity],
+      ['w', toSeconds(policy.fillMs)],
+    ]);
+    items = { policy: serializeItem([policy.name, quota]), name: serializeItem(policy.name) };
+    itemsByPolicy.set(policy, items);
+  }
+  return items;
+}
+
+/** Writes outcomes into headers. */
+export class RateLimitHeaders {
+  readonly #names: Names;
+  /** Every header that an allowed response may carry. */
+  readonly onAllowed: readonly string[];
+
+  /** @throws RateLimitConfigError `bad-header-name` for a name that no header can have. */
+  constructor(options: HeaderOptions) {
+    this.#names = namesOf(options);
+    const { legacy, standard, retryAfter } = this.#names;
+    this.onAllowed = [...Object.values(legacy ?? {}), ...Object.values(standard ?? {})];
+    for (const name of [...this.onAllowed, ...(retryAfter === null ? [] : [retryAfter])]) checkName(name);
+  }
+
+  /** The headers of a limited response; none when no limit has a word in it. */
+  of({ binding, decisions }: Outcome): HeaderList {
+    if (binding === null) return [];
+    const { legacy, standard, retryAfter } = this.#names;
+    const list: string[] = [];
+    if (legacy !== null) {
+      list.push(legacy.limit, String(binding.limit), legacy.remaining, String(binding.remaining));
+      list.push(legacy.reset, String(toSeconds(binding.atMs + binding.resetAfterMs)));
+    }
+    if (standard !== null) {
+      let policies = '';
+      let limits = '';
+      for (const { charge, remaining, resetAfterMs } of decisions) {
+        if (charge.shadow) continue;
+        const items = itemsOf(charge.policy);
+        if (policies !== '') {
+          policies += ', ';
+          limits += ', ';
+        }
+        policies += items.policy;
+        limits += `${items.name};r=${remaining};t=${toSeconds(resetAfterMs)}`;
+      }
+      list.push(standard.policy, policies, standard.limits, limits);
+    }
+    if (!binding.allowed) {
+      const seconds = retrySeconds(binding.retryAfterMs);
+      if (retryAfter !== null && seconds !== null) list.push(retryAfter, String(seconds));
+      list.push('Cache-Control', 'no-store');
+    }
+    return list;
+  }
+}
+
+function checkName(name: string): void {
+  try {
+    validateHeaderName(name);
+  } catch {
+    throw mistake(
+      'bad-header-name',
+      `${JSON.stringify(name)} cannot name a header.`,
+      'Use letters, digits and hyphens, or false to leave the header out.',
+    );
+  }
+}

@@ -1,0 +1,27 @@
+/** Whole seconds, rounded up: a client that waits them has waited long enough. */
+export const toSeconds = (ms: number): number => Math.ceil(ms / 1_000);
+
+/** Seconds of a `Retry-After`: at least 1; null when no wait helps. */
+export const retrySeconds = (ms: number | null): number | null =>
+  ms === null ? null : Math.max(1, toSeconds(ms));
+
+const PARTS = [
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['minute', 60],
+  ['second', 1],
+] as const;
+
+/** Seconds in words, in the two largest units: `14 minutes 32 seconds`. */
+export function inWords(seconds: number): string {
+  const words: string[] = [];
+  let rest = seconds;
+  for (const [unit, length] of PARTS) {
+    const count = Math.floor(rest / length);
+    rest -= count * length;
+    if (count > 0) words.push(`${count} ${unit}${count === 1 ? '' : 's'}`);
+    else if (words.length > 0) break;
+    if (words.length === 2) break;
+  }
+  return words.join(' ');
+}

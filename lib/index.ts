@@ -1,0 +1,58 @@
+export { type Clock, systemClock } from './core/clock.js';
+export type { Charge, Decision, Outcome } from './core/decision.js';
+export { type Duration, parseDuration, type Unit } from './core/duration.js';
+export { type Problem, type ProblemCode, RateLimitConfigError } from './core/errors.js';
+export type { AlgorithmName, Policy } from './core/policy.js';
+export { type Rate, type RateInput, type RateObject, type RateText, rate } from './core/rate.js';
+export type { RateLimitBody, RateLimitProblem } from './http/body.js';
+export type { HeaderOptions } from './http/headers.js';
+export type { KeyForm, KeyText } from './key/key.js';
+export type {
+  RateLimitContext,
+  RateLimitRequest,
+  RateLimitUser,
+  Register,
+  ScopeName,
+  UserId,
+} from './nest/context.js';
+export { type ClassOrMethodDecorator, RateLimit, SkipRateLimit, ThrottleScope } from './nest/decorators.js';
+export { RateLimitException, RateLimitUnavailableException } from './nest/exceptions.js';
+export { RateLimitExceptionFilter } from './nest/filter.js';
+export { RateLimitGuard } from './nest/guard.js';
+export { RateLimitModule } from './nest/module.js';
+export type {
+  BodyFunction,
+  RateLimitAsyncResult,
+  RateLimitModuleAsyncOptions,
+  RateLimitModuleLimit,
+  RateLimitModuleOptions,
+  RateLimitOptions,
+  RateLimitOptionsFactory,
+  RateLimitRate,
+  RateLimitScope,
+  RateLimitScopes,
+  ThrottleScopeOverrides,
+} from './nest/options.js';
+export type { RequestLike, TransportName } from './nest/transports/transport.js';
+export type { Limit } from './plan/limit.js';
+export type {
+  CostFunction,
+  KeyFunction,
+  KeyRule,
+  LimitOptions,
+  ModuleLimitOptions,
+  RateFunction,
+  RateRule,
+  ScopeOverrides,
+  ScopeRule,
+  TierMap,
+} from './plan/options.js';
+export {
+  type LimiterCharge,
+  type LimiterTarget,
+  RateLimiter,
+  type RateLimiterOptions,
+} from './plan/rate-limiter.js';
+export type { TierFunction } from './plan/rate-source.js';
+export { MemoryStore, type MemoryStoreOptions } from './store/memory/memory-store.js';
+export type { Later, Reply, Store, Target } from './store/store.js';

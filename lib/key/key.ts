@@ -1,0 +1,146 @@
+import { mistake } from '../core/errors.js';
+import { escapeValue } from '../core/escape.js';
+import type { Caller } from './caller.js';
+import type { Hash } from './hash.js';
+
+/** One form of a key. */
+export type KeyForm = 'ip' | 'user' | 'anon' | 'global' | `header:${string}`;
+
+/**
+ * Who is charged, as text: a form, or forms joined by `+` ("together") and `|` ("else", which binds
+ * less tightly).
+ *
+ * - `ip`: the caller's address. `global`: one bucket for all callers.
+ * - `user`: the signed-in user; the limit is skipped for anonymous callers.
+ * - `anon`: the address of an anonymous caller; the limit is skipped for signed-in ones.
+ * - `header:<name>`: a header's value, kept as a keyed hash; the address when the header is absent.
+ *
+ * @example
+ * 'user|ip'              // the user, else the address
+ * 'header:x-api-key|ip'  // the API key, else the address
+ */
+export type KeyText = KeyForm | `${KeyForm}${'|' | '+'}${string}`;
+
+/** A compiled key: finds the identity that is charged, or null to skip the limit. */
+export interface Key {
+  /** Whether the answer depends on the signed-in user. */
+  readonly needsUser: boolean;
+  identify(caller: Caller): string | null;
+}
+
+export interface KeyTools {
+  readonly hash: Hash;
+  /** Hears of a caller that could not be identified as the key asks, and was charged to the address. */
+  readonly report: (what: string) => void;
+}
+
+/** What a part of a key finds: an identity, null to skip the limit, undefined when the request lacks it. */
+type Part = (caller: Caller) => string | null | undefined;
+
+// A longer value is kept as its hash alone: an attacker chooses how long it is.
+const LONGEST_VALUE = 64;
+
+/** `kind:value` with the value escaped, or hashed behind a `~` when it is long. */
+export const identityOf = (kind: string, value: string, hash: Hash): string =>
+  value.length > LONGEST_VALUE ? `${kind}:~${hash(value)}` : `${kind}:${escapeValue(value)}`;
+
+/** The identity of the caller's address. */
+export function addressIdentity(caller: Caller, report: KeyTools['report']): string {
+  if (caller.address !== null) return `ip:${caller.address}`;
+  report(
+    'The caller has no address here, so all such callers share one bucket. Give the limit another key, such as a function of the context.',
+  );
+  return 'ip:unknown';
+}
+
+function userPart({ hash, report }: KeyTools): Part {
+  return (caller) => {
+    if (!caller.authenticated) return null;
+    if (caller.userId !== null) return identityOf('user', caller.userId, hash);
+    report(
+      `The signed-in user has no id, sub or userId, so the caller's address is charged. Tell RateLimitModule where the id is: user: (request) => request.user.email.`,
+    );
+    return undefined;
+  };
+}
+
+function headerPart(name: string, { hash }: KeyTools): Part {
+  const lower = name.toLowerCase();
+  return (caller) => {
+    const value = caller.header(lower);
+    return value === undefined || value === '' ? undefined : `header:${lower}:${hash(value)}`;
+  };
+}
+
+const FORM = /^(?<kind>[a-z]+)(?::(?<name>[!#$%&'*.^_`~0-9A-Za-z-]+))?$/;
+
+function partOf(form: string, tools: KeyTools): Part {
+  const { kind, name } = FORM.exec(form)?.groups ?? {};
+  if (kind === 'header' && name !== undefined) return headerPart(name, tools);
+  if (name === undefined) {
+    if (kind === 'ip') return (caller) => addressIdentity(caller, tools.report);
+    if (kind === 'user') return userPart(tools);
+    if (kind === 'anon')
+      return (caller) => (caller.authenticated ? null : addressIdentity(caller, tools.report));
+    if (kind === 'global') return () => 'global';
+  }
+  throw mistake(
+    'bad-key',
+    `${JSON.stringify(form)} is not a form of key.`,
+    `Use ip, user, anon, global or header:<name>, joined by + and |, such as 'user|ip', or a function of the context.`,
+  );
+}
+
+/** Parts together: skipped when one of them is, lacking when one is absent and `absent` is not given. */
+function together(
+  parts: readonly Part[],
+  caller: Caller,
+  absent: string | undefined,
+): string | null | undefined {
+  const found: string[] = [];
+  let lacking = false;
+  for (const part of parts) {
+    const own = part(caller);
+    if (own === null) return null;
+    const identity = own ?? absent;
+    if (identity === undefined) lacking = true;
+    else if (!found.includes(identity)) found.push(identity);
+  }
+  return lacking ? undefined : found.join('+');
+}
+
+/**
+ * Compiles a key.
+ *
+ * @throws RateLimitConfigError `bad-key` naming the part that is wrong.
+ */
+export function compileKey(text: string, tools: KeyTools): Key {
+  const forms = text.split('|').map((words) => words.split('+').map((form) => form.trim()));
+  const needsUser = forms.flat().some((form) => form === 'user' || form === 'anon');
+  const alternatives = forms.map((words) => words.map((form) => partOf(form, tools)));
+  const only = alternatives.length === 1 && alternatives[0]?.length === 1 ? alternatives[0][0] : undefined;
+  const orAddress = (caller: Caller) => addressIdentity(caller, tools.report);
+
+  if (only !== undefined) {
+    return {
+      needsUser,
+      identify(caller) {
+        const identity = only(caller);
+        return identity === undefined ? orAddress(caller) : identity;
+      },
+    };
+  }
+  return {
+    needsUser,
+    identify(caller) {
+      let lacking: readonly Part[] | undefined;
+      for (const parts of alternatives) {
+        const identity = together(parts, caller, undefined);
+        if (typeof identity === 'string') return identity;
+        if (identity === undefined) lacking = parts;
+      }
+      // Leaving out what a key asks for makes a request neither free nor one of a shared bucket.
+      return lacking === undefined ? null : (together(lacking, caller, orAddress(caller)) ?? null);
+    },
+  };
+}

@@ -1,0 +1,57 @@
+import type { Declaration } from '../plan/options.js';
+import { asLimit } from '../plan/options.js';
+import type { RateLimitContext, ScopeName } from './context.js';
+import { noteLimit, noteSkip } from './metadata.js';
+import type { RateLimitOptions, RateLimitRate, ThrottleScopeOverrides } from './options.js';
+
+/** A decorator of a class or of a method. */
+export type ClassOrMethodDecorator = ClassDecorator & MethodDecorator;
+
+/** A decorator that notes something on the class or on the method's function. */
+const noting =
+  (note: (target: object) => void): ClassOrMethodDecorator =>
+  (target: object, _key?: string | symbol, descriptor?: PropertyDescriptor): void =>
+    note((descriptor?.value as object | undefined) ?? target);
+
+const limiting = (declaration: Declaration<RateLimitContext>): ClassOrMethodDecorator =>
+  noting((target) => noteLimit(target, declaration));
+
+/**
+ * Limits a handler, or each handler of a class together. Stackable: every one is a limit of its own, and
+ * adds to those of the module and the class.
+ *
+ * @param limit A rate, or a limit with options.
+ * @example
+ * @Get('search') @RateLimit('20/min') @RateLimit({ rate: '1000/day', key: 'user' })
+ * search() {}
+ */
+export const RateLimit = (limit: RateLimitRate | RateLimitOptions): ClassOrMethodDecorator =>
+  limiting({ kind: 'limit', options: asLimit(limit) });
+
+/**
+ * Puts a handler, or each handler of a class, under a scope of the module. All routes of a scope share
+ * its bucket. Stackable.
+ *
+ * @param scope A name declared under `scopes`; an unknown one is an error at start-up.
+ * @param overrides What this use charges differently.
+ * @example
+ * @Post('login') @ThrottleScope('login')
+ * login() {}
+ */
+export const ThrottleScope = (
+  scope: ScopeName,
+  overrides: ThrottleScopeOverrides = {},
+): ClassOrMethodDecorator => limiting({ kind: 'scope', scope, overrides });
+
+/**
+ * Takes away limits from further out: of the module for a class, of the module and the class for a method.
+ * The class's or the method's own limits stay.
+ *
+ * @param names The limits to take away; none for all. A name that nothing further out has is an error at
+ *   start-up.
+ * @example
+ * @Get('health') @SkipRateLimit()
+ * health() {}
+ */
+export const SkipRateLimit = (...names: readonly string[]): ClassOrMethodDecorator =>
+  noting((target) => noteSkip(target, names.length === 0 ? 'all' : names));

@@ -1,0 +1,107 @@
+import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { ApplicationConfig, type HttpAdapterHost, type ModulesContainer } from '@nestjs/core';
+import { systemClock } from '../core/clock.js';
+import { Problems } from '../core/errors.js';
+import { RouteCompiler } from '../plan/compile.js';
+import { RateLimiter } from '../plan/rate-limiter.js';
+import { type ScopeSource, Scopes } from '../plan/scopes.js';
+import type { RateLimitContext } from './context.js';
+import { findHandlers } from './handlers.js';
+import { sampledReport } from './log.js';
+import type { RateLimitAsyncResult, RateLimitScope, RateLimitScopes } from './options.js';
+import { Plans } from './plans.js';
+import { Refusals } from './refusals.js';
+import { Runtime } from './runtime.js';
+import { compileSettings } from './settings.js';
+import { RATE_LIMIT_OPTIONS, RUNTIME, SCOPES_BRAND } from './tokens.js';
+
+/** Scopes that a feature brings along, as `forFeature` provides them. */
+export interface FeatureScopes {
+  readonly [SCOPES_BRAND]: RateLimitScopes;
+}
+
+const isFeature = (instance: unknown): instance is FeatureScopes =>
+  typeof instance === 'object' && instance !== null && SCOPES_BRAND in instance;
+
+const sourceOf = (scopes: RateLimitScopes, place: string): ScopeSource<RateLimitContext> => ({
+  scopes: scopes as Readonly<Record<string, RateLimitScope>>,
+  place,
+});
+
+/** The scopes of the module and of every feature. */
+function* scopeSources(
+  { scopes = {} }: RateLimitAsyncResult,
+  modules: ModulesContainer,
+): Iterable<ScopeSource<RateLimitContext>> {
+  yield sourceOf(scopes, 'scopes');
+  for (const { providers } of modules.values()) {
+    for (const { instance } of providers.values()) {
+      if (isFeature(instance)) yield sourceOf(instance[SCOPES_BRAND], 'forFeature.scopes');
+    }
+  }
+}
+
+function refuseSecondRoot(modules: ModulesContainer, problems: Problems): void {
+  const roots = [...modules.values()].filter(({ providers }) => providers.has(RATE_LIMIT_OPTIONS));
+  if (roots.length < 2) return;
+  problems.add(
+    'bad-option',
+    'RateLimitModule',
+    'forRoot or forRootAsync is imported twice, and only one of them could decide.',
+    'Keep one, and add scopes elsewhere with RateLimitModule.forFeature.',
+  );
+}
+
+/**
+ * Compiles everything there is to know before the first request.
+ *
+ * @throws RateLimitConfigError with every mistake in the application's limits.
+ */
+export async function explore(
+  options: RateLimitAsyncResult,
+  modules: ModulesContainer,
+  adapterHost: HttpAdapterHost,
+): Promise<Runtime> {
+  const problems = new Problems();
+  refuseSecondRoot(modules, problems);
+  const settings = compileSettings(options, sampledReport(systemClock), problems);
+  const scopes = new Scopes<RateLimitContext>(settings.defaults);
+  for (const source of scopeSources(options, modules)) scopes.add(source, problems);
+
+  const compiler = new RouteCompiler<RateLimitContext>(options.limits ?? [], scopes);
+  compiler.checkModuleLimits(problems);
+  const plans = new Plans(compiler, settings.exempt !== undefined);
+  const { all, inVain } = findHandlers(modules);
+  plans.compile(all, problems);
+  problems.throwIfAny();
+
+  for (const name of inVain) {
+    new Logger('RateLimit').warn(
+      `${name} has limits, but Nest calls it for no request, so that nothing decides them.`,
+    );
+  }
+  const refusals = new Refusals();
+  await refusals.load(new Set(all.map(({ transport }) => transport)));
+  const limiter = new RateLimiter(
+    { scopes: {} },
+    { scopes, store: settings.store, enabled: settings.enabled },
+  );
+  return new Runtime(settings, plans, limiter, adapterHost, refusals);
+}
+
+/** Finishes what has to wait until the application is put together, and lets go at its end. */
+@Injectable()
+export class RateLimitLifecycle implements OnModuleInit, OnApplicationShutdown {
+  constructor(
+    @Inject(RUNTIME) private readonly runtime: Runtime,
+    @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
+  ) {}
+
+  onModuleInit(): void {
+    this.runtime.plans.stage(this.config);
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.runtime.store.close?.();
+  }
+}

@@ -1,0 +1,69 @@
+import type { Type } from '@nestjs/common';
+import { MetadataScanner, type ModulesContainer } from '@nestjs/core';
+import type { RouteDeclaration } from '../plan/compile.js';
+import type { RateLimitContext } from './context.js';
+import { declaredOn, declaredOnClass, isDeclaredOn, isNestedField, transportOf } from './metadata.js';
+import type { TransportName } from './transports/transport.js';
+
+/** A method that Nest calls for requests or messages, and the class it calls it on. */
+export interface Handler {
+  readonly type: Type;
+  readonly method: object;
+  readonly transport: TransportName;
+  readonly route: RouteDeclaration<RateLimitContext>;
+}
+
+/** What a search of an application has found. */
+export interface Handlers {
+  readonly all: readonly Handler[];
+  /** `Class.method` of methods that are limited but never called for a request. */
+  readonly inVain: readonly string[];
+}
+
+export const routeOf = (
+  type: Type,
+  method: object,
+  methodName: string,
+  moduleName: string,
+): RouteDeclaration<RateLimitContext> => ({
+  classRef: type,
+  module: moduleName,
+  class: type.name,
+  method: methodName,
+  classes: declaredOnClass(type),
+  handler: declaredOn(method),
+  inherits: !isNestedField(method),
+});
+
+/** The class that Nest makes instances of, for a provider that is a class. */
+const classOf = (wrapper: { metatype: unknown; isNotMetatype: boolean; inject?: unknown }): Type | null =>
+  typeof wrapper.metatype === 'function' && !wrapper.isNotMetatype && wrapper.metatype.prototype !== undefined
+    ? (wrapper.metatype as Type)
+    : null;
+
+/** Finds the handlers of an application, inherited ones included. */
+export function findHandlers(modules: ModulesContainer): Handlers {
+  const scanner = new MetadataScanner();
+  const moduleNames = new Map<Type, string>();
+  for (const { name, controllers, providers } of modules.values()) {
+    for (const wrapper of [...controllers.values(), ...providers.values()]) {
+      const type = classOf(wrapper);
+      if (type === null) continue;
+      // A class in several modules has one plan; its name must not depend on the order of imports.
+      const known = moduleNames.get(type);
+      if (known === undefined || name < known) moduleNames.set(type, name);
+    }
+  }
+  const all: Handler[] = [];
+  const inVain: string[] = [];
+  for (const [type, moduleName] of moduleNames) {
+    for (const name of scanner.getAllMethodNames(type.prototype)) {
+      const method = type.prototype[name] as object;
+      const transport = transportOf(method);
+      if (transport !== undefined) {
+        all.push({ type, method, transport, route: routeOf(type, method, name, moduleName) });
+      } else if (isDeclaredOn(method)) inVain.push(`${type.name}.${name}`);
+    }
+  }
+  return { all, inVain };
+}

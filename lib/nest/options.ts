@@ -1,0 +1,87 @@
+import type { FactoryProvider, ModuleMetadata, Type } from '@nestjs/common';
+import type { Outcome } from '../core/decision.js';
+import type { AlgorithmName } from '../core/policy.js';
+import type { HeaderOptions } from '../http/headers.js';
+import type {
+  KeyRule,
+  LimitOptions,
+  ModuleLimitOptions,
+  RateRule,
+  ScopeOverrides,
+  ScopeRule,
+} from '../plan/options.js';
+import type { TierFunction } from '../plan/rate-source.js';
+import type { Later, Store } from '../store/store.js';
+import type { RateLimitContext, RateLimitRequest, ScopeName, UserId } from './context.js';
+
+/** A rate for `@RateLimit`: fixed, by tier, or a function of the context. */
+export type RateLimitRate = RateRule<RateLimitContext>;
+
+/** The options of `@RateLimit`. */
+export type RateLimitOptions = LimitOptions<RateLimitContext>;
+
+/** A limit of the module. */
+export type RateLimitModuleLimit = ModuleLimitOptions<RateLimitContext>;
+
+/** A named scope: a rate, or options. */
+export type RateLimitScope = ScopeRule<RateLimitContext>;
+
+/** What one use of a scope may change. */
+export type ThrottleScopeOverrides = ScopeOverrides<RateLimitContext>;
+
+/** Named scopes. */
+export type RateLimitScopes = Readonly<Partial<Record<ScopeName, RateLimitScope>>>;
+
+/** Makes the body of a 429: what it gives is sent as it is. */
+export type BodyFunction = (outcome: Outcome, context: RateLimitContext) => unknown;
+
+/** The options of `RateLimitModule.forRoot`. */
+export interface RateLimitModuleOptions {
+  /** Where buckets are kept. Default: a `MemoryStore` of this process. */
+  readonly store?: Store | undefined;
+  /** Limits that routes share by name, for `@ThrottleScope` and `RateLimiter`. */
+  readonly scopes?: RateLimitScopes | undefined;
+  /** Limits of every route. */
+  readonly limits?: readonly RateLimitModuleLimit[] | undefined;
+  /** Who is charged under limits that do not say. Default `'ip'`. */
+  readonly key?: KeyRule<RateLimitContext> | undefined;
+  /** How charges fade under limits that do not say. Default `'sliding-window'`. */
+  readonly algorithm?: AlgorithmName | undefined;
+  /** The caller's tier, for maps of tiers. One that the map does not name takes its `default`. */
+  readonly tier?: TierFunction<RateLimitContext> | undefined;
+  /** The signed-in user's id. Default: `id`, `sub` or `userId` of `request.user`. */
+  readonly user?: ((request: RateLimitRequest) => UserId) | undefined;
+  /** Whose requests spend nothing and carry no headers. Default: nobody's. */
+  readonly exempt?: ((context: RateLimitContext) => Later<boolean>) | undefined;
+  /** False: everything passes and nothing is stored. Mistakes are still found at start-up. Default true. */
+  readonly enabled?: boolean | undefined;
+  /** Which headers are sent under which names; false for none. */
+  readonly headers?: false | HeaderOptions | undefined;
+  /** The 429's body: `'json'` (the default), `'problem'` for RFC 9457, or a function. */
+  readonly body?: 'json' | 'problem' | BodyFunction | undefined;
+  /** Under what header values and long identities are hashed. Default: random for each process. */
+  readonly secret?: string | undefined;
+  /** How many bits of an IPv6 address are one caller, 1 to 128. Default 64. */
+  readonly ipv6Prefix?: number | undefined;
+  /** Whether the guard is registered for all routes. Default true. */
+  readonly registerGuard?: boolean | undefined;
+}
+
+/** Options that a factory makes: what has to be known before it runs stands beside it. */
+export type RateLimitAsyncResult = Omit<RateLimitModuleOptions, 'registerGuard'>;
+
+/** A class that makes the options, for `useClass` and `useExisting`. */
+export interface RateLimitOptionsFactory {
+  createRateLimitOptions(): Later<RateLimitAsyncResult>;
+}
+
+/** The options of `RateLimitModule.forRootAsync`: one of `useFactory`, `useClass` and `useExisting`. */
+export interface RateLimitModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
+  /** What `useFactory` is called with. */
+  readonly inject?: FactoryProvider['inject'];
+  readonly useFactory?: FactoryProvider<RateLimitAsyncResult>['useFactory'];
+  readonly useClass?: Type<RateLimitOptionsFactory>;
+  readonly useExisting?: Type<RateLimitOptionsFactory> | string | symbol;
+  /** Whether the guard is registered for all routes. Default true. */
+  readonly registerGuard?: boolean;
+}

@@ -1,0 +1,77 @@
+import type { HttpAdapterHost } from '@nestjs/core';
+import type { Outcome } from '../core/decision.js';
+import { jsonBody, PROBLEM_TYPE, problemBody } from '../http/body.js';
+import type { HeaderList } from '../http/headers.js';
+import type { RateLimitContext } from './context.js';
+import { RateLimitException, RateLimitUnavailableException } from './exceptions.js';
+import type { Refusals } from './refusals.js';
+import type { Settings } from './settings.js';
+
+/** What Express and Fastify responses have beyond Nest's adapter. */
+interface WithHeaders {
+  removeHeader(name: string): void;
+}
+
+/** Seconds after which a request that could not be decided is worth another try. */
+const UNAVAILABLE_RETRY = ['Retry-After', '1', 'Cache-Control', 'no-store'];
+
+/** Tells callers of their outcomes, over HTTP through Nest's adapter. */
+export class Responder {
+  constructor(
+    readonly settings: Settings,
+    readonly adapterHost: HttpAdapterHost,
+    readonly refusals: Refusals,
+  ) {}
+
+  /** Sets the headers of an outcome. */
+  announce(context: RateLimitContext, outcome: Outcome): void {
+    const { headers } = this.settings;
+    if (headers !== null && context.transport === 'http') this.#set(context, headers.of(outcome));
+  }
+
+  /** Takes back the headers of an outcome that turned out not to count. */
+  withdraw(context: RateLimitContext): void {
+    const { headers } = this.settings;
+    if (headers === null || context.transport !== 'http') return;
+    const response = context.execution.getArgByIndex<WithHeaders>(1);
+    for (const name of headers.onAllowed) response.removeHeader(name);
+  }
+
+  /** Sets the headers of a denial and makes the exception for it. */
+  denial(context: RateLimitContext, outcome: Outcome): Error {
+    this.announce(context, outcome);
+    const exception = new RateLimitException(outcome, this.#body(context, outcome));
+    return this.refusals.inFormOf(context.transport, exception);
+  }
+
+  /** The exception for a request that could not be decided. */
+  unavailable(context: RateLimitContext): Error {
+    if (context.transport === 'http') this.#set(context, UNAVAILABLE_RETRY);
+    return this.refusals.inFormOf(context.transport, new RateLimitUnavailableException());
+  }
+
+  #body(context: RateLimitContext, outcome: Outcome): unknown {
+    const { body, defaults } = this.settings;
+    const { binding } = outcome;
+    if (binding === null) return undefined;
+    if (body === 'problem') {
+      if (context.transport === 'http') this.#set(context, ['Content-Type', PROBLEM_TYPE]);
+      return problemBody(binding, outcome);
+    }
+    if (typeof body === 'function') {
+      try {
+        return body(outcome, context);
+      } catch (error) {
+        defaults.report('body', 'The body function failed, so the usual body is sent.', error);
+      }
+    }
+    return jsonBody(binding);
+  }
+
+  #set({ execution }: RateLimitContext, headers: HeaderList): void {
+    const { httpAdapter } = this.adapterHost;
+    const response = execution.getArgByIndex<unknown>(1);
+    for (let i = 0; i < headers.length; i += 2)
+      httpAdapter.setHeader(response, headers[i] as string, headers[i + 1] as string);
+  }
+}

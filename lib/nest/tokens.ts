@@ -1,0 +1,23 @@
+// Symbol.for: a process may hold two copies of this library, as ESM and as CommonJS, and both must
+// find what the other has written.
+
+/** Injection token of the options given to `RateLimitModule`. */
+export const RATE_LIMIT_OPTIONS: unique symbol = Symbol.for('nestjs-ratelimit:options');
+
+/** Injection token of what the module has compiled from them. */
+export const RUNTIME: unique symbol = Symbol.for('nestjs-ratelimit:runtime');
+
+/** On an `ExecutionContext` that a guard has seen: `true`, or what is left to decide after the other guards. */
+export const CALL: unique symbol = Symbol.for('nestjs-ratelimit:call');
+
+/** On the prototype of every guard of this library. */
+export const GUARD_BRAND: unique symbol = Symbol.for('nestjs-ratelimit:guard');
+
+/** On the scopes that `forFeature` provides. */
+export const SCOPES_BRAND: unique symbol = Symbol.for('nestjs-ratelimit:scopes');
+
+/** On classes and methods: the limits that decorators declare, the topmost first. */
+export const LIMITS_METADATA: unique symbol = Symbol.for('nestjs-ratelimit:limits');
+
+/** On classes and methods: what `@SkipRateLimit` takes away. */
+export const SKIP_METADATA: unique symbol = Symbol.for('nestjs-ratelimit:skip');

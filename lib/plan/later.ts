@@ -1,0 +1,23 @@
+import type { Later } from '../store/store.js';
+
+export const isPromise = <T>(value: Later<T>): value is Promise<T> =>
+  typeof value === 'object' &&
+  value !== null &&
+  'then' in value &&
+  typeof (value as { readonly then: unknown }).then === 'function';
+
+/** `next` of the value: at once when it is there, else when it comes. */
+export const andThen = <T, U>(value: Later<T>, next: (value: T) => Later<U>): Later<U> =>
+  isPromise(value) ? value.then(next) : next(value);
+
+/** `call`, with what it throws, at once or later, given to `rescue` in place of the caller. */
+export const rescued =
+  <A, T>(call: (argument: A) => Later<T>, rescue: (error: unknown, argument: A) => T) =>
+  (argument: A): Later<T> => {
+    try {
+      const value = call(argument);
+      return isPromise(value) ? value.catch((error: unknown) => rescue(error, argument)) : value;
+    } catch (error) {
+      return rescue(error, argument);
+    }
+  };

@@ -1,0 +1,106 @@
+import type { Charge } from '../core/decision.js';
+import { parseDuration } from '../core/duration.js';
+import type { AlgorithmName, Policy } from '../core/policy.js';
+import type { Caller } from '../key/caller.js';
+import type { Hash } from '../key/hash.js';
+import type { Later } from '../store/store.js';
+import { type Cost, checkFits, compileCost } from './cost.js';
+import { compileIdentifier } from './identify.js';
+import { isPromise } from './later.js';
+import type { KeyRule, LimitOptions } from './options.js';
+import { compileRate, type RateSource, type TierFunction } from './rate-source.js';
+import type { Report } from './report.js';
+
+/** What limits take from the module where they do not say it themselves. */
+export interface LimitDefaults<Context> {
+  readonly key: KeyRule<Context>;
+  readonly algorithm: AlgorithmName;
+  readonly tier: TierFunction<Context> | undefined;
+  readonly hash: Hash;
+  readonly report: Report;
+}
+
+/** What shares the buckets of a limit: every route, the routes of a named scope, a class's, or one alone. */
+export type Reach = 'everywhere' | 'scope' | 'class' | 'route';
+
+/** What a limit is called, what shares its buckets, and where a reader has to look for it. */
+export interface LimitPlace {
+  readonly name: string;
+  /** What shares its buckets, as it stands in their keys. */
+  readonly scope: string;
+  readonly reach: Reach;
+  /** Such as `AuthController.login` or `scopes.login`. */
+  readonly place: string;
+}
+
+/** A compiled limit: makes the charge of a request. */
+export interface Limit<Context> extends LimitPlace {
+  /** Whether it can be decided only once the caller is known. */
+  readonly needsUser: boolean;
+  readonly shadow: boolean;
+  readonly blockMs: number;
+  /** The key it was written with. */
+  readonly key: KeyRule<Context>;
+  readonly cost: Cost<Context>;
+  readonly rate: RateSource<Context>;
+  /** Who is charged, or null to skip the limit. */
+  readonly identify: (context: Context) => Later<string | null>;
+  /** What the request asks of the bucket of `identity`, or null when the caller has no limit. */
+  charge(context: Context, identity: string): Later<Charge | null>;
+}
+
+type ChargeMaker = (policy: Policy | null, identity: string, cost: number) => Charge | null;
+
+function chargeFunction<Context>(
+  rate: RateSource<Context>,
+  cost: Cost<Context>,
+  make: ChargeMaker,
+): Limit<Context>['charge'] {
+  if (rate.kind === 'fixed' && typeof cost === 'number') {
+    const { policy } = rate;
+    return (_context, identity) => make(policy, identity, cost);
+  }
+  return (context, identity) => {
+    const policy = rate.kind === 'fixed' ? rate.policy : rate.policyFor(context);
+    const units = typeof cost === 'number' ? cost : cost(context);
+    if (!isPromise(policy) && !isPromise(units)) return make(policy, identity, units);
+    return Promise.all([policy, units]).then(([known, counted]) => make(known, identity, counted));
+  };
+}
+
+/**
+ * Compiles one limit.
+ *
+ * @throws RateLimitConfigError for whatever in its options cannot be meant.
+ */
+export function compileLimit<Context extends Caller>(
+  options: LimitOptions<Context>,
+  { name, scope, reach, place }: LimitPlace,
+  defaults: LimitDefaults<Context>,
+): Limit<Context> {
+  const { key = defaults.key, algorithm = defaults.algorithm, burst, message, shadow = false } = options;
+  const frame = { name, scope, algorithm, burst, message };
+  const rate = compileRate(options.rate, frame, defaults.tier, (what, error) =>
+    defaults.report(place, what, error),
+  );
+  const cost = compileCost(options.cost, place, defaults.report);
+  if (rate.kind === 'fixed') checkFits(cost, rate.policy);
+  const blockMs = options.block === undefined ? 0 : parseDuration(options.block);
+  const { identify, needsUser } = compileIdentifier(key, place, defaults);
+  return {
+    name,
+    scope,
+    reach,
+    place,
+    shadow,
+    blockMs,
+    key,
+    cost,
+    rate,
+    identify,
+    needsUser: needsUser || options.needs === 'user' || rate.kind === 'tiers',
+    charge: chargeFunction(rate, cost, (policy, identity, units) =>
+      policy === null ? null : { policy, identity, cost: units, shadow, blockMs },
+    ),
+  };
+}

@@ -1,0 +1,83 @@
+import type { Duration } from '../core/duration.js';
+import type { AlgorithmName } from '../core/policy.js';
+import type { RateInput } from '../core/rate.js';
+import type { KeyText } from '../key/key.js';
+import type { Later } from '../store/store.js';
+
+/** A rate by the caller's tier; `default` is for every tier that is not named. */
+export type TierMap = Readonly<Record<string, RateInput>> & { readonly default: RateInput };
+
+/** A rate worked out for each request. */
+export type RateFunction<Context> = (context: Context) => Later<RateInput>;
+
+/** Every way to give a rate: fixed, by tier, or worked out for each request. */
+export type RateRule<Context> = RateInput | TierMap | RateFunction<Context>;
+
+/**
+ * Finds who is charged. Null skips the limit; an empty string or anything else that is no identity is
+ * logged, and the address is charged.
+ */
+export type KeyFunction<Context> = (context: Context) => Later<string | null>;
+
+/** Every way to give a key. */
+export type KeyRule<Context> = KeyText | KeyFunction<Context>;
+
+/** Finds what a request costs: a whole number, 0 or more. */
+export type CostFunction<Context> = (context: Context) => Later<number>;
+
+/**
+ * One limit.
+ *
+ * @example
+ * { name: 'report', rate: { free: '10/day', pro: '100/day', default: '10/day' }, key: 'user' }
+ */
+export interface LimitOptions<Context> {
+  /**
+   * What clients see in headers and bodies, and what replaces a limit of the same name further out.
+   * Printable ASCII. Default: made from the method's name and the place among its decorators.
+   */
+  readonly name?: string | undefined;
+  readonly rate: RateRule<Context>;
+  /** Default: the module's `key`. */
+  readonly key?: KeyRule<Context> | undefined;
+  /** Default: the module's `algorithm`. */
+  readonly algorithm?: AlgorithmName | undefined;
+  /** Capacity of a token bucket in units, 1 or more. Default: the limit. */
+  readonly burst?: number | undefined;
+  /** Units that a request costs, a whole number of 0 or more. Default 1. */
+  readonly cost?: number | CostFunction<Context> | undefined;
+  /** Decides and reports, but never denies and stands in no header. Default false. */
+  readonly shadow?: boolean | undefined;
+  /** After a denial, the bucket denies for this long. Default: not at all. */
+  readonly block?: Duration | undefined;
+  /** Says that a function of this limit reads `context.user`, so that it is called once the user is known. */
+  readonly needs?: 'user' | undefined;
+  /** What a denied client reads in place of the usual message. */
+  readonly message?: string | undefined;
+}
+
+/** A limit of the module, for every route. */
+export interface ModuleLimitOptions<Context> extends LimitOptions<Context> {
+  /** `'route'`: a bucket for each route. Default: one bucket for all of them. */
+  readonly per?: 'route' | undefined;
+}
+
+/** A named scope: a rate, or a limit whose name is the scope's. */
+export type ScopeRule<Context> = RateRule<Context> | (LimitOptions<Context> & { readonly name?: never });
+
+/** What one use of a scope may change: how requests are charged, but not the bucket they share. */
+export type ScopeOverrides<Context> = Pick<LimitOptions<Context>, 'key' | 'cost' | 'needs'>;
+
+/** What a decorator has noted of one limit. */
+export type Declaration<Context> =
+  | { readonly kind: 'limit'; readonly options: LimitOptions<Context> }
+  | { readonly kind: 'scope'; readonly scope: string; readonly overrides: ScopeOverrides<Context> };
+
+/** What `@SkipRateLimit` has noted: every limit from further out, or those of these names. */
+export type Skip = 'all' | readonly string[];
+
+/** A rate, or a limit with options, as a limit with options. A map of tiers is told by its `default`. */
+export const asLimit = <Context>(rule: RateRule<Context> | LimitOptions<Context>): LimitOptions<Context> =>
+  typeof rule === 'object' && rule !== null && 'rate' in rule && !('default' in rule)
+    ? (rule as LimitOptions<Context>)
+    : { rate: rule as RateRule<Context> };

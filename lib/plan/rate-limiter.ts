@@ -1,0 +1,177 @@
+import { type Charge, type Outcome, outcomeOf, SKIPPED } from '../core/decision.js';
+import { type Duration, parseDuration } from '../core/duration.js';
+import { mistake, Problems } from '../core/errors.js';
+import { type AlgorithmName, DEFAULT_ALGORITHM, type Policy } from '../core/policy.js';
+import type { RateInput } from '../core/rate.js';
+import type { Caller } from '../key/caller.js';
+import { hashUnder } from '../key/hash.js';
+import { MemoryStore } from '../store/memory/memory-store.js';
+import type { Store } from '../store/store.js';
+import { costOr1 } from './cost.js';
+import type { Limit } from './limit.js';
+import type { ScopeRule } from './options.js';
+import type { Report } from './report.js';
+import { Scopes } from './scopes.js';
+
+/** What a {@link RateLimiter} outside Nest is made from. */
+export interface RateLimiterOptions {
+  /** The named scopes that it decides under. */
+  readonly scopes: Readonly<Record<string, ScopeRule<Caller>>>;
+  /** Default: a {@link MemoryStore}. */
+  readonly store?: Store | undefined;
+  /** For scopes that name none. Default `sliding-window`. */
+  readonly algorithm?: AlgorithmName | undefined;
+}
+
+/** One identity under one scope. */
+export interface LimiterTarget<Scope extends string = string> {
+  readonly scope: Scope;
+  /** Who is charged, as `kind:value`: `user:42`, `ip:203.0.113.7`, or a kind of your own. */
+  readonly identity: string;
+  /** The identity's tier, for a scope with a map of tiers. */
+  readonly tier?: string | undefined;
+  /** The rate, for a scope whose rate is a function of the request. */
+  readonly rate?: RateInput | undefined;
+}
+
+/** A charge to one identity under one scope. */
+export interface LimiterCharge<Scope extends string = string> extends LimiterTarget<Scope> {
+  /** Units, a whole number of 0 or more; default 1. Anything else is reported and counts as 1. */
+  readonly cost?: number | undefined;
+}
+
+/** What a limiter works with, compiled. */
+interface LimiterParts {
+  readonly scopes: Pick<Scopes<never>, 'get'>;
+  readonly store: Store;
+  readonly enabled: boolean;
+}
+
+const warn: Report = (place, what, error) => {
+  process.emitWarning(error === undefined ? what : `${what} ${String(error)}`, {
+    type: 'RateLimitWarning',
+    detail: place,
+  });
+};
+
+function partsOf(options: RateLimiterOptions): LimiterParts {
+  const scopes = new Scopes<Caller>({
+    key: 'ip',
+    algorithm: options.algorithm ?? DEFAULT_ALGORITHM,
+    tier: () => undefined,
+    hash: hashUnder(undefined),
+    report: warn,
+  });
+  const problems = new Problems();
+  scopes.add({ scopes: options.scopes, place: 'scopes' }, problems);
+  problems.throwIfAny();
+  return { scopes, store: options.store ?? new MemoryStore(), enabled: true };
+}
+
+function checkIdentity(identity: string): string {
+  if (typeof identity === 'string' && identity !== '') return identity;
+  throw mistake(
+    'bad-key',
+    `${JSON.stringify(identity)} is no identity.`,
+    `Give a text that is not empty, as kind:value, such as 'user:42'.`,
+  );
+}
+
+function policyOf(
+  scope: string,
+  { rate: source }: Limit<never>,
+  { tier, rate }: LimiterTarget,
+): Policy | null {
+  if (source.kind === 'fixed') return source.policy;
+  if (source.kind === 'tiers') return source.ofTier(tier);
+  if (rate !== undefined) return source.ofRate(rate);
+  throw mistake(
+    'bad-rate',
+    `The rate of the scope ${JSON.stringify(scope)} is a function of a request, and there is none here.`,
+    'Give the rate along: limiter.consume({ scope, identity, rate }).',
+  );
+}
+
+/**
+ * Limits for code outside a route: a queue worker, a cron job, calls to somebody else's API. The module
+ * provides one over its own scopes and store; without Nest, make one yourself.
+ *
+ * @throws RateLimitConfigError with every mistake in the scopes.
+ * @example
+ * const limiter = new RateLimiter({ scopes: { mail: '100/hour' } });
+ * const outcome = await limiter.consume({ scope: 'mail', identity: 'customer:42', cost: 3 });
+ * if (!outcome.allowed) await wait(outcome.retryAfterMs);
+ */
+export class RateLimiter<Scope extends string = string> {
+  readonly #parts: LimiterParts;
+  readonly #refunded = new WeakSet<Outcome>();
+
+  /** @param parts For the module, which has compiled its scopes already. */
+  constructor(options: RateLimiterOptions, parts: LimiterParts = partsOf(options)) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Charges an identity under a scope, if it fits. A denial charges nothing and is no error.
+   *
+   * @throws RateLimitConfigError for a scope that was not declared, an identity that is no text, or a
+   *   scope whose rate needs a `rate` here.
+   */
+  async consume(target: LimiterCharge<Scope>): Promise<Outcome> {
+    const charge = this.#charge(target, costOr1(target.cost ?? 1, 'RateLimiter.consume', warn));
+    if (charge === null) return SKIPPED;
+    const { decisions, degraded } = await this.#parts.store.consume([charge]);
+    return outcomeOf(decisions, degraded);
+  }
+
+  /** What a charge of 1 would be answered now; charges nothing. */
+  async peek(target: LimiterTarget<Scope>): Promise<Outcome> {
+    const charge = this.#charge(target, 1);
+    if (charge === null) return SKIPPED;
+    const { decisions, degraded } = await this.#parts.store.peek([charge]);
+    return outcomeOf(decisions, degraded);
+  }
+
+  /** Gives back what an outcome was charged and still counts; a second time gives back nothing. */
+  async refund(outcome: Outcome): Promise<void> {
+    if (this.#refunded.has(outcome)) return;
+    this.#refunded.add(outcome);
+    const charged = outcome.decisions.filter((decision) => decision.receipt !== null);
+    if (charged.length > 0) await this.#parts.store.refund(charged);
+  }
+
+  /** Forgets what an identity was charged, and its blocks: under one scope, or everywhere. */
+  async reset({ scope, identity }: { readonly scope?: Scope; readonly identity: string }): Promise<void> {
+    if (scope !== undefined) this.#parts.scopes.get(scope);
+    await this.#parts.store.reset({ identity: checkIdentity(identity), scope });
+  }
+
+  /**
+   * Denies an identity under every limit, for a while.
+   *
+   * @example
+   * await limiter.block({ identity: 'ip:203.0.113.7', for: '15min' });
+   */
+  async block({
+    identity,
+    for: duration,
+  }: {
+    readonly identity: string;
+    readonly for: Duration;
+  }): Promise<void> {
+    await this.#parts.store.block(checkIdentity(identity), parseDuration(duration));
+  }
+
+  /** Ends the blocks of an identity; what it was charged stays. */
+  async unblock({ identity }: { readonly identity: string }): Promise<void> {
+    await this.#parts.store.unblock(checkIdentity(identity));
+  }
+
+  #charge(target: LimiterTarget<Scope>, cost: number): Charge | null {
+    const limit = this.#parts.scopes.get(target.scope);
+    const identity = checkIdentity(target.identity);
+    const policy = policyOf(target.scope, limit, target);
+    if (policy === null || !this.#parts.enabled) return null;
+    return { policy, identity, cost, shadow: limit.shadow, blockMs: limit.blockMs };
+  }
+}

@@ -1,0 +1,118 @@
+import { mistake } from '../core/errors.js';
+import { definePolicy, type Policy, type PolicyInput } from '../core/policy.js';
+import { parseRate, type Rate, type RateInput } from '../core/rate.js';
+import type { Later } from '../store/store.js';
+import { andThen, rescued } from './later.js';
+import type { RateRule, TierMap } from './options.js';
+
+/** Where a limit's policy comes from; a policy of null means unlimited. */
+export type RateSource<Context> =
+  | { readonly kind: 'fixed'; readonly policy: Policy | null }
+  | {
+      readonly kind: 'tiers';
+      policyFor(context: Context): Later<Policy | null>;
+      ofTier(tier: unknown): Policy | null;
+    }
+  | {
+      readonly kind: 'function';
+      policyFor(context: Context): Later<Policy | null>;
+      /** The policy of a rate, made once for each different one. */
+      ofRate(rate: RateInput): Policy | null;
+    };
+
+/** Finds the caller's tier, at once or as a promise; what is no text stands for no tier. */
+export type TierFunction<Context> = (context: Context) => unknown;
+
+/**
+ * Thrown for a request whose rate cannot be told, after that was reported: nobody can say whether such
+ * a request is within its limit.
+ */
+export class UnknownRateError extends Error {
+  override readonly name = 'UnknownRateError';
+}
+
+/** All of a policy but its rate. */
+export type PolicyFrame = Omit<PolicyInput, 'rate'>;
+
+// More different rates than any application has; beyond them the cache starts over.
+const CACHED_POLICIES = 1_000;
+
+const policyOf = (frame: PolicyFrame, rate: Rate | null): Policy | null =>
+  rate === null ? null : definePolicy({ ...frame, rate });
+
+function byTier<Context>(
+  tiers: TierMap,
+  frame: PolicyFrame,
+  tierOf: TierFunction<Context> | undefined,
+): RateSource<Context> {
+  if (!Object.hasOwn(tiers, 'default')) {
+    throw mistake(
+      'bad-tiers',
+      `A map of tiers has no default, so that a caller of any other tier would have no rate.`,
+      `Add default: '<rate>' to it.`,
+    );
+  }
+  if (tierOf === undefined) {
+    throw mistake(
+      'bad-tiers',
+      'A map of tiers stands here, but nothing tells the tier of a caller.',
+      'Give RateLimitModule a tier function: tier: (context) => context.user?.tier.',
+    );
+  }
+  const policies = new Map(
+    Object.entries(tiers).map(([tier, input]) => [tier, policyOf(frame, parseRate(input))]),
+  );
+  const otherwise = policies.get('default') as Policy | null;
+  const ofTier = (tier: unknown): Policy | null => {
+    const policy = typeof tier === 'string' ? policies.get(tier) : otherwise;
+    return policy === undefined ? otherwise : policy;
+  };
+  return { kind: 'tiers', policyFor: (context) => andThen(tierOf(context), ofTier), ofTier };
+}
+
+const cacheKey = (input: RateInput): string => (typeof input === 'string' ? input : JSON.stringify(input));
+
+function byFunction<Context>(
+  rateOf: (context: Context) => Later<RateInput>,
+  frame: PolicyFrame,
+  report: (what: string, error: unknown) => void,
+): RateSource<Context> {
+  const known = new Map<string, Policy | null>();
+  const ofRate = (input: RateInput): Policy | null => {
+    if (input === null || input === 'unlimited') return null;
+    const key = cacheKey(input);
+    let policy = known.get(key);
+    if (policy === undefined) {
+      policy = policyOf(frame, parseRate(input));
+      if (known.size >= CACHED_POLICIES) known.clear();
+      known.set(key, policy);
+    }
+    return policy;
+  };
+  const policyFor = rescued(
+    (context: Context) => andThen(rateOf(context), ofRate),
+    (error): never => {
+      report('The rate function gave no rate, so the request cannot be decided.', error);
+      throw new UnknownRateError(`The rate function of ${JSON.stringify(frame.name)} gave no rate.`);
+    },
+  );
+  return { kind: 'function', policyFor, ofRate };
+}
+
+const isTierMap = (rule: object): rule is TierMap => !('limit' in rule);
+
+/**
+ * Compiles the rate of a limit: everything that can be parsed is parsed here.
+ *
+ * @throws RateLimitConfigError for a rate that is none, or a map of tiers that could leave a caller without.
+ */
+export function compileRate<Context>(
+  rule: RateRule<Context>,
+  frame: PolicyFrame,
+  tierOf: TierFunction<Context> | undefined,
+  report: (what: string, error: unknown) => void,
+): RateSource<Context> {
+  if (typeof rule === 'function') return byFunction(rule, frame, report);
+  if (typeof rule === 'object' && rule !== null && isTierMap(rule)) return byTier(rule, frame, tierOf);
+  return { kind: 'fixed', policy: policyOf(frame, parseRate(rule as RateInput)) };
+}

@@ -1,0 +1,93 @@
+import { mistake, type Problems } from '../core/errors.js';
+import type { Caller } from '../key/caller.js';
+import { compileLimit, type Limit, type LimitDefaults } from './limit.js';
+import { asLimit, type LimitOptions, type ScopeOverrides, type ScopeRule } from './options.js';
+
+// Segments of what people call things; nothing that a route's own scope could look like.
+const SCOPE_NAME = /^[A-Za-z0-9_-]+(?:[:/][A-Za-z0-9_-]+)*$/;
+
+/** A set of scopes and where it was declared. */
+export interface ScopeSource<Context> {
+  readonly scopes: Readonly<Record<string, ScopeRule<Context>>>;
+  /** Such as `scopes` for those of the module, or `ShopModule scopes`. */
+  readonly place: string;
+}
+
+interface Entry<Context> {
+  readonly options: LimitOptions<Context>;
+  readonly limit: Limit<Context>;
+}
+
+/** Options as text, functions by their source: two modules may declare the same scope alike. */
+const written = (options: object): string =>
+  JSON.stringify(options, (_key, value: unknown) => (typeof value === 'function' ? String(value) : value));
+
+/** The named scopes of an application. */
+export class Scopes<Context extends Caller> {
+  readonly #entries = new Map<string, Entry<Context>>();
+
+  constructor(readonly defaults: LimitDefaults<Context>) {}
+
+  /** Compiles the scopes of one source; what is wrong with them goes to `problems`. */
+  add({ scopes, place }: ScopeSource<Context>, problems: Problems): void {
+    for (const [name, rule] of Object.entries(scopes)) {
+      const here = `${place}.${name}`;
+      const options = { ...asLimit<Context>(rule), name };
+      const known = this.#entries.get(name);
+      if (known !== undefined) {
+        if (written(known.options) === written(options)) continue;
+        problems.add(
+          'duplicate-name',
+          here,
+          `The scope ${JSON.stringify(name)} is already declared with other options at ${known.limit.place}.`,
+          'Declare it once, or give the two scopes different names.',
+        );
+        continue;
+      }
+      const limit = problems.try(here, () => this.#compile(options, name, here));
+      if (limit !== undefined) this.#entries.set(name, { options, limit });
+    }
+  }
+
+  get names(): readonly string[] {
+    return [...this.#entries.keys()];
+  }
+
+  /**
+   * The limit of a named scope.
+   *
+   * @throws RateLimitConfigError `unknown-scope`, naming those there are.
+   */
+  get(name: string): Limit<Context> {
+    return this.#entry(name).limit;
+  }
+
+  /** The limit of a named scope as one place uses it; it charges the scope's own buckets. */
+  use(name: string, overrides: ScopeOverrides<Context>, place: string): Limit<Context> {
+    const { options, limit } = this.#entry(name);
+    if (Object.keys(overrides).length === 0) return limit;
+    return this.#compile({ ...options, ...overrides }, name, place);
+  }
+
+  #entry(name: string): Entry<Context> {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) return entry;
+    const known = this.names.join(', ');
+    throw mistake(
+      'unknown-scope',
+      `There is no scope ${JSON.stringify(name)}.`,
+      `Declare it under scopes of RateLimitModule${known === '' ? '' : `, or use one of: ${known}`}.`,
+    );
+  }
+
+  #compile(options: LimitOptions<Context>, name: string, place: string): Limit<Context> {
+    if (!SCOPE_NAME.test(name)) {
+      throw mistake(
+        'bad-scope-name',
+        `${JSON.stringify(name)} cannot name a scope.`,
+        `Use letters, digits, '-' and '_', with ':' or '/' between words.`,
+      );
+    }
+    return compileLimit(options, { name, scope: name, reach: 'scope', place }, this.defaults);
+  }
+}

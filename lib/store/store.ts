@@ -1,0 +1,48 @@
+import type { Charge, Decision } from '../core/decision.js';
+
+/** What a store answers: the decisions in the order of the charges. */
+export interface Reply {
+  readonly decisions: readonly Decision[];
+  /** Whether they were made without the shared store. */
+  readonly degraded: boolean;
+}
+
+/** An identity, of one scope or of all. */
+export interface Target {
+  readonly identity: string;
+  /** Default: every scope. */
+  readonly scope?: string | undefined;
+}
+
+export type Later<T> = T | Promise<T>;
+
+/**
+ * Keeps buckets and decides atomically. The contract that every backend meets, and that
+ * `storeContract` of `nestjs-ratelimit/testing` checks. A store that answers at once returns its value,
+ * not a promise of it: then the guard answers at once too.
+ */
+export interface Store {
+  /**
+   * Decides all charges of one request together: they are written when every charge that is not a
+   * shadow is admitted, else none is. Charges name different buckets. A shadow charge is written when
+   * the request passes and its own limit admits it. A cost of 0 passes uncharged, unless the limit is 0
+   * or the bucket blocked. A denial by a charge with `blockMs` blocks that bucket, unless it is blocked
+   * already or the wait is for ever.
+   */
+  consume(charges: readonly Charge[]): Later<Reply>;
+  /** What {@link Store.consume} would answer now; writes nothing. */
+  peek(charges: readonly Charge[]): Later<Reply>;
+  /**
+   * Gives back what was charged and still counts, into the window or sub-window it was charged to, so
+   * that no room comes up that the limit does not have. The caller gives each decision once.
+   */
+  refund(decisions: readonly Decision[]): Later<void>;
+  /** Forgets charges and blocks of the identity's buckets. */
+  reset(target: Target): Later<void>;
+  /** Denies every charge to the identity for `forMs` from now on. */
+  block(identity: string, forMs: number): Later<void>;
+  /** Ends the identity's blocks, those that denials started included. */
+  unblock(identity: string): Later<void>;
+  /** Lets go of timers and connections. */
+  close?(): Later<void>;
+}

@@ -1,0 +1,67 @@
+import type { Clock } from '../core/clock.js';
+import { type Duration, parseDuration } from '../core/duration.js';
+
+interface Task {
+  readonly run: () => void;
+  readonly everyMs: number;
+  dueMs: number;
+}
+
+/**
+ * A clock that stands still until a test turns it.
+ *
+ * @example
+ * const clock = new TestClock();
+ * const store = new MemoryStore({ clock });
+ * // ... five logins pass, the sixth is denied ...
+ * clock.advance('15min');
+ * // ... and the next one passes.
+ */
+export class TestClock implements Clock {
+  #nowMs: number;
+  readonly #tasks = new Set<Task>();
+
+  /** @param startMs Where it starts, in epoch milliseconds; default the start of 2026, UTC. */
+  constructor(startMs: number = Date.UTC(2026, 0, 1)) {
+    this.#nowMs = startMs;
+  }
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  every(ms: number, task: () => void): () => void {
+    const entry: Task = { run: task, everyMs: ms, dueMs: this.#nowMs + ms };
+    this.#tasks.add(entry);
+    return () => this.#tasks.delete(entry);
+  }
+
+  /**
+   * Turns the clock on, and runs on the way what is due.
+   *
+   * @param by A duration, or milliseconds; 0 or more.
+   */
+  advance(by: Duration | number): void {
+    const endMs = this.#nowMs + (typeof by === 'number' ? by : parseDuration(by));
+    if (!(endMs >= this.#nowMs)) throw new RangeError('A clock goes forward; set it to step back.');
+    for (let task = this.#nextBy(endMs); task !== undefined; task = this.#nextBy(endMs)) {
+      this.#nowMs = task.dueMs;
+      task.dueMs += task.everyMs;
+      task.run();
+    }
+    this.#nowMs = endMs;
+  }
+
+  /** Sets the clock, also back, as a wall clock may be; nothing is run. */
+  set(toMs: number): void {
+    this.#nowMs = toMs;
+  }
+
+  #nextBy(endMs: number): Task | undefined {
+    let next: Task | undefined;
+    for (const task of this.#tasks) {
+      if (task.dueMs <= endMs && (next === undefined || task.dueMs < next.dueMs)) next = task;
+    }
+    return next;
+  }
+}

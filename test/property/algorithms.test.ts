@@ -1,0 +1,258 @@
+import fc from 'fast-check';
+import { type Decision, MemoryStore } from 'nestjs-ratelimit';
+import { TestClock } from 'nestjs-ratelimit/testing';
+import type { Policy } from '../../lib/core/policy.js';
+import { algorithms, policies, type Step, stepsFor, timelines } from '../support/arbitraries.js';
+import { type Admission, keepsBound } from '../support/bounds.js';
+
+/** A memory store in one bucket's use. */
+class Player {
+  readonly clock = new TestClock();
+  readonly store = new MemoryStore({ clock: this.clock });
+
+  constructor(readonly policy: Policy) {}
+
+  #charge(cost: number) {
+    return { policy: this.policy, identity: 'user:1', cost, shadow: false, blockMs: 0 };
+  }
+
+  consume(cost: number): Decision {
+    return this.store.consume([this.#charge(cost)]).decisions[0] as Decision;
+  }
+
+  peek(cost = 1): Decision {
+    return this.store.peek([this.#charge(cost)]).decisions[0] as Decision;
+  }
+
+  play({ gapMs, cost }: Step): Decision {
+    this.clock.advance(gapMs);
+    return this.consume(cost);
+  }
+}
+
+/** A decision as far as a client sees it. */
+const seen = ({ allowed, limit, remaining, resetAfterMs, retryAfterMs }: Decision) => ({
+  allowed,
+  limit,
+  remaining,
+  resetAfterMs,
+  retryAfterMs,
+});
+
+const runs = { numRuns: 2_000 };
+
+describe.each(algorithms)('%s', (algorithm) => {
+  test('A27 admits no more than its own bound', () => {
+    fc.assert(
+      fc.property(timelines(algorithm), ({ policy, steps }) => {
+        const player = new Player(policy);
+        const admissions: Admission[] = [];
+        for (const step of steps) {
+          const { allowed, atMs } = player.play(step);
+          if (allowed) admissions.push({ atMs, cost: step.cost });
+        }
+        expect(keepsBound(admissions, policy)).toBe(true);
+      }),
+      runs,
+    );
+  });
+
+  test('A30 waiting exactly the reported time is always enough', () => {
+    fc.assert(
+      fc.property(timelines(algorithm), ({ policy, steps }) => {
+        const player = new Player(policy);
+        for (const step of steps) {
+          const { allowed, retryAfterMs } = player.play(step);
+          if (allowed) continue;
+          if (retryAfterMs === null) {
+            expect(step.cost).toBeGreaterThan(policy.capacity);
+            continue;
+          }
+          player.clock.advance(retryAfterMs);
+          expect(player.consume(step.cost).allowed).toBe(true);
+        }
+      }),
+      runs,
+    );
+  });
+
+  test('a shorter wait than the reported one is not enough', () => {
+    fc.assert(
+      fc.property(timelines(algorithm), ({ policy, steps }) => {
+        const player = new Player(policy);
+        for (const step of steps) {
+          const { retryAfterMs } = player.play(step);
+          if (retryAfterMs === null || retryAfterMs === 0) continue;
+          player.clock.advance(retryAfterMs - 1);
+          expect(player.peek(step.cost).allowed).toBe(false);
+        }
+      }),
+      runs,
+    );
+  });
+
+  test('denied requests change nothing', () => {
+    fc.assert(
+      fc.property(timelines(algorithm), ({ policy, steps }) => {
+        const player = new Player(policy);
+        const polite = new Player(policy);
+        for (const step of steps) {
+          polite.clock.advance(step.gapMs);
+          const decision = player.play(step);
+          if (decision.allowed) expect(seen(polite.consume(step.cost))).toEqual(seen(decision));
+          else expect(seen(polite.peek(step.cost))).toEqual(seen(decision));
+        }
+      }),
+      runs,
+    );
+  });
+
+  test('remaining units can be spent at once, and not one more', () => {
+    fc.assert(
+      fc.property(timelines(algorithm), ({ policy, steps }) => {
+        const player = new Player(policy);
+        for (const step of steps) player.play(step);
+        const { remaining } = player.peek();
+        expect(player.peek(remaining).allowed).toBe(true);
+        expect(player.peek(remaining + 1).allowed).toBe(false);
+      }),
+      runs,
+    );
+  });
+
+  test('nothing is charged any more after the reported reset, and something is a millisecond before', () => {
+    fc.assert(
+      fc.property(timelines(algorithm), ({ policy, steps }) => {
+        const player = new Player(policy);
+        for (const step of steps) player.play(step);
+        const { resetAfterMs } = player.peek();
+        if (resetAfterMs === 0) return;
+        player.clock.advance(resetAfterMs - 1);
+        expect(player.peek().resetAfterMs).toBe(1);
+        player.clock.advance(1);
+        expect(seen(player.peek())).toMatchObject({ remaining: policy.capacity, resetAfterMs: 0 });
+      }),
+      runs,
+    );
+  });
+
+  test('a refund makes no room that the limit would not have without the request', () => {
+    fc.assert(
+      fc.property(
+        timelines(algorithm).chain(({ policy, steps }) =>
+          fc.record({
+            policy: fc.constant(policy),
+            steps: fc.constant(steps),
+            given: fc.nat({ max: steps.length - 1 }),
+            delayMs: fc.integer({ min: 0, max: policy.windowMs }),
+          }),
+        ),
+        ({ policy, steps, given, delayMs }) => {
+          const player = new Player(policy);
+          const without = new Player(policy);
+          let refundable: Decision | undefined;
+          steps.forEach((step, index) => {
+            without.clock.advance(step.gapMs);
+            const decision = player.play(step);
+            if (!decision.allowed) return;
+            if (index === given) refundable = decision;
+            else without.consume(step.cost);
+          });
+          player.clock.advance(delayMs);
+          without.clock.advance(delayMs);
+          const before = player.peek().remaining;
+          if (refundable?.receipt) player.store.refund([refundable]);
+          const after = player.peek().remaining;
+          expect(after).toBeGreaterThanOrEqual(before);
+          expect(after - before).toBeLessThanOrEqual(refundable?.charge.cost ?? 0);
+          // Without the request that began it, a fixed window begins elsewhere.
+          if (algorithm !== 'fixed-window') expect(after).toBeLessThanOrEqual(without.peek().remaining);
+        },
+      ),
+      runs,
+    );
+  });
+
+  test('a clock that steps back does no harm', () => {
+    fc.assert(
+      fc.property(
+        timelines(algorithm),
+        fc.integer({ min: 1, max: 1_000_000_000 }),
+        ({ policy, steps }, backMs) => {
+          const player = new Player(policy);
+          for (const step of steps) player.play(step);
+          const before = player.peek().remaining;
+          player.clock.set(player.clock.now() - backMs);
+          expect(player.peek().remaining).toBeLessThanOrEqual(before);
+          // The next decision moves what lies ahead; from there on its wait holds.
+          const { allowed, retryAfterMs } = player.consume(1);
+          if (allowed) return;
+          const longestMs = policy.windowMs + Math.ceil(policy.windowMs / 32);
+          expect(retryAfterMs).toBeLessThanOrEqual(longestMs);
+          player.clock.advance(retryAfterMs as number);
+          expect(player.consume(1).allowed).toBe(true);
+        },
+      ),
+      runs,
+    );
+  });
+});
+
+describe('sliding-window beside an exact log of the same admissions', () => {
+  /** The wait of a log that keeps every admission until it is a window old. */
+  const exactWait = (
+    log: readonly Admission[],
+    { limit, windowMs }: Policy,
+    cost: number,
+    nowMs: number,
+  ): number => {
+    const live = log.filter(({ atMs }) => atMs + windowMs > nowMs);
+    let over = live.reduce((sum, admission) => sum + admission.cost, 0) + cost - limit;
+    let waitMs = 0;
+    for (const { atMs, cost: freed } of live) {
+      if (over <= 0) break;
+      over -= freed;
+      waitMs = atMs + windowMs - nowMs;
+    }
+    return waitMs;
+  };
+
+  test('never waits less, and at most a 32nd of the window longer', () => {
+    fc.assert(
+      fc.property(timelines('sliding-window'), ({ policy, steps }) => {
+        const player = new Player(policy);
+        const log: Admission[] = [];
+        for (const step of steps) {
+          const { allowed, atMs, retryAfterMs } = player.play(step);
+          if (step.cost > policy.limit || step.cost === 0) continue;
+          const exact = exactWait(log, policy, step.cost, atMs);
+          expect(retryAfterMs).toBeGreaterThanOrEqual(exact);
+          expect(retryAfterMs).toBeLessThan(exact + Math.ceil(policy.windowMs / 32) + 1);
+          if (allowed) log.push({ atMs, cost: step.cost });
+        }
+      }),
+      runs,
+    );
+  });
+
+  test('is exact up to 32 charges', () => {
+    fc.assert(
+      fc.property(
+        policies('sliding-window')
+          .filter(({ limit }) => limit <= 32)
+          .chain((policy) => stepsFor(policy).map((steps) => ({ policy, steps }))),
+        ({ policy, steps }) => {
+          const player = new Player(policy);
+          const log: Admission[] = [];
+          for (const step of steps) {
+            const { allowed, atMs, retryAfterMs } = player.play(step);
+            if (step.cost > policy.limit || step.cost === 0) continue;
+            expect(retryAfterMs).toBe(exactWait(log, policy, step.cost, atMs));
+            if (allowed) log.push({ atMs, cost: step.cost });
+          }
+        },
+      ),
+      runs,
+    );
+  });
+});
