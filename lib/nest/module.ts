@@ -1,5 +1,5 @@
 import { type DynamicModule, Inject, Module, Optional, type Provider } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { APP_FILTER, ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { mistake } from '../core/errors.js';
 import { RateLimiter } from '../plan/rate-limiter.js';
 import { explore, type FeatureScopes, RateLimitLifecycle } from './explorer.js';
@@ -23,8 +23,16 @@ const CORE_PROVIDERS: readonly Provider[] = [
   { provide: APP_FILTER, useExisting: RateLimitExceptionFilter },
 ];
 
-/** An alias, so that `overrideProvider(RateLimitGuard)` replaces the registered guard too. */
-const REGISTERED_GUARD: Provider = { provide: APP_GUARD, useExisting: RateLimitGuard };
+/**
+ * Registers the guard ahead of every other global guard. As an APP_GUARD it would run behind those of
+ * the root module, such as authentication, and a flood of failing log-ins would pass it by. It is the
+ * provider that is registered, so that `overrideProvider(RateLimitGuard)` replaces it.
+ */
+const REGISTERED_GUARD: Provider = {
+  provide: Symbol('nestjs-ratelimit:registered-guard'),
+  useFactory: (guard: RateLimitGuard, config: ApplicationConfig) => config.addGlobalGuard(guard),
+  inject: [RateLimitGuard, ApplicationConfig],
+};
 
 const rootModule = (
   providers: readonly Provider[],

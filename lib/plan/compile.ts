@@ -88,16 +88,15 @@ export class RouteCompiler<Context extends Caller> {
     const level: Level = { place, scope, reach: 'route', word: printable(route.method), offset: 0 };
     compose(handler, this.#own(handler, level, problems), place);
 
-    checkNames(limits, place, problems);
     this.#checkOwner(route, className, limits, problems);
-    return limits.map(({ limit }) => limit);
+    return distinct(limits, place, problems).map(({ limit }) => limit);
   }
 
   /** The module's limits as a route has them. */
   #ofModule(routeScope: string, problems: Problems): readonly Placed<Context>[] {
     const placed: Placed<Context>[] = [];
-    this.moduleLimits.forEach((options, index) => {
-      const { name = `limit-${index}`, per } = options;
+    this.moduleLimits.forEach(({ per, ...options }, index) => {
+      const { name = `limit-${index}` } = options;
       const place = `limits[${index}]`;
       const where =
         per === 'route'
@@ -106,8 +105,7 @@ export class RouteCompiler<Context extends Caller> {
       const limit = problems.try(place, () => compileLimit(options, where, this.scopes.defaults));
       if (limit !== undefined) placed.push({ limit, named: true });
     });
-    checkNames(placed, 'limits', problems);
-    return placed;
+    return distinct(placed, 'limits', problems);
   }
 
   #own(
@@ -132,8 +130,7 @@ export class RouteCompiler<Context extends Caller> {
       const named = declaration.kind === 'scope' || declaration.options.name !== undefined;
       if (limit !== undefined) own.push({ limit, named });
     });
-    checkNames(own, place, problems);
-    return own;
+    return distinct(own, place, problems);
   }
 
   #skipped(
@@ -189,14 +186,23 @@ function replaced<Context>(
   return [...outer.filter(({ limit }) => !names.has(limit.name)), ...inner];
 }
 
-function checkNames<Context>(limits: readonly Placed<Context>[], place: string, problems: Problems): void {
-  const names = limits.map(({ limit }) => limit.name);
-  for (const name of new Set(names.filter((other, index) => names.indexOf(other) !== index))) {
+/** The limits without those whose name another one of them has, which is a mistake. */
+function distinct<Context>(
+  limits: readonly Placed<Context>[],
+  place: string,
+  problems: Problems,
+): readonly Placed<Context>[] {
+  const names = new Set<string>();
+  return limits.filter(({ limit: { name } }) => {
+    const first = !names.has(name);
+    names.add(name);
+    if (first) return true;
     problems.add(
       'duplicate-name',
       place,
       `Two limits are called ${JSON.stringify(name)} here.`,
       'Give each a name of its own: clients tell limits apart by it.',
     );
-  }
+    return false;
+  });
 }

@@ -7,7 +7,7 @@ import type { Later } from '../store/store.js';
 import { type Cost, checkFits, compileCost } from './cost.js';
 import { compileIdentifier } from './identify.js';
 import { isPromise } from './later.js';
-import type { KeyRule, LimitOptions } from './options.js';
+import { checkLimitOptions, type KeyRule, type LimitOptions } from './options.js';
 import { compileRate, type RateSource, type TierFunction } from './rate-source.js';
 import type { Report } from './report.js';
 
@@ -78,6 +78,7 @@ export function compileLimit<Context extends Caller>(
   { name, scope, reach, place }: LimitPlace,
   defaults: LimitDefaults<Context>,
 ): Limit<Context> {
+  checkLimitOptions(options);
   const { key = defaults.key, algorithm = defaults.algorithm, burst, message, shadow = false } = options;
   const frame = { name, scope, algorithm, burst, message };
   const rate = compileRate(options.rate, frame, defaults.tier, (what, error) =>

@@ -1,4 +1,5 @@
 import type { Duration } from '../core/duration.js';
+import { mistake } from '../core/errors.js';
 import type { AlgorithmName } from '../core/policy.js';
 import type { RateInput } from '../core/rate.js';
 import type { KeyText } from '../key/key.js';
@@ -54,6 +55,30 @@ export interface LimitOptions<Context> {
   readonly needs?: 'user' | undefined;
   /** What a denied client reads in place of the usual message. */
   readonly message?: string | undefined;
+}
+
+const LIMIT_OPTION_NAMES: readonly string[] = [
+  'name',
+  'rate',
+  'key',
+  'algorithm',
+  'burst',
+  'cost',
+  'shadow',
+  'block',
+  'needs',
+  'message',
+] satisfies readonly (keyof LimitOptions<never>)[];
+
+/** Throws `bad-option` for an option that there is not: a word misspelt must not leave a limit out. */
+export function checkLimitOptions(options: object): void {
+  const unknown = Object.keys(options).find((name) => !LIMIT_OPTION_NAMES.includes(name));
+  if (unknown === undefined) return;
+  throw mistake(
+    'bad-option',
+    `There is no option ${JSON.stringify(unknown)} of a limit.`,
+    `The options are ${LIMIT_OPTION_NAMES.join(', ')}.`,
+  );
 }
 
 /** A limit of the module, for every route. */

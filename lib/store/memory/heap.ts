@@ -2,6 +2,8 @@
 export class Heap<T> {
   #keys: number[] = [];
   #items: T[] = [];
+  /** The largest size since the arrays were last copied. */
+  #peak = 0;
 
   get size(): number {
     return this.#keys.length;
@@ -24,6 +26,7 @@ export class Heap<T> {
     }
     this.#keys[at] = key;
     this.#items[at] = item;
+    if (this.#keys.length > this.#peak) this.#peak = this.#keys.length;
   }
 
   /** Takes out the item with the lowest key. */
@@ -32,12 +35,22 @@ export class Heap<T> {
     const key = this.#keys.pop();
     const item = this.#items.pop();
     if (key !== undefined && this.#keys.length > 0) this.#sink(key, item as T);
+    this.#giveBack();
     return top;
   }
 
   clear(): void {
     this.#keys = [];
     this.#items = [];
+    this.#peak = 0;
+  }
+
+  /** An array that shrinks by `pop` may keep the memory of its best days: copy it once most of it is gone. */
+  #giveBack(): void {
+    if (this.#peak < 1_024 || this.#keys.length > this.#peak / 4) return;
+    this.#keys = this.#keys.slice();
+    this.#items = this.#items.slice();
+    this.#peak = this.#keys.length;
   }
 
   /** Puts an item in at the top and lets it sink to its place. */

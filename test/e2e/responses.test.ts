@@ -1,0 +1,268 @@
+import {
+  type ArgumentsHost,
+  Catch,
+  Controller,
+  type ExceptionFilter,
+  Get,
+  HttpException,
+} from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { RateLimit, RateLimitException, type RateLimitModuleOptions } from 'nestjs-ratelimit';
+import { parseList } from 'structured-headers';
+import { type Answer, platforms, serve, statuses, type TestApp } from '../support/app.js';
+
+@Controller()
+class Responses {
+  @Get('three') @RateLimit({ name: 'three', rate: '3/min' }) three() {
+    return 'ok';
+  }
+  @Get('two')
+  @RateLimit({ name: 'hour', rate: '100/hour' })
+  @RateLimit({ name: 'odd "name\\', rate: '1/min', message: 'Slow down, please.' })
+  two() {
+    return 'ok';
+  }
+  @Get('never') @RateLimit({ name: 'never', rate: '0/min' }) never() {
+    return 'ok';
+  }
+  @Get('own') @RateLimit({ name: 'own', rate: '100/min' }) own() {
+    throw new HttpException({ mine: true }, 429);
+  }
+  @Get('long') @RateLimit({ name: 'long', rate: '1/day' }) long() {
+    return 'ok';
+  }
+}
+
+/** What a catch-all filter of an application does. */
+@Catch()
+class CatchAll implements ExceptionFilter {
+  constructor(private readonly host: HttpAdapterHost) {}
+  catch(exception: unknown, host: ArgumentsHost) {
+    const known = exception instanceof HttpException;
+    this.host.httpAdapter.reply(
+      host.switchToHttp().getResponse(),
+      known ? exception.getResponse() : { failed: true },
+      known ? exception.getStatus() : 500,
+    );
+  }
+}
+
+const own = ({ headers }: Answer): Record<string, string> =>
+  Object.fromEntries(
+    [...headers].filter(([name]) => /ratelimit|retry-after|cache-control|content-type/.test(name)),
+  );
+
+describe.each(platforms)('what a client sees on %s', (platform) => {
+  const apps: TestApp[] = [];
+  const start = async (
+    options: RateLimitModuleOptions = {},
+    prepare?: Parameters<typeof serve>[1]['prepare'],
+  ) => {
+    const app = await serve(platform, { controllers: [Responses], options, ...(prepare ? { prepare } : {}) });
+    apps.push(app);
+    return app;
+  };
+  afterEach(async () => {
+    for (const app of apps.splice(0)) await app.close();
+  });
+
+  test('A35 Remaining counts down, then a 429 with Limit 3, Remaining 0 and a Reset in the future', async () => {
+    const app = await start();
+    for (const remaining of ['2', '1', '0']) {
+      const { status, headers } = await app.get('/three');
+      expect([status, headers.get('x-ratelimit-remaining'), headers.get('retry-after')]).toEqual([
+        200,
+        remaining,
+        null,
+      ]);
+    }
+    const { status, headers } = await app.get('/three');
+    expect(status).toBe(429);
+    expect(headers.get('x-ratelimit-limit')).toBe('3');
+    expect(headers.get('x-ratelimit-remaining')).toBe('0');
+    expect(headers.get('x-ratelimit-reset')).toMatch(/^\d+$/);
+    expect(Number(headers.get('x-ratelimit-reset')) * 1_000).toBeGreaterThan(app.clock.now());
+    expect(Number(headers.get('x-ratelimit-reset'))).toBe(Math.ceil((app.clock.now() + 60_000) / 1_000));
+    expect(headers.get('cache-control')).toBe('no-store');
+  });
+
+  test("A35 a handler's own 429 is left alone", async () => {
+    const app = await start();
+    const { status, json, headers } = await app.get('/own');
+    expect([status, json]).toEqual([429, { mine: true }]);
+    expect(headers.get('retry-after')).toBeNull();
+    expect(headers.get('x-ratelimit-remaining')).toBe('99');
+  });
+
+  test.each(['json', 'problem'] as const)(
+    "A35 with the application's own catch-all filter, headers and body are the same (%s)",
+    async (body) => {
+      const ours = await start({ body });
+      const theirs = await start(
+        { body },
+        (app) => void app.useGlobalFilters(new CatchAll(app.get(HttpAdapterHost))),
+      );
+      theirs.clock.set(ours.clock.now());
+      for (const app of [ours, theirs]) await statuses(app, 3, '/three');
+      const [expected, answered] = [await ours.get('/three'), await theirs.get('/three')];
+      expect(answered.status).toBe(429);
+      expect(answered.json).toEqual(expected.json);
+      expect(own(answered)).toEqual(own(expected));
+      expect((await theirs.get('/own')).json).toEqual({ mine: true });
+    },
+  );
+
+  test('A36 the body has every field, and its seconds agree with the header', async () => {
+    const app = await start();
+    await statuses(app, 3, '/three');
+    app.clock.advance('28s');
+    const { json, headers } = await app.get('/three');
+    expect(headers.get('content-type')).toMatch(/^application\/json/);
+    expect(json).toEqual({
+      statusCode: 429,
+      error: 'rate_limit_exceeded',
+      message: 'Too many requests. Try again in 32 seconds.',
+      details: {
+        throttle_type: 'three',
+        retry_after_seconds: 32,
+        retry_after_timestamp: Math.ceil(app.clock.now() / 1_000) + 32,
+        retry_after_human: '32 seconds',
+      },
+    });
+    expect(headers.get('retry-after')).toBe('32');
+  });
+
+  test('A36 the IETF fields parse as structured fields and name every limit', async () => {
+    const app = await start();
+    await app.get('/two');
+    const { headers } = await app.get('/two');
+    const policies = parseList(headers.get('ratelimit-policy') ?? '');
+    const limits = parseList(headers.get('ratelimit') ?? '');
+    const plain = (list: typeof policies) =>
+      list.map(([name, parameters]) => [name, Object.fromEntries(parameters)]);
+    expect(plain(policies)).toEqual([
+      ['hour', { q: 100, w: 3600 }],
+      ['odd "name\\', { q: 1, w: 60 }],
+    ]);
+    expect(plain(limits)).toEqual([
+      ['hour', { r: 99, t: 3600 }],
+      ['odd "name\\', { r: 0, t: 60 }],
+    ]);
+  });
+
+  test('a limit has its own message', async () => {
+    const app = await start();
+    await app.get('/two');
+    expect((await app.get('/two')).json.message).toBe('Slow down, please.');
+  });
+
+  test('no wait would help: no Retry-After, and null in the body', async () => {
+    const app = await start();
+    const { json, headers } = await app.get('/never');
+    expect(headers.get('retry-after')).toBeNull();
+    expect(json.message).toBe('This request exceeds what its rate limit can ever admit.');
+    expect(json.details).toEqual({
+      throttle_type: 'never',
+      retry_after_seconds: null,
+      retry_after_timestamp: null,
+      retry_after_human: null,
+    });
+  });
+
+  test('long waits in words', async () => {
+    const app = await start();
+    await app.get('/long');
+    expect((await app.get('/long')).json.details.retry_after_human).toBe('1 day');
+    app.clock.advance('30min');
+    expect((await app.get('/long')).json.details.retry_after_human).toBe('23 hours 30 minutes');
+  });
+
+  test("body: 'problem' is RFC 9457", async () => {
+    const app = await start({ body: 'problem' });
+    await statuses(app, 3, '/three');
+    const { status, json, headers } = await app.get('/three');
+    expect(headers.get('content-type')).toMatch(/^application\/problem\+json/);
+    expect([status, json]).toEqual([
+      429,
+      {
+        type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+        title: 'Request cannot be satisfied as assigned quota has been exceeded',
+        status: 429,
+        detail: 'Too many requests. Try again in 1 minute.',
+        'violated-policies': ['three'],
+      },
+    ]);
+    expect(app.logged).toEqual([]);
+  });
+
+  test('a body function gives anything: an object, or text', async () => {
+    const object = await start({
+      body: (outcome, context) => ({ slow: outcome.binding?.name, path: context.request.url }),
+    });
+    await statuses(object, 3, '/three');
+    expect((await object.get('/three')).json).toEqual({ slow: 'three', path: '/three' });
+    const text = await start({ body: ({ retryAfterMs }) => `wait ${retryAfterMs}` });
+    await statuses(text, 3, '/three');
+    expect((await text.get('/three')).text).toBe('wait 60000');
+  });
+
+  test('a body function that fails is logged, and the usual body is sent', async () => {
+    const app = await start({
+      body: () => {
+        throw new Error('no template');
+      },
+    });
+    await statuses(app, 3, '/three');
+    expect((await app.get('/three')).json.error).toBe('rate_limit_exceeded');
+    expect(app.logged).toEqual([expect.stringContaining('no template')]);
+  });
+
+  test('each family of headers can be turned off or renamed', async () => {
+    const legacy = await start({ headers: { standard: false } });
+    expect(Object.keys(own(await legacy.get('/three'))).filter((name) => name.includes('rate'))).toEqual([
+      'x-ratelimit-limit',
+      'x-ratelimit-remaining',
+      'x-ratelimit-reset',
+    ]);
+    const standard = await start({ headers: { legacy: false, retryAfter: false } });
+    await statuses(standard, 3, '/three');
+    expect(Object.keys(own(await standard.get('/three')))).toEqual([
+      'cache-control',
+      'content-type',
+      'ratelimit',
+      'ratelimit-policy',
+    ]);
+    const renamed = await start({
+      headers: { legacy: { limit: 'X-Quota' }, standard: { limits: 'X-Limits' }, retryAfter: 'X-Wait' },
+    });
+    await statuses(renamed, 3, '/three');
+    const { headers } = await renamed.get('/three');
+    expect([headers.get('x-quota'), headers.get('x-ratelimit-remaining'), headers.get('x-wait')]).toEqual([
+      '3',
+      '0',
+      '60',
+    ]);
+    expect(headers.get('x-limits')).toBe('"three";r=0;t=60');
+    const none = await start({ headers: false });
+    await statuses(none, 3, '/three');
+    const denied = await none.get('/three');
+    expect([denied.status, Object.keys(own(denied))]).toEqual([429, ['content-type']]);
+  });
+
+  test('an application catches our exception and finds the outcome in it', async () => {
+    const seen: unknown[] = [];
+    @Catch(RateLimitException)
+    class Audit implements ExceptionFilter<RateLimitException> {
+      catch(exception: RateLimitException, host: ArgumentsHost) {
+        seen.push(exception.outcome.binding?.name, exception.getStatus());
+        const response = host.switchToHttp().getResponse();
+        response.status(418).send({ teapot: true });
+      }
+    }
+    const app = await start({}, (nest) => void nest.useGlobalFilters(new Audit()));
+    await statuses(app, 3, '/three');
+    const answer = await app.get('/three');
+    expect([answer.status, answer.json, seen]).toEqual([418, { teapot: true }, ['three', 429]]);
+    expect(answer.headers.get('retry-after')).toBe('60');
+  });
+});

@@ -1,0 +1,466 @@
+import { Controller, Get, Post } from '@nestjs/common';
+import { RateLimit, SkipRateLimit, ThrottleScope } from 'nestjs-ratelimit';
+import { moduleOf, platforms, serve, statuses, type TestApp, times } from '../support/app.js';
+
+describe.each(platforms)('several limits on %s', (platform) => {
+  const apps: TestApp[] = [];
+  const start = async (
+    ...given: Parameters<typeof serve> extends [unknown, infer Options] ? [Options] : never
+  ) => {
+    const app = await serve(platform, ...given);
+    apps.push(app);
+    return app;
+  };
+  afterEach(async () => {
+    for (const app of apps.splice(0)) await app.close();
+  });
+
+  test('A18 3/s and 6/min: the fourth is charged to neither, and then the minute binds', async () => {
+    @Controller()
+    class Two {
+      @Get() @RateLimit({ name: 'second', rate: '3/s' }) @RateLimit({ name: 'minute', rate: '6/min' }) get() {
+        return 'ok';
+      }
+    }
+    const app = await start({ controllers: [Two] });
+    expect(await statuses(app, 3, '/')).toEqual(times(3, 200));
+    const fourth = await app.get('/');
+    expect([fourth.status, fourth.headers.get('retry-after')]).toEqual([429, '1']);
+    expect(fourth.json.details.throttle_type).toBe('second');
+    expect(fourth.headers.get('ratelimit')).toContain('"minute";r=3');
+    app.clock.advance('1s');
+    expect(await statuses(app, 3, '/')).toEqual(times(3, 200));
+    app.clock.advance('1s');
+    const seventh = await app.get('/');
+    expect([seventh.status, seventh.json.details.throttle_type]).toEqual([429, 'minute']);
+    expect(seventh.headers.get('retry-after')).toBe('58');
+  });
+
+  test('A21 handlers have buckets of their own; with the same scope they share one', async () => {
+    @Controller()
+    class Handlers {
+      @Get('a') @RateLimit('2/min') a() {
+        return 'a';
+      }
+      @Get('b') @RateLimit('2/min') b() {
+        return 'b';
+      }
+      @Get('c') @ThrottleScope('shared') c() {
+        return 'c';
+      }
+      @Get('d') @ThrottleScope('shared') d() {
+        return 'd';
+      }
+    }
+    const app = await start({ controllers: [Handlers], options: { scopes: { shared: '2/min' } } });
+    expect(await statuses(app, 3, '/a')).toEqual([200, 200, 429]);
+    expect(await statuses(app, 3, '/b')).toEqual([200, 200, 429]);
+    expect(await statuses(app, 1, '/c')).toEqual([200]);
+    expect(await statuses(app, 2, '/d')).toEqual([200, 429]);
+    expect((await app.get('/c')).json.details.throttle_type).toBe('shared');
+  });
+
+  test('A21 controllers of the same name in different modules have buckets of their own', async () => {
+    const controller = (path: string) => {
+      @Controller(path)
+      class Same {
+        @Get() @RateLimit('1/min') get() {
+          return path;
+        }
+      }
+      return Same;
+    };
+    const imports = ['one', 'two'].map((path) =>
+      moduleOf({ controllers: [controller(path)] }, `${path}Module`),
+    );
+    const app = await start({ imports });
+    expect(await statuses(app, 2, '/one')).toEqual([200, 429]);
+    expect(await statuses(app, 2, '/two')).toEqual([200, 429]);
+  });
+
+  test('controllers of the same name in modules of the same name are a start-up error', async () => {
+    const controller = (path: string) => {
+      @Controller(path)
+      class Same {
+        @Get() @RateLimit('1/min') get() {
+          return path;
+        }
+      }
+      return Same;
+    };
+    const imports = ['one', 'two'].map((path) => moduleOf({ controllers: [controller(path)] }, 'TwinModule'));
+    await expect(start({ imports })).rejects.toThrow(
+      '[ambiguous-bucket] Same.get: Another class is called TwinModule.Same',
+    );
+  });
+
+  test('A22 scopes are independent, and a route without any is never limited', async () => {
+    @Controller()
+    class Scoped {
+      @Get('x') @ThrottleScope('x') x() {
+        return 'x';
+      }
+      @Get('y') @ThrottleScope('y') y() {
+        return 'y';
+      }
+      @Get('free') free() {
+        return 'free';
+      }
+    }
+    const app = await start({ controllers: [Scoped], options: { scopes: { x: '3/min', y: '1/min' } } });
+    expect(await statuses(app, 2, '/y')).toEqual([200, 429]);
+    expect(await statuses(app, 4, '/x')).toEqual([200, 200, 200, 429]);
+    expect(await statuses(app, 20, '/free')).toEqual(times(20, 200));
+    expect((await app.get('/free')).headers.get('ratelimit')).toBeNull();
+  });
+
+  test('A23 an exempt caller gets 200 of 200, spends nothing and sees no headers', async () => {
+    @Controller()
+    class Staffed {
+      @Get() @RateLimit('5/min') get() {
+        return 'ok';
+      }
+    }
+    const app = await start({
+      controllers: [Staffed],
+      options: { exempt: (context) => context.user?.isStaff === true },
+    });
+    expect(await statuses(app, 200, '/', { as: 'staff' })).toEqual(times(200, 200));
+    expect(
+      [...(await app.get('/', { as: 'staff' })).headers.keys()].filter((name) => name.includes('ratelimit')),
+    ).toEqual([]);
+    expect(app.store.size).toBe(0);
+    expect(await statuses(app, 6, '/', { as: 'alice' })).toEqual([...times(5, 200), 429]);
+  });
+
+  test('an exempt function that fails exempts nobody, and is logged', async () => {
+    @Controller()
+    class Staffed {
+      @Get() @RateLimit('1/min') get() {
+        return 'ok';
+      }
+    }
+    const app = await start({
+      controllers: [Staffed],
+      options: { exempt: () => Promise.reject(new Error('no roles')) },
+    });
+    expect(await statuses(app, 2, '/', { as: 'staff' })).toEqual([200, 429]);
+    expect(app.logged).toEqual([expect.stringContaining('no roles')]);
+  });
+
+  test('limits of the module, the class and the method add up', async () => {
+    @Controller()
+    @RateLimit({ name: 'class', rate: '4/min' })
+    class Added {
+      @Get('a') @RateLimit({ name: 'method', rate: '2/min' }) a() {
+        return 'a';
+      }
+      @Get('b') b() {
+        return 'b';
+      }
+    }
+    @Controller('other')
+    class Other {
+      @Get() get() {
+        return 'other';
+      }
+    }
+    const app = await start({
+      controllers: [Added, Other],
+      options: { limits: [{ name: 'module', rate: '6/min' }] },
+    });
+    const bound = async (path: string) => {
+      const { status, json } = await app.get(path);
+      return status === 429 ? json.details.throttle_type : status;
+    };
+    expect([await bound('/a'), await bound('/a'), await bound('/a')]).toEqual([200, 200, 'method']);
+    expect([await bound('/b'), await bound('/b'), await bound('/b')]).toEqual([200, 200, 'class']);
+    expect([await bound('/other'), await bound('/other'), await bound('/other')]).toEqual([
+      200,
+      200,
+      'module',
+    ]);
+    expect((await app.get('/a')).headers.get('ratelimit-policy')).toBe(
+      '"module";q=6;w=60, "class";q=4;w=60, "method";q=2;w=60',
+    );
+  });
+
+  test('a module limit has one bucket for all routes, with per: route one for each', async () => {
+    @Controller()
+    class Routes {
+      @Get('a') a() {
+        return 'a';
+      }
+      @Get('b') b() {
+        return 'b';
+      }
+    }
+    const shared = await start({
+      controllers: [Routes],
+      options: { limits: [{ name: 'all', rate: '2/min' }] },
+    });
+    expect([...(await statuses(shared, 2, '/a')), ...(await statuses(shared, 1, '/b'))]).toEqual([
+      200, 200, 429,
+    ]);
+    const each = await start({
+      controllers: [Routes],
+      options: { limits: [{ name: 'each', rate: '2/min', per: 'route' }] },
+    });
+    expect([...(await statuses(each, 3, '/a')), ...(await statuses(each, 3, '/b'))]).toEqual([
+      200, 200, 429, 200, 200, 429,
+    ]);
+  });
+
+  test('a limit nearer to the method takes the place of the one of the same name, with a bucket of its own', async () => {
+    @Controller()
+    @RateLimit({ name: 'burst', rate: '3/min' })
+    class Near {
+      @Get('tight') @RateLimit({ name: 'burst', rate: '1/min' }) tight() {
+        return 'ok';
+      }
+      @Get('class') class() {
+        return 'ok';
+      }
+    }
+    @Controller('far')
+    class Far {
+      @Get() get() {
+        return 'ok';
+      }
+    }
+    const app = await start({
+      controllers: [Near, Far],
+      options: { limits: [{ name: 'burst', rate: '5/min' }] },
+    });
+    expect(await statuses(app, 2, '/tight')).toEqual([200, 429]);
+    expect(await statuses(app, 4, '/class')).toEqual([...times(3, 200), 429]);
+    expect(await statuses(app, 6, '/far')).toEqual([...times(5, 200), 429]);
+  });
+
+  test('SkipRateLimit takes away limits from further out, all or by name, and leaves the own ones', async () => {
+    @Controller('inner')
+    @SkipRateLimit('burst')
+    @RateLimit({ name: 'class', rate: '4/min' })
+    class Inner {
+      @Get('own') @SkipRateLimit() @RateLimit({ name: 'own', rate: '2/min' }) own() {
+        return 'ok';
+      }
+      @Get('one') @SkipRateLimit('class', 'daily') one() {
+        return 'ok';
+      }
+      @Get('none') @SkipRateLimit('class') @SkipRateLimit('daily') none() {
+        return 'ok';
+      }
+      @Get('class') class() {
+        return 'ok';
+      }
+      @Post('all') @SkipRateLimit() all() {
+        return 'ok';
+      }
+    }
+    const app = await start({
+      controllers: [Inner],
+      options: {
+        limits: [
+          { name: 'burst', rate: '3/min' },
+          { name: 'daily', rate: '1000/day' },
+        ],
+      },
+    });
+    const policies = async (path: string, method = 'GET') =>
+      (await app.get(path, { method })).headers.get('ratelimit-policy')?.replaceAll(/;q=\d+;w=\d+/g, '') ??
+      null;
+    expect(await policies('/inner/own')).toBe('"own"');
+    expect(await policies('/inner/one')).toBeNull();
+    expect(await policies('/inner/none')).toBeNull();
+    expect(await policies('/inner/class')).toBe('"daily", "class"');
+    expect(await policies('/inner/all', 'POST')).toBeNull();
+  });
+
+  test('decorators are stackable, inherited by subclasses, and a subclass has buckets of its own', async () => {
+    @RateLimit('10/min')
+    class Base {
+      @Get('stacked') @RateLimit('5/min') @RateLimit('3/min') stacked() {
+        return 'ok';
+      }
+    }
+    @Controller('left')
+    class Left extends Base {}
+    @Controller('right')
+    @RateLimit('8/min')
+    class Right extends Base {}
+    const app = await start({ controllers: [Left, Right] });
+    expect((await app.get('/left/stacked')).headers.get('ratelimit-policy')).toBe(
+      '"class-0";q=10;w=60, "stacked-0";q=5;w=60, "stacked-1";q=3;w=60',
+    );
+    expect((await app.get('/right/stacked')).headers.get('ratelimit-policy')).toBe(
+      '"class-0";q=10;w=60, "class-1";q=8;w=60, "stacked-0";q=5;w=60, "stacked-1";q=3;w=60',
+    );
+    expect(await statuses(app, 3, '/left/stacked')).toEqual([200, 200, 429]);
+    expect(await statuses(app, 3, '/right/stacked')).toEqual([200, 200, 429]);
+  });
+
+  test('HEAD counts as GET', async () => {
+    @Controller()
+    class Heads {
+      @Get() @RateLimit('2/min') get() {
+        return 'ok';
+      }
+    }
+    const app = await start({ controllers: [Heads] });
+    expect((await app.get('/', { method: 'HEAD' })).status).toBe(200);
+    expect((await app.get('/')).headers.get('x-ratelimit-remaining')).toBe('0');
+    expect((await app.get('/', { method: 'HEAD' })).status).toBe(429);
+  });
+
+  test('A25 sliding-window 10/min under one request a second goes on admitting about ten a minute', async () => {
+    @Controller()
+    class Polled {
+      @Get() @RateLimit('10/min') get() {
+        return 'ok';
+      }
+    }
+    const app = await start({ controllers: [Polled] });
+    for (let minute = 0; minute < 4; minute++) {
+      let admitted = 0;
+      for (let second = 0; second < 60; second++) {
+        if ((await app.get('/')).status === 200) admitted++;
+        app.clock.advance('1s');
+      }
+      expect(admitted).toBe(10);
+    }
+  });
+
+  test('A26 requests at 0, 20, 40, 60 and 80 seconds at 3/min are never denied', async () => {
+    @Controller()
+    class Slow {
+      @Get() @RateLimit('3/min') get() {
+        return 'ok';
+      }
+    }
+    const app = await start({ controllers: [Slow] });
+    for (let i = 0; i < 5; i++) {
+      expect((await app.get('/')).status).toBe(200);
+      app.clock.advance('20s');
+    }
+  });
+
+  test('A29 a token bucket tells the wait to the second: 4 for five units, 1 for 0.6 seconds', async () => {
+    @Controller()
+    class Bucket {
+      @Get()
+      @RateLimit({
+        rate: '30/min',
+        algorithm: 'token-bucket',
+        burst: 10,
+        cost: ({ request }) => Number((request.query as { cost: string }).cost),
+      })
+      get() {
+        return 'ok';
+      }
+    }
+    const app = await start({ controllers: [Bucket] });
+    const first = await app.get('/?cost=7');
+    expect([first.headers.get('x-ratelimit-limit'), first.headers.get('x-ratelimit-remaining')]).toEqual([
+      '10',
+      '3',
+    ]);
+    expect(first.headers.get('ratelimit-policy')).toBe('"get-0";q=10;w=20');
+    const denied = await app.get('/?cost=5');
+    expect([denied.status, denied.headers.get('retry-after')]).toEqual([429, '4']);
+    app.clock.advance('4s');
+    expect((await app.get('/?cost=5')).status).toBe(200);
+    app.clock.advance(1_400);
+    expect((await app.get('/?cost=1')).headers.get('retry-after')).toBe('1');
+    app.clock.advance(600);
+    expect((await app.get('/?cost=1')).status).toBe(200);
+  });
+
+  test('A31 a burst over the edge of two windows passes fixed-window and not sliding-window', async () => {
+    @Controller()
+    class Edges {
+      @Get('fixed') @RateLimit({ rate: '5/min', algorithm: 'fixed-window' }) fixed() {
+        return 'ok';
+      }
+      @Get('sliding') @RateLimit('5/min') sliding() {
+        return 'ok';
+      }
+    }
+    const app = await start({ controllers: [Edges] });
+    for (const [path, expected] of [
+      ['/fixed', times(5, 200)],
+      ['/sliding', [200, ...times(4, 429)]],
+    ] as const) {
+      await app.get(path);
+      app.clock.advance('59s');
+      expect(await statuses(app, 4, path)).toEqual(times(4, 200));
+      app.clock.advance('1s');
+      expect(await statuses(app, 5, path)).toEqual(expected);
+    }
+  });
+
+  test('the module sets the key and the algorithm of limits that do not say', async () => {
+    @Controller()
+    class Defaults {
+      @Get() @RateLimit('2/min') get() {
+        return 'ok';
+      }
+    }
+    const app = await start({
+      controllers: [Defaults],
+      options: { key: 'global', algorithm: 'fixed-window' },
+    });
+    expect((await app.get('/', { from: '203.0.113.1' })).status).toBe(200);
+    app.clock.advance('59s');
+    expect((await app.get('/', { from: '203.0.113.2' })).status).toBe(200);
+    app.clock.advance('1s');
+    expect(await statuses(app, 3, '/', { from: '203.0.113.3' })).toEqual([200, 200, 429]);
+  });
+
+  test('A32 a shadow limit denies nobody and stands in no header', async () => {
+    @Controller()
+    class Shadowed {
+      @Get()
+      @RateLimit({ name: 'shadow', rate: '2/min', shadow: true })
+      @RateLimit({ name: 'real', rate: '10/min' })
+      get() {
+        return 'ok';
+      }
+    }
+    const app = await start({ controllers: [Shadowed] });
+    expect(await statuses(app, 6, '/')).toEqual(times(6, 200));
+    expect((await app.get('/')).headers.get('ratelimit')).toBe('"real";r=3;t=60');
+  });
+
+  test('a denial blocks for as long as its limit says', async () => {
+    @Controller()
+    class Blocking {
+      @Get() @RateLimit({ rate: '2/min', block: '15min' }) get() {
+        return 'ok';
+      }
+    }
+    const app = await start({ controllers: [Blocking] });
+    expect(await statuses(app, 3, '/')).toEqual([200, 200, 429]);
+    expect((await app.get('/')).headers.get('retry-after')).toBe('900');
+    app.clock.advance('14min');
+    expect((await app.get('/')).headers.get('retry-after')).toBe('60');
+    app.clock.advance('1min');
+    expect((await app.get('/')).status).toBe(200);
+  });
+
+  test('A34 enabled: false lets everything pass and stores nothing', async () => {
+    @Controller()
+    class Off {
+      @Get() @RateLimit('1/min') get() {
+        return 'ok';
+      }
+    }
+    const app = await start({
+      controllers: [Off],
+      options: { enabled: false, limits: [{ name: 'burst', rate: '1/min' }] },
+    });
+    expect(await statuses(app, 20, '/')).toEqual(times(20, 200));
+    expect((await app.get('/')).headers.get('x-ratelimit-limit')).toBeNull();
+    expect(app.store.size).toBe(0);
+  });
+});

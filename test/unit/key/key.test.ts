@@ -1,0 +1,169 @@
+import fc from 'fast-check';
+import { canonicalAddress } from '../../../lib/key/address.js';
+import type { Caller } from '../../../lib/key/caller.js';
+import { hashUnder } from '../../../lib/key/hash.js';
+import { compileKey, identityOf } from '../../../lib/key/key.js';
+
+const caller = (given: Partial<Caller> & { headers?: Record<string, string> } = {}): Caller => ({
+  address: '203.0.113.7',
+  authenticated: false,
+  userId: null,
+  header: (name) => given.headers?.[name],
+  ...given,
+});
+const user = { authenticated: true, userId: '42' };
+const hash = hashUnder('secret');
+const hashed = (value: string) => `header:x-api-key:${hash(value)}`;
+
+const find = (key: string, who: Caller, said: string[] = []) =>
+  compileKey(key, { hash, report: (what) => said.push(what) }).identify(who);
+
+describe('keys', () => {
+  test.each([
+    ['ip', caller(), 'ip:203.0.113.7'],
+    ['ip', caller({ address: '2001:db8::/64' }), 'ip:2001:db8::/64'],
+    ['user', caller(user), 'user:42'],
+    ['user', caller(), null],
+    ['anon', caller(), 'ip:203.0.113.7'],
+    ['anon', caller(user), null],
+    ['global', caller(user), 'global'],
+    ['header:x-api-key', caller({ headers: { 'x-api-key': 'k1' } }), hashed('k1')],
+    ['header:X-API-Key', caller({ headers: { 'x-api-key': 'k1' } }), hashed('k1')],
+    ['header:x-api-key', caller(), 'ip:203.0.113.7'],
+    ['header:x-api-key', caller({ headers: { 'x-api-key': '' } }), 'ip:203.0.113.7'],
+    ['user|ip', caller(user), 'user:42'],
+    ['user|ip', caller(), 'ip:203.0.113.7'],
+    ['header:x-api-key|user|ip', caller(user), 'user:42'],
+    ['header:x-api-key|user', caller(), 'ip:203.0.113.7'],
+    ['header:x-api-key | user', caller(user), 'user:42'],
+    ['ip+user', caller(user), 'ip:203.0.113.7+user:42'],
+    ['ip+user', caller(), null],
+    ['user+ip|anon', caller(), 'ip:203.0.113.7'],
+    ['user+header:x-api-key', caller(user), 'ip:203.0.113.7+user:42'],
+    ['header:x-api-key+ip', caller({ headers: { 'x-api-key': 'k1' } }), `${hashed('k1')}+ip:203.0.113.7`],
+    ['header:x-api-key+ip', caller(), 'ip:203.0.113.7'],
+    ['header:x-a+header:x-b', caller(), 'ip:203.0.113.7'],
+  ])('%s', (key, who, identity) => {
+    const found = find(key, who);
+    const sorted = (text: string | null) => text?.split('+').sort().join('+') ?? null;
+    expect(sorted(found)).toBe(sorted(identity));
+  });
+
+  test('the value of a header stands nowhere in the identity', () => {
+    expect(find('header:x-api-key', caller({ headers: { 'x-api-key': 'sk-live-1' } }))).not.toContain(
+      'sk-live-1',
+    );
+  });
+
+  test('a hash tells nothing without the secret, and is the same under the same secret', () => {
+    expect(hashUnder('a')('value')).toBe(hashUnder('a')('value'));
+    expect(hashUnder('a')('value')).not.toBe(hashUnder('b')('value'));
+    expect(hashUnder(undefined)('value')).not.toBe(hashUnder(undefined)('value'));
+    expect(hashUnder('a')('value')).toMatch(/^[A-Za-z0-9_-]{22}$/);
+  });
+
+  test('callers without an address share a bucket, and that is reported', () => {
+    const said: string[] = [];
+    expect(find('ip', caller({ address: null }), said)).toBe('ip:unknown');
+    expect(said).toEqual([expect.stringContaining('no address')]);
+  });
+
+  test('it needs the user where it asks for the user', () => {
+    const needs = (key: string) => compileKey(key, { hash, report: () => {} }).needsUser;
+    expect(['user', 'anon', 'user|ip', 'ip+user', 'header:x|anon'].map(needs)).toEqual([
+      true,
+      true,
+      true,
+      true,
+      true,
+    ]);
+    expect(['ip', 'global', 'header:user', 'header:x-user|ip'].map(needs)).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ]);
+  });
+
+  test('different values never make the same identity', () => {
+    const value = fc.oneof(
+      fc.string({ minLength: 1 }),
+      fc.string({
+        minLength: 60,
+        maxLength: 70,
+        unit: fc.constantFrom('a', '+', '%', '~', ':', '{', '}', ' '),
+      }),
+      fc.string({ minLength: 1, unit: fc.constantFrom('%', '2', '5', 'B', '+', ':', 'i', 'p', '~') }),
+    );
+    fc.assert(
+      fc.property(value, value, value, value, (a, b, c, d) => {
+        const first = `${identityOf('user', a, hash)}+${identityOf('key', b, hash)}`;
+        const second = `${identityOf('user', c, hash)}+${identityOf('key', d, hash)}`;
+        expect(first === second).toBe(a === c && b === d);
+      }),
+      { numRuns: 20_000 },
+    );
+  });
+
+  test('an identity never grows with what the client sends', () => {
+    for (const length of [65, 1_000, 1_000_000]) {
+      expect(identityOf('user', '%'.repeat(length), hash)).toHaveLength('user:~'.length + 22);
+    }
+  });
+});
+
+describe('addresses', () => {
+  test.each([
+    ['203.0.113.7', '203.0.113.7'],
+    ['::ffff:203.0.113.7', '203.0.113.7'],
+    ['::FFFF:CB00:7107', '203.0.113.7'],
+    ['2001:db8::1', '2001:db8::/64'],
+    ['2001:DB8:0:0:1:2:3:4', '2001:db8::/64'],
+    ['2001:db8:0:1::1', '2001:db8:0:1::/64'],
+    ['fe80::1%eth0', 'fe80::/64'],
+    ['::1', '::/64'],
+    ['::', '::/64'],
+    ['', null],
+    ['garbage', null],
+    ['1.2.3', null],
+    ['1.2.3.4.5', null],
+    ['01.2.3.4', null],
+    ['0x7f.1', null],
+    ['1.2.3.4:80', null],
+    ['2001:db8::1::2', null],
+    [' 1.2.3.4', null],
+    [undefined, null],
+    [null, null],
+  ])('%s is %s', (text, expected) => {
+    expect(canonicalAddress(text, 64)).toBe(expected);
+  });
+
+  test('the network is as long as configured', () => {
+    expect(canonicalAddress('2001:db8:1:2ff::1', 56)).toBe('2001:db8:1:200::/56');
+    expect(canonicalAddress('2001:db8::1', 128)).toBe('2001:db8::1/128');
+    expect(canonicalAddress('2001:db8::1', 32)).toBe('2001:db8::/32');
+  });
+
+  test('whatever text comes, it is an address of ours or null', () => {
+    const parts = fc.array(
+      fc.constantFrom('1', '255', '256', ':', '::', '.', 'ffff', '0', 'x', '%', '/', ' '),
+      { maxLength: 12 },
+    );
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.ipV4(),
+          fc.ipV6(),
+          fc.string(),
+          parts.map((list) => list.join('')),
+        ),
+        (text) => {
+          const found = canonicalAddress(text, 64);
+          expect(found === null || /^(\d{1,3}\.){3}\d{1,3}$|^[0-9a-f:]+\/64$/.test(found)).toBe(true);
+          if (found !== null && !found.includes('/')) expect(canonicalAddress(found, 64)).toBe(found);
+        },
+      ),
+      { numRuns: 5_000 },
+    );
+  });
+});

@@ -1,0 +1,163 @@
+import { MemoryStore, RateLimitConfigError } from 'nestjs-ratelimit';
+import { TestClock } from 'nestjs-ratelimit/testing';
+import { definePolicy } from '../../../lib/core/policy.js';
+
+const policy = definePolicy({ name: 'limit', scope: 'scope', rate: { limit: 10, windowMs: 60_000 } });
+const other = definePolicy({ name: 'other', scope: 'scope', rate: { limit: 10, windowMs: 3_600_000 } });
+
+const setUp = (maxBuckets: number) => {
+  const clock = new TestClock();
+  const store = new MemoryStore({ clock, maxBuckets });
+  const charge = (identity: string, cost = 1, { blockMs = 0, under = policy } = {}) =>
+    store.consume([{ policy: under, identity, cost, shadow: false, blockMs }]).decisions[0];
+  const remaining = (identity: string, under = policy) =>
+    store.peek([{ policy: under, identity, cost: 1, shadow: false, blockMs: 0 }]).decisions[0]?.remaining;
+  return { clock, store, charge, remaining };
+};
+
+describe('A41 the memory store is bounded', () => {
+  test('it never holds more than its configured number of buckets', () => {
+    const { store, charge } = setUp(1_000);
+    for (let i = 0; i < 10_000; i++) {
+      charge(`user:${i}`);
+      expect(store.size).toBeLessThanOrEqual(1_000);
+    }
+    expect(store.size).toBe(1_000);
+  });
+
+  test('what has ended goes first', () => {
+    const { clock, charge, remaining } = setUp(4);
+    charge('user:ends', 9);
+    clock.advance('59s');
+    charge('user:a', 1);
+    charge('user:b', 2);
+    charge('user:c', 3);
+    clock.advance('1s');
+    charge('user:new', 1);
+    expect(['a', 'b', 'c', 'new'].map((name) => remaining(`user:${name}`))).toEqual([9, 8, 7, 9]);
+  });
+
+  test('then what is least charged, the share of the limit deciding', () => {
+    const { charge, remaining } = setUp(4);
+    charge('user:five', 5);
+    charge('user:two', 2);
+    charge('user:full', 10);
+    charge('user:three', 3);
+    charge('user:x', 1);
+    expect(remaining('user:two')).toBe(10);
+    charge('user:y', 4);
+    expect(remaining('user:x')).toBe(10);
+    charge('user:z', 6);
+    expect(['five', 'full', 'three', 'y', 'z'].map((name) => remaining(`user:${name}`))).toEqual([
+      5, 0, 10, 6, 4,
+    ]);
+  });
+
+  test('never what is blocked', () => {
+    const { store, charge } = setUp(4);
+    charge('user:blocked', 10);
+    expect(charge('user:blocked', 1, { blockMs: 900_000 })?.retryAfterMs).toBe(900_000);
+    store.block('user:banned', 900_000);
+    for (let i = 0; i < 100; i++) charge(`user:${i}`, 5);
+    expect(charge('user:blocked')?.retryAfterMs).toBe(900_000);
+    expect(charge('user:banned')?.retryAfterMs).toBe(900_000);
+    expect(store.size).toBe(4);
+  });
+
+  test('blocks take at most half of the room, so that others are always counted', () => {
+    const { clock, store, charge } = setUp(10);
+    for (let i = 0; i < 20; i++) {
+      charge(`user:${i}`, 10);
+      charge(`user:${i}`, 1, { blockMs: 900_000 });
+    }
+    const blocked = Array.from(
+      { length: 20 },
+      (_, i) => (charge(`user:${i}`, 0)?.retryAfterMs ?? 0) > 60_000,
+    );
+    expect(blocked.filter(Boolean)).toHaveLength(5);
+    expect(() => store.block('user:one-more', 1_000)).toThrow(RateLimitConfigError);
+    charge('user:counted', 10);
+    expect(charge('user:counted')?.allowed).toBe(false);
+    clock.advance('15min');
+    store.block('user:later', 1_000);
+    expect(charge('user:later')?.allowed).toBe(false);
+  });
+
+  test('the buckets of one request do not make room for one another', () => {
+    const { clock, store } = setUp(2);
+    const both = () =>
+      store.consume(
+        [policy, other].map((under) => ({
+          policy: under,
+          identity: 'user:1',
+          cost: 1,
+          shadow: false,
+          blockMs: 0,
+        })),
+      ).decisions;
+    for (let i = 0; i < 5; i++) both();
+    expect(both().map(({ remaining }) => remaining)).toEqual([4, 4]);
+    clock.advance('1min');
+    expect(both().map(({ remaining }) => remaining)).toEqual([9, 3]);
+  });
+
+  test('a bucket that has ended and makes room for another one of the same request is counted afresh', () => {
+    const { clock, store, charge, remaining } = setUp(2);
+    charge('user:1', 1, { under: policy });
+    charge('user:2', 1, { under: other });
+    clock.advance('1min');
+    const { decisions } = store.consume(
+      [other, policy].map((under) => ({
+        policy: under,
+        identity: 'user:1',
+        cost: 4,
+        shadow: false,
+        blockMs: 0,
+      })),
+    );
+    expect(decisions.map(({ allowed }) => allowed)).toEqual([true, true]);
+    expect([remaining('user:1', other), remaining('user:1', policy)]).toEqual([6, 6]);
+    expect(store.size).toBe(2);
+  });
+
+  test('100,000 identities, then silence: all buckets go, without a request', () => {
+    const { clock, store, charge } = setUp(250_000);
+    for (let i = 0; i < 100_000; i++) charge(`user:${i}`);
+    expect(store.size).toBe(100_000);
+    clock.advance('2min');
+    expect(store.size).toBe(0);
+  });
+
+  test('resetting a bucket again and again leaves nothing behind', () => {
+    const { store, charge } = setUp(10);
+    for (let i = 0; i < 100_000; i++) {
+      charge('user:1');
+      store.reset({ identity: 'user:1' });
+    }
+    expect(store.size).toBe(0);
+  });
+
+  test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('maxBuckets cannot be %d', (maxBuckets) => {
+    expect(() => new MemoryStore({ maxBuckets })).toThrow('[bad-option]');
+  });
+});
+
+test('A41 memory goes back after 100,000 identities and silence', () => {
+  const collect = globalThis.gc;
+  if (collect === undefined) throw new Error('Run Node with --expose-gc.');
+  const heap = () => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const { clock, store, charge } = setUp(250_000);
+  charge('user:first');
+  clock.advance('2min');
+  const before = heap();
+  for (let i = 0; i < 100_000; i++) charge(`user:${i}`);
+  const full = heap();
+  clock.advance('2min');
+  const after = heap();
+  expect(store.size).toBe(0);
+  expect(full - before).toBeGreaterThan(5_000_000);
+  expect(after - before).toBeLessThan((full - before) / 20);
+});

@@ -1,0 +1,29 @@
+import { TestClock } from 'nestjs-ratelimit/testing';
+
+describe('TestClock', () => {
+  test('it stands still until it is turned', () => {
+    const clock = new TestClock(1_000);
+    expect(clock.now()).toBe(1_000);
+    clock.advance('15min');
+    expect(clock.now()).toBe(901_000);
+    clock.advance(0);
+    clock.set(500);
+    expect(clock.now()).toBe(500);
+    expect(() => clock.advance(-1)).toThrow(RangeError);
+    expect(() => clock.advance('soon' as '1s')).toThrow('[bad-duration]');
+  });
+
+  test('what is due runs on the way, in order, until it is stopped', () => {
+    const clock = new TestClock(0);
+    const seen: string[] = [];
+    const stop = clock.every(20, () => seen.push(`a${clock.now()}`));
+    clock.every(30, () => {
+      seen.push(`b${clock.now()}`);
+      if (clock.now() >= 60) stop();
+    });
+    clock.advance(65);
+    expect(seen).toEqual(['a20', 'b30', 'a40', 'a60', 'b60']);
+    clock.advance(25);
+    expect(seen.slice(5)).toEqual(['b90']);
+  });
+});
