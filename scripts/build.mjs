@@ -1,5 +1,5 @@
-// Compiles lib/ twice, as ES modules and as CommonJS, each with its types.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+// Compiles lib/ twice, as ES modules and as CommonJS, each with its types, and the sample application.
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, tool } from './run.mjs';
 
@@ -8,14 +8,24 @@ const FORMATS = {
   cjs: { type: 'commonjs', options: ['--module', 'commonjs', '--moduleResolution', 'bundler'] },
 };
 
-export async function build() {
+const tsc = (...options) => tool('typescript/bin/tsc', ...options);
+
+export async function buildLibrary() {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   for (const [name, { type, options }] of Object.entries(FORMATS)) {
     const outDir = join('dist', name);
-    await tool('typescript/bin/tsc', '-p', 'tsconfig.build.json', ...options, '--outDir', outDir);
-    mkdirSync(join(root, outDir), { recursive: true });
+    await tsc('-p', 'tsconfig.build.json', ...options, '--outDir', outDir);
     writeFileSync(join(root, outDir, 'package.json'), `${JSON.stringify({ type })}\n`);
   }
 }
 
-if (process.argv[1] === import.meta.filename) await build();
+/** Compiles the sample against the library as it was built. */
+export async function buildSample() {
+  rmSync(join(root, 'sample-app', 'dist'), { recursive: true, force: true });
+  await tsc('-p', 'sample-app');
+}
+
+if (process.argv[1] === import.meta.filename) {
+  await buildLibrary();
+  await buildSample();
+}

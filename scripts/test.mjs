@@ -1,12 +1,15 @@
 // npm test: sets up, builds and runs every test. Arguments go to Jest: npm test -- test/unit
+import { buildLibrary, buildSample } from './build.mjs';
 import { run } from './run.mjs';
 import { setUp } from './setup.mjs';
 
 await setUp();
-const { build } = await import('./build.mjs');
-await build();
+await buildLibrary();
+await buildSample();
 await run(process.execPath, [
+  // Nest 12 is ESM only, and a test of memory asks for collections.
   '--experimental-vm-modules',
+  '--expose-gc',
   '--no-warnings',
   'node_modules/jest/bin/jest.js',
   ...process.argv.slice(2),

@@ -1,0 +1,41 @@
+import { Controller, Get, NotFoundException, Param, Query } from '@nestjs/common';
+import { RateLimit, SkipRateLimit, ThrottleScope } from 'nestjs-ratelimit';
+import { GENERAL } from './limits.js';
+
+const PRODUCTS = [
+  { id: '1', name: 'Teapot', price: 24 },
+  { id: '2', name: 'Kettle', price: 39 },
+  { id: '3', name: 'Cup', price: 7 },
+];
+
+/** What everybody looks at: its own limits take the place of the general ones. */
+@Controller('products')
+@SkipRateLimit(...GENERAL)
+export class CatalogueController {
+  @Get()
+  @ThrottleScope('list')
+  list() {
+    return PRODUCTS;
+  }
+
+  @Get('search')
+  @ThrottleScope('search')
+  search(@Query('q') words = '') {
+    return PRODUCTS.filter(({ name }) => name.toLowerCase().includes(words.toLowerCase()));
+  }
+
+  @Get(':id')
+  @ThrottleScope('retrieve')
+  retrieve(@Param('id') id: string) {
+    const product = PRODUCTS.find((known) => known.id === id);
+    if (product === undefined) throw new NotFoundException('There is no such product.');
+    return product;
+  }
+
+  /** Polled by the shop's own pages: a token bucket lets them go on evenly. */
+  @Get(':id/stock')
+  @RateLimit({ name: 'stock', rate: '5/5s', algorithm: 'token-bucket' })
+  stock(@Param('id') id: string) {
+    return { id, left: 3 };
+  }
+}

@@ -1,0 +1,33 @@
+import type { RateLimitModuleOptions, Store } from 'nestjs-ratelimit';
+
+/** Where a route's own limit takes the place of the general ones, it skips these. */
+export const GENERAL = ['anon', 'user', 'burst', 'sustained'] as const;
+
+/** The limits of a small shop. */
+export const shopLimits = (store: Store): RateLimitModuleOptions => ({
+  store,
+  limits: [
+    { name: 'anon', rate: '100/hour', key: 'anon' },
+    { name: 'user', rate: '1000/hour', key: 'user' },
+    { name: 'burst', rate: '60/min', key: 'user|ip' },
+    { name: 'sustained', rate: '1000/day', key: 'user|ip' },
+  ],
+  scopes: {
+    login: { rate: '5/15min', message: 'Too many attempts to log in. Wait, or reset your password.' },
+    register: '3/hour',
+    'password-reset': '3/hour',
+    'email-verify': '5/hour',
+    'order-create': { rate: '20/hour', key: 'user' },
+    payment: { rate: '10/hour', key: 'user' },
+    cart: { rate: '100/hour', key: 'user|ip' },
+    search: { rate: '200/hour', key: 'user|ip' },
+    list: { rate: '500/hour', key: 'user|ip' },
+    retrieve: { rate: '1000/hour', key: 'user|ip' },
+    upload: { rate: '50/day', key: 'user' },
+    export: { rate: '10/day', key: 'user' },
+    report: { rate: '20/day', key: 'user' },
+    integrations: { rate: '5000/hour', key: 'header:x-api-key' },
+  },
+  tier: (context) => context.user?.tier,
+  exempt: (context) => context.user?.isStaff === true,
+});

@@ -1,0 +1,31 @@
+import { createShop } from './app.js';
+
+const DEFAULT_PORT = 3000;
+
+function portOf(text: string | undefined): number {
+  if (text === undefined || text === '') return DEFAULT_PORT;
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  console.error(`PORT is ${JSON.stringify(text)}, which is no port: give a number from 0 to 65535.`);
+  process.exit(1);
+}
+
+const port = portOf(process.env.PORT);
+const platform = process.env.PLATFORM === 'fastify' ? 'fastify' : 'express';
+const app = await createShop({ platform });
+app.enableShutdownHooks();
+try {
+  await app.listen(port);
+} catch (error) {
+  const { code } = error as { code?: string };
+  console.error(
+    code === 'EADDRINUSE'
+      ? `Port ${port} is in use. Stop what listens there, or choose another one: PORT=3001 npm start`
+      : `The shop cannot listen on port ${port}: ${String(error)}`,
+  );
+  process.exit(1);
+}
+const { port: bound } = app.getHttpServer().address() as { port: number };
+console.log(
+  `The shop is open at http://localhost:${bound}/ (${platform}, embedded store). Stop it with Ctrl+C.`,
+);

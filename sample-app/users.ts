@@ -1,0 +1,45 @@
+/** A demo user, known by a bearer token. */
+export interface AppUser {
+  readonly id: string;
+  readonly name: string;
+  readonly tier: 'free' | 'basic' | 'pro' | 'enterprise';
+  readonly isStaff: boolean;
+}
+
+const user = (id: string, name: string, tier: AppUser['tier'], isStaff = false): AppUser => ({
+  id,
+  name,
+  tier,
+  isStaff,
+});
+
+/** The demo users by token. The page at / lists them: this is a demonstration, not a way to keep secrets. */
+export const USERS: ReadonlyMap<string, AppUser> = new Map([
+  ['alice-token', user('u1', 'Alice', 'free')],
+  ['bob-token', user('u2', 'Bob', 'basic')],
+  ['carol-token', user('u3', 'Carol', 'pro')],
+  ['erin-token', user('u4', 'Erin', 'enterprise')],
+  ['sam-token', user('u5', 'Sam', 'free', true)],
+]);
+
+/** Tells the library of our own types: `context.user` is an `AppUser`, and scope names are checked. */
+declare module 'nestjs-ratelimit' {
+  interface Register {
+    user: AppUser;
+    scopes:
+      | 'login'
+      | 'register'
+      | 'password-reset'
+      | 'email-verify'
+      | 'order-create'
+      | 'payment'
+      | 'cart'
+      | 'search'
+      | 'list'
+      | 'retrieve'
+      | 'upload'
+      | 'export'
+      | 'report'
+      | 'integrations';
+  }
+}
