@@ -11,8 +11,6 @@ export type {
   RateLimitContext,
   RateLimitRequest,
   RateLimitUser,
-  Register,
-  ScopeName,
   UserId,
 } from './nest/context.js';
 export { type ClassOrMethodDecorator, RateLimit, SkipRateLimit, ThrottleScope } from './nest/decorators.js';
@@ -54,5 +52,6 @@ export {
   type RateLimiterOptions,
 } from './plan/rate-limiter.js';
 export type { TierFunction } from './plan/rate-source.js';
+export type { Register, ScopeName } from './plan/register.js';
 export { MemoryStore, type MemoryStoreOptions } from './store/memory/memory-store.js';
 export type { Later, Reply, Store, Target } from './store/store.js';

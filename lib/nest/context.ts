@@ -1,24 +1,11 @@
 import type { ExecutionContext } from '@nestjs/common';
 import { canonicalAddress } from '../key/address.js';
 import type { Caller } from '../key/caller.js';
+import type { Register } from '../plan/register.js';
 import type { RequestLike, Transport, TransportName } from './transports/transport.js';
-
-/**
- * Tells the library of an application's own types, by declaration merging: `user` for `context.user`,
- * `request` for `context.request`, `scopes` for the names that `@ThrottleScope` takes.
- *
- * @example
- * declare module 'nestjs-ratelimit' {
- *   interface Register { user: AppUser; scopes: 'login' | 'search' }
- * }
- */
-export interface Register {}
 
 /** The signed-in user: as registered, else a record of unknowns. */
 export type RateLimitUser = Register extends { user: infer User } ? User : Record<string, unknown>;
-
-/** A scope's name: one of those registered, else any text. */
-export type ScopeName = Register extends { scopes: infer Name extends string } ? Name : string;
 
 /** The request: as registered, else what platforms have in common. */
 export type RateLimitRequest = Register extends { request: infer Request } ? Request : RequestLike;

@@ -1,6 +1,7 @@
 import type { Declaration } from '../plan/options.js';
 import { asLimit } from '../plan/options.js';
-import type { RateLimitContext, ScopeName } from './context.js';
+import type { ScopeName } from '../plan/register.js';
+import type { RateLimitContext } from './context.js';
 import { noteLimit, noteSkip } from './metadata.js';
 import type { RateLimitOptions, RateLimitRate, ThrottleScopeOverrides } from './options.js';
 

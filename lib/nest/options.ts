@@ -11,8 +11,9 @@ import type {
   ScopeRule,
 } from '../plan/options.js';
 import type { TierFunction } from '../plan/rate-source.js';
+import type { ScopeName } from '../plan/register.js';
 import type { Later, Store } from '../store/store.js';
-import type { RateLimitContext, RateLimitRequest, ScopeName, UserId } from './context.js';
+import type { RateLimitContext, RateLimitRequest, UserId } from './context.js';
 
 /** A rate for `@RateLimit`: fixed, by tier, or a function of the context. */
 export type RateLimitRate = RateRule<RateLimitContext>;

@@ -10,13 +10,14 @@ import type { Store } from '../store/store.js';
 import { costOr1 } from './cost.js';
 import type { Limit } from './limit.js';
 import type { ScopeRule } from './options.js';
+import type { ScopeName } from './register.js';
 import type { Report } from './report.js';
 import { Scopes } from './scopes.js';
 
 /** What a {@link RateLimiter} outside Nest is made from. */
-export interface RateLimiterOptions {
+export interface RateLimiterOptions<Scope extends string = string> {
   /** The named scopes that it decides under. */
-  readonly scopes: Readonly<Record<string, ScopeRule<Caller>>>;
+  readonly scopes: Readonly<Record<Scope, ScopeRule<Caller>>>;
   /** Default: a {@link MemoryStore}. */
   readonly store?: Store | undefined;
   /** For scopes that name none. Default `sliding-window`. */
@@ -24,7 +25,7 @@ export interface RateLimiterOptions {
 }
 
 /** One identity under one scope. */
-export interface LimiterTarget<Scope extends string = string> {
+export interface LimiterTarget<Scope extends string = ScopeName> {
   readonly scope: Scope;
   /** Who is charged, as `kind:value`: `user:42`, `ip:203.0.113.7`, or a kind of your own. */
   readonly identity: string;
@@ -35,7 +36,7 @@ export interface LimiterTarget<Scope extends string = string> {
 }
 
 /** A charge to one identity under one scope. */
-export interface LimiterCharge<Scope extends string = string> extends LimiterTarget<Scope> {
+export interface LimiterCharge<Scope extends string = ScopeName> extends LimiterTarget<Scope> {
   /** Units, a whole number of 0 or more; default 1. Anything else is reported and counts as 1. */
   readonly cost?: number | undefined;
 }
@@ -80,7 +81,7 @@ function checkIdentity(identity: string): string {
 function policyOf(
   scope: string,
   { rate: source }: Limit<never>,
-  { tier, rate }: LimiterTarget,
+  { tier, rate }: LimiterTarget<string>,
 ): Policy | null {
   if (source.kind === 'fixed') return source.policy;
   if (source.kind === 'tiers') return source.ofTier(tier);
@@ -102,12 +103,12 @@ function policyOf(
  * const outcome = await limiter.consume({ scope: 'mail', identity: 'customer:42', cost: 3 });
  * if (!outcome.allowed) await wait(outcome.retryAfterMs);
  */
-export class RateLimiter<Scope extends string = string> {
+export class RateLimiter<Scope extends string = ScopeName> {
   readonly #parts: LimiterParts;
   readonly #refunded = new WeakSet<Outcome>();
 
   /** @param parts For the module, which has compiled its scopes already. */
-  constructor(options: RateLimiterOptions, parts: LimiterParts = partsOf(options)) {
+  constructor(options: RateLimiterOptions<Scope>, parts: LimiterParts = partsOf(options)) {
     this.#parts = parts;
   }
 

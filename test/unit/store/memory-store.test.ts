@@ -161,3 +161,30 @@ test('A41 memory goes back after 100,000 identities and silence', () => {
   expect(full - before).toBeGreaterThan(5_000_000);
   expect(after - before).toBeLessThan((full - before) / 20);
 });
+
+test('A42 a closed store leaves no timer, and one that is used again starts it again', () => {
+  const running = new Set<object>();
+  class CountingClock extends TestClock {
+    override every(ms: number, task: () => void): () => void {
+      const token = {};
+      running.add(token);
+      const stop = super.every(ms, task);
+      return () => {
+        running.delete(token);
+        stop();
+      };
+    }
+  }
+  const clock = new CountingClock();
+  const store = new MemoryStore({ clock });
+  const charge = () => store.consume([{ policy, identity: 'user:1', cost: 1, shadow: false, blockMs: 0 }]);
+  charge();
+  expect(running.size).toBe(1);
+  store.close();
+  expect(running.size).toBe(0);
+  store.clear();
+  charge();
+  expect(running.size).toBe(1);
+  clock.advance('2min');
+  expect([store.size, running.size]).toEqual([0, 0]);
+});

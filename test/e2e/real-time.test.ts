@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Controller, Get } from '@nestjs/common';
+import { MemoryStore, RateLimit, RateLimitModule } from 'nestjs-ratelimit';
+import { platforms, serve, statuses, type TestApp, times } from '../support/app.js';
+
+@Controller()
+class Timed {
+  @Get('five') @RateLimit('5/15min') five() {
+    return 'ok';
+  }
+  @Get('ten') @RateLimit('10/min') ten() {
+    return 'ok';
+  }
+  @Get('short') @RateLimit('2/s') short() {
+    return 'ok';
+  }
+}
+
+/** Time itself: here nobody turns the clock. */
+describe.each(platforms)('in real time on %s', (platform) => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await serve(platform, { controllers: [Timed], root: () => RateLimitModule.forRoot() });
+  });
+  afterAll(() => app.close());
+
+  test('A1 5/15min: five pass, the sixth is denied with a wait of 1 to 900 seconds', async () => {
+    expect(await statuses(app, 5, '/five')).toEqual(times(5, 200));
+    const denied = await app.get('/five');
+    expect(denied.status).toBe(429);
+    expect(Number(denied.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+    expect(Number(denied.headers.get('retry-after'))).toBeLessThanOrEqual(900);
+    const aheadMs = Number(denied.headers.get('x-ratelimit-reset')) * 1_000 - Date.now();
+    expect(aheadMs).toBeGreaterThan(890_000);
+    expect(aheadMs).toBeLessThan(902_000);
+  });
+
+  test('A24 of 50 requests at once at 10/min, exactly 10 pass', async () => {
+    const answers = await Promise.all(Array.from({ length: 50 }, () => app.get('/ten')));
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(10);
+  });
+
+  test('A30 waiting the Retry-After is enough', async () => {
+    for (let round = 0; round < 2; round++) {
+      expect(await statuses(app, 2, '/short')).toEqual([200, 200]);
+      const denied = await app.get('/short');
+      expect([denied.status, denied.headers.get('retry-after')]).toEqual([429, '1']);
+      await sleep(1_000);
+    }
+    expect((await app.get('/short')).status).toBe(200);
+  });
+});
+
+test('the memory store clears itself in real time', async () => {
+  const app = await serve('express', { controllers: [Timed], store: new MemoryStore() });
+  await app.get('/short');
+  expect(app.store.size).toBe(1);
+  await sleep(2_500);
+  expect(app.store.size).toBe(0);
+  await app.close();
+});
+
+test.each(['express', 'fastify'])(
+  'A42 the process exits by itself after app.close() on %s',
+  async (platform) => {
+    const script = fileURLToPath(new URL('../support/close.mjs', import.meta.url));
+    const child = spawn(process.execPath, [script, platform], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let said = '';
+    child.stdout.on('data', (chunk) => {
+      said += String(chunk);
+    });
+    const code = await new Promise((resolve) => child.once('exit', resolve));
+    expect([code, said]).toEqual([0, 'used, with 3 buckets\nclosed\n']);
+  },
+  20_000,
+);

@@ -1,0 +1,71 @@
+import { type Charge, type Decision, outcomeOf, uncharged } from '../../../lib/core/decision.js';
+import { definePolicy } from '../../../lib/core/policy.js';
+
+const decision = (
+  name: string,
+  given: Partial<Pick<Decision, 'remaining' | 'resetAfterMs' | 'retryAfterMs'>> & { shadow?: boolean } = {},
+): Decision => {
+  const { shadow = false, remaining = 5, resetAfterMs = 1_000, retryAfterMs = 0 } = given;
+  const policy = definePolicy({ name, scope: 'scope', rate: { limit: 10, windowMs: 1_000 } });
+  const charge: Charge = { policy, identity: 'user:1', cost: 1, shadow, blockMs: 0 };
+  return {
+    name,
+    allowed: retryAfterMs === 0,
+    limit: 10,
+    remaining,
+    resetAfterMs,
+    retryAfterMs,
+    charge,
+    atMs: 0,
+    receipt: null,
+  };
+};
+
+const bindingOf = (...decisions: Decision[]) => outcomeOf(decisions, false).binding?.name ?? null;
+
+describe('the binding decision', () => {
+  test('of those that deny, the one with the longest wait; never comes before every wait', () => {
+    const [short, long, never, fine] = [
+      decision('short', { retryAfterMs: 10 }),
+      decision('long', { retryAfterMs: 20 }),
+      decision('never', { retryAfterMs: null }),
+      decision('fine', { remaining: 0 }),
+    ];
+    expect(bindingOf(fine, short, long)).toBe('long');
+    expect(bindingOf(long, short, fine)).toBe('long');
+    expect(bindingOf(long, never, short)).toBe('never');
+    expect(outcomeOf([long, never], false)).toMatchObject({ allowed: false, retryAfterMs: null });
+    expect(outcomeOf([short, long], false)).toMatchObject({ allowed: false, retryAfterMs: 20 });
+  });
+
+  test('otherwise the one with the fewest units remaining, then the longest reset, then the first', () => {
+    expect(bindingOf(decision('many', { remaining: 9 }), decision('few', { remaining: 1 }))).toBe('few');
+    expect(bindingOf(decision('soon', { resetAfterMs: 1 }), decision('late', { resetAfterMs: 2 }))).toBe(
+      'late',
+    );
+    expect(bindingOf(decision('first'), decision('second'))).toBe('first');
+  });
+
+  test('a shadow limit never binds', () => {
+    const shadow = decision('shadow', { retryAfterMs: 10, shadow: true });
+    expect(bindingOf(shadow, decision('real'))).toBe('real');
+    expect(outcomeOf([shadow], false)).toMatchObject({
+      allowed: true,
+      skipped: false,
+      binding: null,
+      retryAfterMs: 0,
+    });
+  });
+
+  test('without a decision the request is skipped', () => {
+    expect(outcomeOf([], false)).toMatchObject({ allowed: true, skipped: true, binding: null });
+  });
+});
+
+test('what was given back stands uncharged, and never above the limit', () => {
+  const charged = { ...decision('limit', { remaining: 3 }), receipt: {} };
+  expect(uncharged(charged)).toMatchObject({ remaining: 4, receipt: null });
+  expect(uncharged({ ...charged, remaining: 10 }).remaining).toBe(10);
+  const untouched = decision('limit', { remaining: 3 });
+  expect(uncharged(untouched)).toBe(untouched);
+});

@@ -1,0 +1,100 @@
+import fc from 'fast-check';
+import { parseDuration, RateLimitConfigError, rate } from 'nestjs-ratelimit';
+import { UNIT_NAMES, unitMs } from '../../../lib/core/duration.js';
+import { definePolicy } from '../../../lib/core/policy.js';
+import { parseRate } from '../../../lib/core/rate.js';
+
+describe('rates', () => {
+  test('every unit, singular and plural, with and without a count', () => {
+    const names = 's sec second seconds m min minute minutes h hr hour hours d day days w week weeks'.split(
+      ' ',
+    );
+    expect([...UNIT_NAMES].sort()).toEqual([...names].sort());
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 1_000_000 }),
+        fc.integer({ min: 1, max: 100 }),
+        fc.constantFrom(...UNIT_NAMES),
+        (limit, count, unit) => {
+          expect(rate(`${limit}/${unit}`)).toEqual({ limit, windowMs: unitMs(unit) });
+          expect(rate(`${limit}/${count}${unit}`)).toEqual({ limit, windowMs: count * unitMs(unit) });
+          expect(parseDuration(`${count}${unit}`)).toBe(count * unitMs(unit));
+        },
+      ),
+    );
+  });
+
+  test('any other text is an error that shows it', () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        fc.pre(!/^\d+\/\d*[a-z]+$/.test(text) && text !== 'unlimited');
+        expect(() => rate(text)).toThrow(RateLimitConfigError);
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(() => rate('ten a day')).toThrow('[bad-rate] "ten a day" is not a rate.');
+  });
+
+  test('unlimited is null; a rate is frozen', () => {
+    expect([rate('unlimited'), parseRate(null), parseRate('unlimited')]).toEqual([null, null, null]);
+    expect(Object.isFrozen(rate('5/min'))).toBe(true);
+  });
+
+  test('an object may bring its burst', () => {
+    expect(parseRate({ limit: 5, window: '1min', burst: 10 })).toEqual({
+      limit: 5,
+      windowMs: 60_000,
+      burst: 10,
+    });
+    for (const burst of [0, -1, 1.5])
+      expect(() => parseRate({ limit: 5, window: '1min', burst })).toThrow('[bad-burst]');
+  });
+
+  test('durations have bounds', () => {
+    for (const text of ['', '0s', '5', 's', '1.5h', '-1h', '1 h', '3651d', '1year']) {
+      expect(() => parseDuration(text)).toThrow('[bad-duration]');
+    }
+    expect(parseDuration('3650d')).toBe(3_650 * 86_400_000);
+  });
+});
+
+describe('policies', () => {
+  test('a token bucket tells its burst, and the time in which that fills', () => {
+    const policy = definePolicy({
+      name: 'bucket',
+      scope: 'scope',
+      rate: { limit: 30, windowMs: 60_000 },
+      algorithm: 'token-bucket',
+      burst: 10,
+    });
+    expect(policy).toMatchObject({ limit: 30, capacity: 10, fillMs: 20_000 });
+  });
+
+  test('a token bucket refuses what it could not count exactly: 52 million a day pass', () => {
+    const a = (limit: number) =>
+      definePolicy({
+        name: 'a',
+        scope: 's',
+        rate: { limit, windowMs: 86_400_000 },
+        algorithm: 'token-bucket',
+      });
+    expect(a(52_000_000).limit).toBe(52_000_000);
+    expect(() => a(53_000_000)).toThrow('[bad-policy]');
+  });
+
+  test('the tail of a key tells scope and name apart, whatever stands in them', () => {
+    const parts = fc.string({ unit: fc.constantFrom('a', ':', '%', '{', '}', '3', 'A') });
+    const name = parts.filter((text) => text !== '');
+    const tail = (scope: string, policy: string) =>
+      definePolicy({ name: policy, scope, rate: { limit: 1, windowMs: 1_000 } }).tail;
+    fc.assert(
+      fc.property(parts, name, parts, name, (scope, policy, otherScope, otherPolicy) => {
+        expect(tail(scope, policy) === tail(otherScope, otherPolicy)).toBe(
+          scope === otherScope && policy === otherPolicy,
+        );
+        expect(tail(scope, policy)).not.toMatch(/[{}]/);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+});
