@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
+/** What a person stops a command with. */
+const SIGNALS = ['SIGINT', 'SIGTERM'];
+
 /** The root of the checkout. */
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -12,11 +15,13 @@ export async function run(command, args, { env = {} } = {}) {
     env: { ...process.env, ...env },
     shell: process.platform === 'win32',
   });
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+  const passOn = (signal) => child.kill(signal);
+  for (const signal of SIGNALS) process.on(signal, passOn);
   const status = await new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(code ?? (signal === null ? 1 : 0)));
+    child.once('exit', (code, signal) => resolve(code ?? (SIGNALS.includes(signal) ? 0 : 1)));
   });
+  for (const signal of SIGNALS) process.off(signal, passOn);
   if (status !== 0) process.exit(status);
 }
 

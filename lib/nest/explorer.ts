@@ -102,6 +102,6 @@ export class RateLimitLifecycle implements OnModuleInit, OnApplicationShutdown {
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.runtime.store.close?.();
+    await this.runtime.close();
   }
 }

@@ -1,6 +1,5 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { type Outcome, outcomeOf, uncharged } from '../core/decision.js';
-import { decide } from '../plan/decide.js';
 import { isPromise } from '../plan/later.js';
 import type { Limit } from '../plan/limit.js';
 import type { Later } from '../store/store.js';
@@ -19,8 +18,9 @@ import { CALL, GUARD_BRAND, RUNTIME } from './tokens.js';
  *
  * @example
  * class TenantGuard extends RateLimitGuard {
- *   protected override identity(context: RateLimitContext, limit: Limit<RateLimitContext>) {
- *     return andTenant(super.identity(context, limit));
+ *   protected override async identity(context: RateLimitContext, limit: Limit<RateLimitContext>) {
+ *     const own = await super.identity(context, limit);
+ *     return own === null ? null : `tenant:${context.header('x-tenant')}+${own}`;
  *   }
  * }
  */
@@ -60,7 +60,7 @@ export class RateLimitGuard implements CanActivate {
   }
 
   #decideFirst(plan: RoutePlan, context: RateLimitContext): Later<true> {
-    const outcome = this.#ask(plan.atGuard, context);
+    const outcome = this.runtime.decide(plan.atGuard, context, this.#identify);
     return isPromise(outcome)
       ? outcome.then((known) => this.#answerFirst(plan, context, known))
       : this.#answerFirst(plan, context, outcome);
@@ -85,7 +85,7 @@ export class RateLimitGuard implements CanActivate {
       this.runtime.responder.withdraw(context);
       return true;
     }
-    const second = await this.#ask(limits, context);
+    const second = await this.runtime.decide(limits, context, this.#identify);
     const degraded = first.degraded || second.degraded;
     if (!second.allowed) {
       await this.runtime.giveBack(first);
@@ -93,19 +93,6 @@ export class RateLimitGuard implements CanActivate {
     }
     this.runtime.responder.announce(context, outcomeOf([...first.decisions, ...second.decisions], degraded));
     return true;
-  }
-
-  #ask(limits: RoutePlan['atGuard'], context: RateLimitContext): Later<Outcome> {
-    try {
-      const outcome = decide(limits, context, this.runtime.store, this.#identify);
-      return isPromise(outcome) ? outcome.catch((error) => this.#unavailable(context, error)) : outcome;
-    } catch (error) {
-      return this.#unavailable(context, error);
-    }
-  }
-
-  #unavailable(context: RateLimitContext, error: unknown): never {
-    throw this.runtime.unavailable(context, error);
   }
 }
 

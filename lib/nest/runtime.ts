@@ -1,9 +1,12 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { HttpAdapterHost } from '@nestjs/core';
 import type { Outcome } from '../core/decision.js';
+import { decide, type Identify } from '../plan/decide.js';
+import { isPromise } from '../plan/later.js';
+import type { Limit } from '../plan/limit.js';
 import type { RateLimiter } from '../plan/rate-limiter.js';
 import { UnknownRateError } from '../plan/rate-source.js';
-import type { Later, Store } from '../store/store.js';
+import type { Later } from '../store/store.js';
 import { type CallerReader, RateLimitContext } from './context.js';
 import { LateUsers } from './late-users.js';
 import type { Plans } from './plans.js';
@@ -16,7 +19,6 @@ import type { TransportName } from './transports/transport.js';
 /** What the guard works with: everything that could be worked out at start-up. */
 export class Runtime {
   readonly enabled: boolean;
-  readonly store: Store;
   readonly responder: Responder;
   readonly lateUsers = new LateUsers();
   readonly #settings: Settings;
@@ -31,7 +33,6 @@ export class Runtime {
   ) {
     this.#settings = settings;
     this.enabled = settings.enabled;
-    this.store = settings.store;
     this.responder = new Responder(settings, adapterHost, refusals);
     this.#readers = readersOf(settings);
   }
@@ -42,6 +43,12 @@ export class Runtime {
     return reader === undefined ? null : new RateLimitContext(execution, reader);
   }
 
+  /** Lets go of what the store holds. */
+  async close(): Promise<void> {
+    await this.#settings.store.close?.();
+  }
+
+  /** Whether the module's options exempt the caller. */
   exempt(context: RateLimitContext): Later<boolean> {
     const { exempt } = this.#settings;
     return exempt === undefined ? false : exempt(context);
@@ -56,13 +63,26 @@ export class Runtime {
     }
   }
 
-  /** What to throw for a call that could not be decided. */
-  unavailable(context: RateLimitContext, error: unknown): Error {
+  /** Decides limits for a call; throws the refusal of one that cannot be decided, never anything else. */
+  decide(
+    limits: readonly Limit<RateLimitContext>[],
+    context: RateLimitContext,
+    identify: Identify<RateLimitContext>,
+  ): Later<Outcome> {
+    try {
+      const outcome = decide(limits, context, this.#settings.store, identify);
+      return isPromise(outcome) ? outcome.catch((error) => this.#refuse(context, error)) : outcome;
+    } catch (error) {
+      return this.#refuse(context, error);
+    }
+  }
+
+  #refuse(context: RateLimitContext, error: unknown): never {
     // A rate that cannot be told has been reported where it was asked for.
     if (!(error instanceof UnknownRateError)) {
       this.#settings.defaults.report('store', 'A request could not be decided.', error);
     }
-    return this.responder.unavailable(context);
+    throw this.responder.unavailable(context);
   }
 }
 

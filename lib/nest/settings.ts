@@ -24,7 +24,7 @@ export interface Settings {
   readonly ipv6Prefix: number;
 }
 
-const OPTION_NAMES: readonly string[] = [
+export const OPTION_NAMES: readonly string[] = [
   'store',
   'scopes',
   'limits',

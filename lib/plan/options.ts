@@ -57,7 +57,7 @@ export interface LimitOptions<Context> {
   readonly message?: string | undefined;
 }
 
-const LIMIT_OPTION_NAMES: readonly string[] = [
+export const LIMIT_OPTION_NAMES: readonly string[] = [
   'name',
   'rate',
   'key',

@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { Controller, Injectable, UseGuards } from '@nestjs/common';
+import { ExternalContextCreator } from '@nestjs/core';
 import { Field, GraphQLModule, ObjectType, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import {
   ClientProxyFactory,
@@ -11,7 +12,12 @@ import {
 import { IoAdapter } from '@nestjs/platform-socket.io';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { MessageBody, SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
-import { RateLimit, RateLimitGuard, type RateLimitModuleOptions } from 'nestjs-ratelimit';
+import {
+  RateLimit,
+  type RateLimitException,
+  RateLimitGuard,
+  type RateLimitModuleOptions,
+} from 'nestjs-ratelimit';
 import { firstValueFrom } from 'rxjs';
 import { io } from 'socket.io-client';
 import WebSocket from 'ws';
@@ -204,6 +210,76 @@ describe('microservices', () => {
       details: { throttle_type: 'sum' },
     });
     await client.close();
+    await app.close();
+  });
+});
+
+describe('calls that the library was not told of', () => {
+  @Injectable()
+  class Bot {
+    @RateLimit('1/min') answer(): string {
+      return 'beep';
+    }
+  }
+
+  class Unknown {
+    @RateLimit('1/fortnight' as '1/min') late(): string {
+      return 'ok';
+    }
+    @RateLimit({ name: 'late', rate: '2/min' }) fine(): string {
+      return 'ok';
+    }
+  }
+
+  test('a context type that it does not know passes uncharged', async () => {
+    const app = await serve('express', { providers: [Bot] });
+    const creator = app.app.get(ExternalContextCreator);
+    const bot = app.app.get(Bot);
+    const answer = creator.create(
+      bot,
+      bot.answer,
+      'answer',
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      'telegram',
+    );
+    for (let i = 0; i < 5; i++) expect(await answer({}, {}, {})).toBe('beep');
+    expect(app.store.size).toBe(0);
+    await app.close();
+  });
+
+  test('a route unknown at start-up is compiled at its first call; its mistake is logged once, and the module limits apply', async () => {
+    const app = await serve('express', { options: { limits: [{ name: 'burst', rate: '3/min' }] } });
+    const creator = app.app.get(ExternalContextCreator);
+    const unknown = new Unknown();
+    const bare = { guards: true, interceptors: false, filters: false };
+    const route = (name: 'late' | 'fine') =>
+      creator.create(unknown, unknown[name], name, undefined, undefined, undefined, undefined, bare, 'http');
+    const request = { headers: {}, ip: '203.0.113.7' };
+    const response = { set: () => response };
+    const call = async (name: 'late' | 'fine') =>
+      route(name)(request, response, () => {}).then(
+        () => 'passes',
+        (error: RateLimitException) => error.outcome.binding?.name,
+      );
+    expect([await call('late'), await call('late'), await call('late'), await call('late')]).toEqual([
+      'passes',
+      'passes',
+      'passes',
+      'burst',
+    ]);
+    expect(app.logged).toEqual([
+      expect.stringContaining('[bad-rate] Unknown.late: "1/fortnight" is not a rate.'),
+    ]);
+    app.store.clear();
+    expect([await call('fine'), await call('fine'), await call('fine')]).toEqual([
+      'passes',
+      'passes',
+      'late',
+    ]);
     await app.close();
   });
 });

@@ -141,6 +141,12 @@ export function moduleOf(metadata: ModuleMetadata, name = 'AppModule'): Type {
   return type as Type;
 }
 
+/** Applications that a failing test has left open, which would keep Jest waiting for ever. */
+const open = new Set<INestApplication>();
+afterAll(async () => {
+  for (const app of open) await app.close();
+});
+
 /** Serves an application over a real socket on one of the platforms, with a clock that the test turns. */
 export async function serve(
   platform: Platform,
@@ -174,6 +180,7 @@ export async function serve(
     app.use((request: WithUser, response: unknown, next: () => void) =>
       new AuthMiddleware().use(request, response, next),
     );
+  open.add(app);
   prepare?.(app);
   await app.listen(0, '127.0.0.1');
   const url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
@@ -185,6 +192,7 @@ export async function serve(
     logged: logger.lines,
     get: (path, options = {}) => call(url, path, options),
     async close() {
+      open.delete(app);
       await app.close();
       Logger.overrideLogger(['log', 'error', 'warn']);
     },

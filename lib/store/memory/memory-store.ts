@@ -13,6 +13,7 @@ export interface MemoryStoreOptions {
   /**
    * The most buckets held at a time, a bucket being one identity under one limit; 1 or more, default
    * 250,000. At the bound, what has ended goes first, then what is least charged, never what is blocked.
+   * A bucket takes about 250 bytes with one charge, up to 1 kB with many under `sliding-window`.
    */
   readonly maxBuckets?: number | undefined;
   /** Default: the time of this process. */
@@ -43,7 +44,7 @@ export class MemoryStore implements Store {
       throw mistake(
         'bad-option',
         `MemoryStore cannot hold maxBuckets: ${maxBuckets}.`,
-        'Give a whole number, 1 or more; a bucket takes about 200 bytes.',
+        'Give a whole number, 1 or more; a bucket takes 250 bytes to 1 kB.',
       );
     }
     this.#clock = clock;

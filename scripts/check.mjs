@@ -1,0 +1,35 @@
+// npm run check: types, lint and format, boundaries and cycles, and what the package looks like to users.
+import { buildLibrary, buildSample } from './build.mjs';
+import { run, tool } from './run.mjs';
+import { setUp } from './setup.mjs';
+
+const step = async (name, check) => {
+  console.log(`\n== ${name}`);
+  await check();
+};
+
+await setUp();
+await step('types', async () => {
+  for (const project of ['.', 'test/types/plain', 'test/types/registered', 'test/sample-app']) {
+    await tool('typescript/bin/tsc', '-p', project);
+  }
+});
+await step('lint and format', () => tool('@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', '.'));
+await step('boundaries and cycles', () =>
+  tool('dependency-cruiser/bin/dependency-cruise.mjs', 'lib', '--config', '.dependency-cruiser.cjs'),
+);
+await step('package', async () => {
+  await buildLibrary();
+  await buildSample();
+  await tool('publint/src/cli.js', '--strict');
+  await tool('@arethetypeswrong/cli/dist/index.js', '--pack', '.', '--profile', 'node16');
+});
+await step('lock file', () =>
+  run(process.execPath, [
+    '-e',
+    `if (/"resolved":\\s*"https?:/.test(require('fs').readFileSync('package-lock.json', 'utf8'))) {
+       console.error('package-lock.json holds download addresses: install with omit-lockfile-registry-resolved.');
+       process.exit(1);
+     }`,
+  ]),
+);

@@ -1,0 +1,197 @@
+import { execFile, spawn } from 'node:child_process';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { transform } from '@swc/core';
+import { OPTION_NAMES } from '../../lib/nest/settings.js';
+import { LIMIT_OPTION_NAMES } from '../../lib/plan/options.js';
+
+const exec = promisify(execFile);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const snippets = join(root, 'test', 'docs', 'snippets');
+
+interface Snippet {
+  readonly name: string;
+  readonly code: string;
+}
+
+/** The code blocks of one language in a page. */
+const blocks = (page: string, language: string): string[] =>
+  [...page.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(
+    ([, code]) => code ?? '',
+  );
+
+async function pages(): Promise<Map<string, string>> {
+  const names = [
+    'README.md',
+    ...(await readdir(join(root, 'docs')))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `docs/${name}`),
+  ];
+  const found = new Map<string, string>();
+  for (const name of names) found.set(name, await readFile(join(root, name), 'utf8'));
+  return found;
+}
+
+const readme = () => readFile(join(root, 'README.md'), 'utf8');
+
+/** Runs a snippet as a program and gives back what it printed. */
+async function run(name: string, code: string): Promise<string> {
+  const { code: compiled } = await transform(code, {
+    jsc: {
+      parser: { syntax: 'typescript', decorators: true },
+      transform: { legacyDecorator: true, decoratorMetadata: true },
+      target: 'es2022',
+    },
+    module: { type: 'es6' },
+  });
+  const file = join(snippets, `${name}.mjs`);
+  await writeFile(file, compiled);
+  return (await exec(process.execPath, ['--no-warnings', file], { cwd: root })).stdout;
+}
+
+beforeAll(async () => {
+  await rm(snippets, { recursive: true, force: true });
+  await mkdir(snippets);
+});
+afterAll(() => rm(snippets, { recursive: true, force: true }));
+
+test('every TypeScript block of every page compiles', async () => {
+  const found: Snippet[] = [];
+  for (const [page, text] of await pages()) {
+    for (const [index, code] of blocks(text, 'ts').entries()) {
+      found.push({ name: `${page.replace(/\W/g, '-')}-${index}`, code });
+    }
+  }
+  expect(found.length).toBeGreaterThanOrEqual(4);
+  const guard = `import { AuthGuard } from '../../support/app.js';\nexport class JwtGuard extends AuthGuard {}\n`;
+  await writeFile(join(snippets, 'jwt.guard.ts'), guard);
+  for (const { name, code } of found) await writeFile(join(snippets, `${name}.ts`), code);
+  await writeFile(
+    join(snippets, 'tsconfig.json'),
+    JSON.stringify({ extends: '../../../tsconfig.json', include: ['*.ts'], exclude: [] }),
+  );
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const said = await exec(process.execPath, [tsc, '-p', snippets]).then(
+    () => '',
+    (error: { stdout: string }) => error.stdout,
+  );
+  expect(said).toBe('');
+}, 60_000);
+
+test('the smallest example does what it says', async () => {
+  const [example] = blocks(await readme(), 'ts');
+  const asked = `${example}
+    import 'reflect-metadata';
+    import { NestFactory } from '@nestjs/core';
+    const app = await NestFactory.create(AppModule, { logger: false });
+    await app.listen(0, '127.0.0.1');
+    const seen = [];
+    for (let i = 0; i < 6; i++) seen.push((await fetch(await app.getUrl() + '/login', { method: 'POST' })).status);
+    for (let i = 0; i < 21; i++) seen.push((await fetch(await app.getUrl() + '/search')).status);
+    console.log(JSON.stringify(seen));
+    await app.close();`;
+  const passed = (count: number, status: number) => Array.from({ length: count }, () => status);
+  expect(JSON.parse(await run('smallest', asked))).toEqual([...passed(5, 201), 429, ...passed(20, 200), 429]);
+});
+
+test('the example of a test prints what its comments say', async () => {
+  const example = blocks(await readme(), 'ts').find((code) => code.includes('TestClock')) ?? '';
+  const expected = [...example.matchAll(/console\.log.*\/\/ (\w+)$/gm)].map(([, word]) => word);
+  expect(expected).toEqual(['true', 'false', 'true']);
+  expect((await run('testing', example)).trim().split('\n')).toEqual(expected);
+});
+
+/** The raw answer to the sixth log-in at the built sample. */
+async function sixthLogin(): Promise<string> {
+  const shop = spawn(process.execPath, ['sample-app/dist/main.js'], {
+    cwd: root,
+    env: { ...process.env, PORT: '0', NO_COLOR: '1' },
+  });
+  try {
+    const port = await new Promise<number>((resolve) => {
+      let said = '';
+      shop.stdout.on('data', (chunk) => {
+        said += String(chunk);
+        const [, found] = /http:\/\/localhost:(\d+)\/ /.exec(said) ?? [];
+        if (found !== undefined) resolve(Number(found));
+      });
+    });
+    let answer = '';
+    for (let i = 0; i < 6; i++) {
+      answer = await new Promise<string>((resolve) => {
+        const socket = connect(port, 'localhost', () =>
+          socket.end(
+            'POST /auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+          ),
+        );
+        let text = '';
+        socket.on('data', (chunk) => {
+          text += String(chunk);
+        });
+        socket.once('end', () => resolve(text));
+      });
+    }
+    return answer;
+  } finally {
+    shop.kill();
+  }
+}
+
+test('the 429 of the README is the one on the wire', async () => {
+  const [shown] = blocks(await readme(), 'http');
+  const sent = await sixthLogin();
+  const [head = '', body = ''] = sent.split('\r\n\r\n');
+  const platform = /^(X-Powered-By|Content-Length|ETag|Date|Connection|Keep-Alive):/;
+  const lines = [...head.split('\r\n').filter((line) => !platform.test(line)), '', body, ''];
+  // Only what depends on the day differs.
+  const undated = (text: string) =>
+    text.replace(/(X-RateLimit-Reset: |"retry_after_timestamp":)\d{10}/g, '$1...');
+  expect(undated(lines.join('\n'))).toBe(undated(shown ?? ''));
+}, 30_000);
+
+/** The names in the first column of the table below a heading row. */
+function column(page: string, heading: string): string[] {
+  const rows = page.split('\n');
+  const from = rows.findIndex((row) => row.startsWith(`| ${heading} |`)) + 2;
+  const to = rows.findIndex((row, index) => index > from && !row.startsWith('|'));
+  return rows
+    .slice(from, to)
+    .flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, name]) => name ?? ''));
+}
+
+test('the tables of the README name every option, and no other', async () => {
+  const page = await readme();
+  expect(column(page, 'option of a limit').sort()).toEqual([...LIMIT_OPTION_NAMES].sort());
+  expect(column(page, 'option of the module').sort()).toEqual([...OPTION_NAMES, 'registerGuard'].sort());
+});
+
+test('docs/errors.md explains every code, and no other', async () => {
+  const source = await readFile(join(root, 'lib/core/errors.ts'), 'utf8');
+  const [, union = ''] = /export type ProblemCode =([\s\S]*?);/.exec(source) ?? [];
+  const codes = [...union.matchAll(/'([a-z-]+)'/g)].map(([, code]) => code);
+  const explained = [
+    ...(await readFile(join(root, 'docs/errors.md'), 'utf8')).matchAll(/^## ([a-z-]+)$/gm),
+  ].map(([, code]) => code);
+  expect(codes.length).toBeGreaterThan(10);
+  expect(explained.sort()).toEqual(codes.sort());
+});
+
+test('links within the pages lead somewhere', async () => {
+  for (const [page, text] of await pages()) {
+    for (const [, target = ''] of text.matchAll(/\]\((?!https?:)([^)#]+)/g)) {
+      await expect(readFile(join(root, page, '..', target))).resolves.toBeDefined();
+    }
+  }
+});
+
+test('docs/dependencies.md gives a reason for each runtime dependency and peer', async () => {
+  const page = await readFile(join(root, 'docs/dependencies.md'), 'utf8');
+  const { dependencies, peerDependencies } = JSON.parse(
+    await readFile(join(root, 'package.json'), 'utf8'),
+  ) as Record<string, object>;
+  for (const name of [...Object.keys(dependencies ?? {}), ...Object.keys(peerDependencies ?? {})])
+    expect(page).toContain(name);
+});
