@@ -11,7 +11,6 @@ export type {
   RateLimitContext,
   RateLimitRequest,
   RateLimitUser,
-  UserId,
 } from './nest/context.js';
 export { type ClassOrMethodDecorator, RateLimit, SkipRateLimit, ThrottleScope } from './nest/decorators.js';
 export { RateLimitException, RateLimitUnavailableException } from './nest/exceptions.js';
@@ -31,8 +30,9 @@ export type {
   RateLimitScopes,
   ThrottleScopeOverrides,
 } from './nest/options.js';
+export { RATE_LIMIT_STORE } from './nest/tokens.js';
 export type { RequestLike, TransportName } from './nest/transports/transport.js';
-export type { Limit } from './plan/limit.js';
+export type { LimitInfo } from './plan/limit.js';
 export type {
   CostFunction,
   KeyFunction,
@@ -54,4 +54,4 @@ export {
 export type { TierFunction } from './plan/rate-source.js';
 export type { Register, ScopeName } from './plan/register.js';
 export { MemoryStore, type MemoryStoreOptions } from './store/memory/memory-store.js';
-export type { Later, Reply, Store, Target } from './store/store.js';
+export type { Store, StoreReply, StoreTarget } from './store/store.js';

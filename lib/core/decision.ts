@@ -54,26 +54,33 @@ export interface Outcome {
   readonly retryAfterMs: number | null;
 }
 
-/** The verdict of a limit with `state`, brought to `nowMs`, that waits `waitMs` for the charge. */
-export function decisionOf(
-  charge: Charge,
-  state: State,
-  waitMs: number,
-  nowMs: number,
-  receipt: unknown,
-): Decision {
+/** A bucket as a store has found it, or left it, for a charge. */
+export interface Finding {
+  /** What it holds, brought to `atMs`. */
+  readonly state: State;
+  /** How long the charge has to wait: 0 when it is admitted, `Infinity` for ever. */
+  readonly waitMs: number;
+  /** How long the bucket or its identity is still blocked; 0 or less when it is not. */
+  readonly blockedMs: number;
+  readonly atMs: number;
+  readonly receipt: unknown;
+}
+
+/** The verdict on a charge. Nothing remains of a blocked bucket, which is full again no sooner than that ends. */
+export function decisionOf(charge: Charge, { state, waitMs, blockedMs, atMs, receipt }: Finding): Decision {
   const { policy } = charge;
   const algorithm = ALGORITHMS[policy.algorithm];
   const nothing = policy.limit === 0;
+  const left = nothing || blockedMs > 0 ? 0 : policy.capacity - algorithm.used(state, policy, atMs);
   return {
     name: policy.name,
     allowed: waitMs === 0,
     limit: policy.capacity,
-    remaining: nothing ? 0 : Math.max(0, policy.capacity - algorithm.used(state, policy, nowMs)),
-    resetAfterMs: nothing ? 0 : algorithm.resetMs(state, policy, nowMs),
+    remaining: Math.max(0, left),
+    resetAfterMs: nothing ? 0 : Math.max(algorithm.resetMs(state, policy, atMs), blockedMs),
     retryAfterMs: waitMs === Number.POSITIVE_INFINITY ? null : waitMs,
     charge,
-    atMs: nowMs,
+    atMs,
     receipt,
   };
 }
@@ -114,11 +121,9 @@ export function outcomeOf(decisions: readonly Decision[], degraded: boolean): Ou
 export const SKIPPED: Outcome = Object.freeze(outcomeOf(Object.freeze([]), false));
 
 /** A decision as it stands once its charge has been given back. */
-export const uncharged = (decision: Decision): Decision =>
-  decision.receipt === null
-    ? decision
-    : {
-        ...decision,
-        remaining: Math.min(decision.limit, decision.remaining + decision.charge.cost),
-        receipt: null,
-      };
+export function uncharged(decision: Decision): Decision {
+  if (decision.receipt === null) return decision;
+  const remaining = Math.min(decision.limit, decision.remaining + decision.charge.cost);
+  const resetAfterMs = remaining === decision.limit ? 0 : decision.resetAfterMs;
+  return { ...decision, remaining, resetAfterMs, receipt: null };
+}

@@ -19,3 +19,14 @@ export const escapeSegment = escaperOf(':{}');
  * begins a value of which only the hash is kept.
  */
 export const escapeValue = escaperOf('+{}~');
+
+// The codes that escapeValue writes: of %, +, {, }, ~ and of what does not print.
+const CODE = '%(?:25|2B|7B|7D|7E|7F|20|[01][0-9A-F])';
+const WRITTEN = new RegExp(`^(?:[^%]|${CODE})*$`, 's');
+const EACH_CODE = new RegExp(CODE, 'g');
+
+/** What {@link escapeValue} was given; a text that it cannot have written comes back as it is. */
+export const unescapeValue = (text: string): string =>
+  WRITTEN.test(text)
+    ? text.replace(EACH_CODE, (code) => String.fromCharCode(Number.parseInt(code.slice(1), 16)))
+    : text;

@@ -1,5 +1,5 @@
 import { checkDurationMs, type Duration, parseDuration, UNIT_NAMES, type Unit, unitMs } from './duration.js';
-import { mistake } from './errors.js';
+import { mistake, Problems } from './errors.js';
 
 /**
  * A rate as text: `'<n>/<unit>'` or `'<n>/<k><unit>'`, so `'5/15min'` is five in fifteen minutes.
@@ -42,9 +42,18 @@ const bad = (written: unknown, why: string) =>
 const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= MAX_LIMIT;
 
+// As a rate, but with a word that is no unit.
+const NEARLY = /^\d+\/\d*([a-z]+)$/i;
+
 function fromText(text: string): Rate {
   const match = RATE.exec(text);
-  if (match === null) throw bad(text, '');
+  if (match === null) {
+    const word = NEARLY.exec(text)?.[1];
+    throw bad(
+      text,
+      word === undefined ? '' : `: there is no unit ${JSON.stringify(word)}, but ${UNIT_NAMES.join(', ')}`,
+    );
+  }
   const limit = Number(match[1]);
   if (!isCount(limit)) throw bad(text, ': its limit is too large');
   const count = match[2] === undefined ? 1 : Number(match[2]);
@@ -53,6 +62,10 @@ function fromText(text: string): Rate {
 }
 
 function fromObject(value: RateObject | Rate): Rate {
+  if (Array.isArray(value)) throw bad(value, ': it is a list, and a limit takes one rate');
+  if ('ttl' in value)
+    throw bad(value, `: there is no ttl, but a window, as in { limit: 10, window: '1min' }`);
+  if (!('windowMs' in value || 'window' in value)) throw bad(value, ': it has no window');
   if (!isCount(value.limit)) throw bad(value, ': its limit must be a whole number, 0 or more');
   const windowMs =
     'windowMs' in value
@@ -81,9 +94,15 @@ export function parseRate(input: RateInput): Rate | null {
 /**
  * Takes a rate that is known only at run time, from a file or the environment.
  *
+ * @param name What an error calls the place, such as the variable's name.
  * @returns The rate, or null for `'unlimited'`; both fit wherever a rate is asked for.
  * @throws RateLimitConfigError `bad-rate` when the text is not a rate.
  * @example
- * RateLimitModule.forRoot({ scopes: { login: rate(process.env.LOGIN_RATE ?? '5/15min') } });
+ * RateLimitModule.forRoot({ scopes: { login: rate(process.env.LOGIN_RATE ?? '5/15min', 'LOGIN_RATE') } });
  */
-export const rate = (text: string): Rate | null => parseRate(text as RateText);
+export function rate(text: string, name = ''): Rate | null {
+  const problems = new Problems();
+  const found = problems.try(name, () => parseRate(text as RateText));
+  problems.throwIfAny();
+  return found as Rate | null;
+}

@@ -22,27 +22,51 @@ export interface HeaderOptions {
 export type HeaderList = readonly string[];
 
 interface Names {
-  readonly legacy: { readonly limit: string; readonly remaining: string; readonly reset: string } | null;
-  readonly standard: { readonly policy: string; readonly limits: string } | null;
+  readonly legacy: Readonly<Record<keyof typeof DEFAULTS.legacy, string>> | null;
+  readonly standard: Readonly<Record<keyof typeof DEFAULTS.standard, string>> | null;
   readonly retryAfter: string | null;
 }
 
-const namesOf = ({ legacy = {}, standard = {}, retryAfter = 'Retry-After' }: HeaderOptions): Names => ({
-  legacy:
-    (legacy && {
-      limit: legacy.limit ?? 'X-RateLimit-Limit',
-      remaining: legacy.remaining ?? 'X-RateLimit-Remaining',
-      reset: legacy.reset ?? 'X-RateLimit-Reset',
-    }) ||
-    null,
-  standard:
-    (standard && {
-      policy: standard.policy ?? 'RateLimit-Policy',
-      limits: standard.limits ?? 'RateLimit',
-    }) ||
-    null,
-  retryAfter: retryAfter || null,
-});
+const DEFAULTS = {
+  legacy: { limit: 'X-RateLimit-Limit', remaining: 'X-RateLimit-Remaining', reset: 'X-RateLimit-Reset' },
+  standard: { policy: 'RateLimit-Policy', limits: 'RateLimit' },
+  retryAfter: 'Retry-After',
+} as const;
+
+/** The options of one family of headers over its default names; null where it is switched off. */
+function familyOf<Name extends string>(
+  given: unknown,
+  defaults: Record<Name, string>,
+): Record<Name, string> | null {
+  if (given === false) return null;
+  checkNames(given, defaults);
+  const names = given as Partial<Record<Name, string>>;
+  const all = Object.entries(defaults).map(([name, usual]) => [name, names[name as Name] ?? usual]);
+  return Object.fromEntries(all) as Record<Name, string>;
+}
+
+function namesOf(options: HeaderOptions): Names {
+  checkNames(options, DEFAULTS);
+  const { legacy = {}, standard = {}, retryAfter = DEFAULTS.retryAfter } = options;
+  return {
+    legacy: familyOf(legacy, DEFAULTS.legacy),
+    standard: familyOf(standard, DEFAULTS.standard),
+    retryAfter: retryAfter === false ? null : retryAfter,
+  };
+}
+
+/** Throws `bad-option` for anything but an object with some of these names. */
+function checkNames(given: unknown, known: object): void {
+  const names = Object.keys(known);
+  const isObject = typeof given === 'object' && given !== null;
+  const wrong = isObject ? Object.keys(given).find((name) => !names.includes(name)) : String(given);
+  if (wrong === undefined) return;
+  throw mistake(
+    'bad-option',
+    `The headers have no option ${JSON.stringify(wrong)}.`,
+    `Use ${names.join(', ')}, or false for none.`,
+  );
+}
 
 /** A policy's fixed parts of the two fields. */
 interface Items {
@@ -103,18 +127,15 @@ export class RateLimitHeaders {
       }
       list.push(standard.policy, policies, standard.limits, limits);
     }
-    if (!binding.allowed) {
-      const seconds = retrySeconds(binding.retryAfterMs);
-      if (retryAfter !== null && seconds !== null) list.push(retryAfter, String(seconds));
-      list.push('Cache-Control', 'no-store');
-    }
+    const seconds = binding.allowed ? null : retrySeconds(binding.retryAfterMs);
+    if (retryAfter !== null && seconds !== null) list.push(retryAfter, String(seconds));
     return list;
   }
 }
 
-function checkName(name: string): void {
+function checkName(name: unknown): void {
   try {
-    validateHeaderName(name);
+    validateHeaderName(name as string);
   } catch {
     throw mistake(
       'bad-header-name',

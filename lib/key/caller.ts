@@ -1,6 +1,6 @@
 /** A request as far as it tells who sent it: what keys are made of. */
 export interface Caller {
-  /** The address in canonical form (see `canonicalAddress`), null where the transport knows none. */
+  /** The address in canonical form (see `addressForm`), null where the transport knows none. */
   readonly address: string | null;
   /** Whether a user is signed in. */
   readonly authenticated: boolean;

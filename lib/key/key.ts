@@ -1,7 +1,7 @@
 import { mistake } from '../core/errors.js';
-import { escapeValue } from '../core/escape.js';
 import type { Caller } from './caller.js';
 import type { Hash } from './hash.js';
+import { identityOf } from './identity.js';
 
 /** One form of a key. */
 export type KeyForm = 'ip' | 'user' | 'anon' | 'global' | `header:${string}`;
@@ -36,13 +36,6 @@ export interface KeyTools {
 
 /** What a part of a key finds: an identity, null to skip the limit, undefined when the request lacks it. */
 type Part = (caller: Caller) => string | null | undefined;
-
-// A longer value is kept as its hash alone: an attacker chooses how long it is.
-const LONGEST_VALUE = 64;
-
-/** `kind:value` with the value escaped, or hashed behind a `~` when it is long. */
-export const identityOf = (kind: string, value: string, hash: Hash): string =>
-  value.length > LONGEST_VALUE ? `${kind}:~${hash(value)}` : `${kind}:${escapeValue(value)}`;
 
 /** The identity of the caller's address. */
 export function addressIdentity(caller: Caller, report: KeyTools['report']): string {

@@ -1,5 +1,5 @@
 import type { ExecutionContext } from '@nestjs/common';
-import { canonicalAddress } from '../key/address.js';
+import type { AddressForm } from '../key/address.js';
 import type { Caller } from '../key/caller.js';
 import type { Register } from '../plan/register.js';
 import type { RequestLike, Transport, TransportName } from './transports/transport.js';
@@ -10,15 +10,12 @@ export type RateLimitUser = Register extends { user: infer User } ? User : Recor
 /** The request: as registered, else what platforms have in common. */
 export type RateLimitRequest = Register extends { request: infer Request } ? Request : RequestLike;
 
-/** A user's id, of one of the types that ids have; null or undefined for an anonymous caller. */
-export type UserId = string | number | bigint | null | undefined;
-
 /** How callers of one transport are told. */
 export interface CallerReader {
   readonly transport: Transport;
-  readonly ipv6Prefix: number;
+  readonly addressForm: AddressForm;
   /** The module's `user` function, if any. */
-  readonly userOf: ((request: RateLimitRequest) => UserId) | undefined;
+  readonly userOf: ((request: RateLimitRequest) => unknown) | undefined;
 }
 
 const ID_KEYS = ['id', 'sub', 'userId'] as const;
@@ -28,7 +25,7 @@ function idText(id: unknown): string | null {
   if (typeof id === 'string') return id === '' ? null : id;
   if (typeof id === 'number' || typeof id === 'bigint') return String(id);
   if (typeof id !== 'object' || id === null || id.toString === Object.prototype.toString) return null;
-  return String(id);
+  return id instanceof Uint8Array ? Buffer.from(id).toString('hex') : String(id);
 }
 
 function idOf(user: unknown): string | null {
@@ -42,9 +39,11 @@ function idOf(user: unknown): string | null {
 
 /** What the functions of a limit are given: one call of a handler. */
 export class RateLimitContext implements Caller {
+  /** The request; over WebSockets the socket, in microservices the context of the message. */
   readonly request: RateLimitRequest;
   readonly #reader: CallerReader;
   #address: string | null | undefined;
+  #askedInVain = false;
 
   constructor(
     readonly execution: ExecutionContext,
@@ -58,36 +57,55 @@ export class RateLimitContext implements Caller {
     return this.#reader.transport.name;
   }
 
-  /** The signed-in user, undefined for an anonymous caller and before authentication has run. */
+  /** The signed-in user; undefined for an anonymous caller, and before authentication has run. */
   get user(): RateLimitUser | undefined {
-    return (this.#reader.transport.user(this.request as RequestLike) ?? undefined) as
-      | RateLimitUser
-      | undefined;
+    // Passport puts `false` there for a caller that it could not authenticate.
+    const user = this.#reader.transport.user(this.request as RequestLike) || undefined;
+    if (user === undefined) this.#askedInVain = true;
+    return user as RateLimitUser | undefined;
   }
 
   /** The caller's address as it is charged: IPv4, or the network of an IPv6 address; null where there is none. */
   get address(): string | null {
     if (this.#address === undefined) {
-      const { transport, ipv6Prefix } = this.#reader;
+      const { transport, addressForm } = this.#reader;
       const request = this.request as RequestLike;
-      this.#address =
-        canonicalAddress(transport.address(request), ipv6Prefix) ??
-        canonicalAddress(transport.peer(request), ipv6Prefix);
+      this.#address = addressForm(transport.address(request)) ?? addressForm(transport.peer(request));
     }
     return this.#address;
   }
 
+  /** Whether a user is signed in. */
   get authenticated(): boolean {
     return this.#reader.userOf === undefined ? this.user !== undefined : this.userId !== null;
   }
 
+  /** The signed-in user's id; null for an anonymous caller, and for a user without one. */
   get userId(): string | null {
     const { userOf } = this.#reader;
-    return userOf === undefined ? idOf(this.user) : idText(userOf(this.request));
+    if (userOf === undefined) return idOf(this.user);
+    const id = idText(userOf(this.request));
+    if (id === null) this.#askedInVain = true;
+    return id;
   }
 
+  /**
+   * A header of the request, several of the same name joined by commas; undefined when it is absent.
+   *
+   * @param name In upper or lower case.
+   */
   header(name: string): string | undefined {
-    const value = this.#reader.transport.headers(this.request as RequestLike)?.[name];
+    const value = this.#reader.transport.headers(this.request as RequestLike)?.[name.toLowerCase()];
     return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  /** @internal Whether somebody asked for a user when there was none. */
+  get askedInVain(): boolean {
+    return this.#askedInVain;
+  }
+
+  /** @internal The same call, nothing asked of it yet. */
+  fork(): RateLimitContext {
+    return new RateLimitContext(this.execution, this.#reader);
   }
 }

@@ -50,20 +50,20 @@ export class RateLimitException extends HttpException {
 }
 brand(RateLimitException);
 
+const UNAVAILABLE = {
+  statusCode: 503,
+  error: 'rate_limit_unavailable',
+  message: 'The request could not be checked against its rate limit. Try again shortly.',
+};
+
 /**
  * A request that could not be decided, for want of a rate or of the store: status 503. Never 429, since
  * nobody knows whether the caller is over a limit, and never 500.
  */
 export class RateLimitUnavailableException extends HttpException {
-  constructor() {
-    super(
-      {
-        statusCode: 503,
-        error: 'rate_limit_unavailable',
-        message: 'The request could not be checked against its rate limit. Try again shortly.',
-      },
-      503,
-    );
+  /** @param body What the client gets. Default: the JSON body. */
+  constructor(body: object = UNAVAILABLE) {
+    super(body, 503);
   }
 
   /** For GraphQL clients. */

@@ -1,10 +1,11 @@
-import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { ApplicationConfig, type HttpAdapterHost, type ModulesContainer } from '@nestjs/core';
+import { Logger } from '@nestjs/common';
+import type { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { systemClock } from '../core/clock.js';
 import { Problems } from '../core/errors.js';
 import { RouteCompiler } from '../plan/compile.js';
-import { RateLimiter } from '../plan/rate-limiter.js';
+import { LimiterParts, RateLimiter } from '../plan/rate-limiter.js';
 import { type ScopeSource, Scopes } from '../plan/scopes.js';
+import type { Store } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
 import { findHandlers } from './handlers.js';
 import { sampledReport } from './log.js';
@@ -13,7 +14,7 @@ import { Plans } from './plans.js';
 import { Refusals } from './refusals.js';
 import { Runtime } from './runtime.js';
 import { compileSettings } from './settings.js';
-import { RATE_LIMIT_OPTIONS, RUNTIME, SCOPES_BRAND } from './tokens.js';
+import { RATE_LIMIT_OPTIONS, SCOPES_BRAND } from './tokens.js';
 
 /** Scopes that a feature brings along, as `forFeature` provides them. */
 export interface FeatureScopes {
@@ -30,7 +31,7 @@ const sourceOf = (scopes: RateLimitScopes, place: string): ScopeSource<RateLimit
 
 /** The scopes of the module and of every feature. */
 function* scopeSources(
-  { scopes = {} }: RateLimitAsyncResult,
+  scopes: RateLimitScopes,
   modules: ModulesContainer,
 ): Iterable<ScopeSource<RateLimitContext>> {
   yield sourceOf(scopes, 'scopes');
@@ -59,16 +60,17 @@ function refuseSecondRoot(modules: ModulesContainer, problems: Problems): void {
  */
 export async function explore(
   options: RateLimitAsyncResult,
+  store: Store,
   modules: ModulesContainer,
   adapterHost: HttpAdapterHost,
 ): Promise<Runtime> {
   const problems = new Problems();
   refuseSecondRoot(modules, problems);
-  const settings = compileSettings(options, sampledReport(systemClock), problems);
+  const settings = compileSettings(options, store, sampledReport(systemClock), problems);
   const scopes = new Scopes<RateLimitContext>(settings.defaults);
-  for (const source of scopeSources(options, modules)) scopes.add(source, problems);
+  for (const source of scopeSources(settings.scopes, modules)) scopes.add(source, problems);
 
-  const compiler = new RouteCompiler<RateLimitContext>(options.limits ?? [], scopes);
+  const compiler = new RouteCompiler<RateLimitContext>(settings.limits, scopes);
   compiler.checkModuleLimits(problems);
   const plans = new Plans(compiler, settings.exempt !== undefined);
   const { all, inVain } = findHandlers(modules);
@@ -82,26 +84,7 @@ export async function explore(
   }
   const refusals = new Refusals();
   await refusals.load(new Set(all.map(({ transport }) => transport)));
-  const limiter = new RateLimiter(
-    { scopes: {} },
-    { scopes, store: settings.store, enabled: settings.enabled },
-  );
+  const identity = { hash: settings.defaults.hash, address: settings.addressForm };
+  const limiter = new RateLimiter(new LimiterParts(scopes, store, settings.enabled, identity));
   return new Runtime(settings, plans, limiter, adapterHost, refusals);
-}
-
-/** Finishes what has to wait until the application is put together, and lets go at its end. */
-@Injectable()
-export class RateLimitLifecycle implements OnModuleInit, OnApplicationShutdown {
-  constructor(
-    @Inject(RUNTIME) private readonly runtime: Runtime,
-    @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
-  ) {}
-
-  onModuleInit(): void {
-    this.runtime.plans.stage(this.config);
-  }
-
-  async onApplicationShutdown(): Promise<void> {
-    await this.runtime.close();
-  }
 }

@@ -1,11 +1,11 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
-import { type Outcome, outcomeOf, uncharged } from '../core/decision.js';
-import { isPromise } from '../plan/later.js';
-import type { Limit } from '../plan/limit.js';
+import type { Outcome } from '../core/decision.js';
+import type { LimitInfo } from '../plan/limit.js';
 import type { Later } from '../store/store.js';
+import { Call } from './call.js';
 import type { RateLimitContext } from './context.js';
-import type { Marked } from './last-guard.js';
-import type { RoutePlan } from './plans.js';
+import type { Marked } from './finishing-guard.js';
+import { type GuardHooks, guardHooks, type OwnWays } from './guard-hooks.js';
 import type { Runtime } from './runtime.js';
 import { CALL, GUARD_BRAND, RUNTIME } from './tokens.js';
 
@@ -13,39 +13,36 @@ import { CALL, GUARD_BRAND, RUNTIME } from './tokens.js';
  * Decides the limits of each call: sets the headers and lets it pass, or throws
  * {@link RateLimitException}. A call is decided once, however often the guard is registered.
  *
- * Subclass it to change who is charged, who is skipped, or what a denial does, and provide the subclass
- * in its place.
+ * Subclass it to change who is charged, who is skipped, or what a denial does. Register the subclass in
+ * its place: `registerGuard: false` for the module, and `{ provide: APP_GUARD, useClass: TenantGuard }`.
  *
  * @example
  * class TenantGuard extends RateLimitGuard {
- *   protected override async identity(context: RateLimitContext, limit: Limit<RateLimitContext>) {
- *     const own = await super.identity(context, limit);
- *     return own === null ? null : `tenant:${context.header('x-tenant')}+${own}`;
+ *   protected override identity(context: RateLimitContext, limit: LimitInfo<RateLimitContext>) {
+ *     const tenant = context.header('x-tenant');
+ *     return tenant === undefined ? super.identity(context, limit) : `tenant:${tenant}`;
  *   }
  * }
  */
 @Injectable()
 export class RateLimitGuard implements CanActivate {
-  readonly #identify = (context: RateLimitContext, limit: Limit<RateLimitContext>) =>
-    this.identity(context, limit);
-
-  constructor(@Inject(RUNTIME) protected readonly runtime: Runtime) {}
+  // A property, so that a subclass may have a constructor of its own.
+  @Inject(RUNTIME) private readonly runtime!: Runtime;
+  #hooks: GuardHooks | undefined;
 
   canActivate(execution: ExecutionContext): Later<boolean> {
     const call = execution as Marked;
     if (call[CALL] !== undefined || !this.runtime.enabled) return true;
     call[CALL] = true;
     const plan = this.runtime.plans.of(execution);
-    if (plan === null) return true;
-    const context = this.runtime.contextOf(execution);
-    if (context === null) return true;
-    const skip = this.shouldSkip(context);
-    if (isPromise(skip)) return skip.then((skipped) => skipped || this.#decideFirst(plan, context));
-    return skip || this.#decideFirst(plan, context);
+    const context = plan === null ? null : this.runtime.contextOf(execution);
+    if (plan === null || context === null) return true;
+    this.#hooks ??= guardHooks(this.#own(), this.runtime);
+    return new Call(plan, context, this.#hooks, this.runtime).start();
   }
 
   /** Who is charged under a limit, or null to skip it. Default: what the limit's key finds. */
-  protected identity(context: RateLimitContext, limit: Limit<RateLimitContext>): Later<string | null> {
+  protected identity(context: RateLimitContext, limit: LimitInfo<RateLimitContext>): Later<string | null> {
     return limit.identify(context);
   }
 
@@ -59,40 +56,13 @@ export class RateLimitGuard implements CanActivate {
     throw this.runtime.responder.denial(context, outcome);
   }
 
-  #decideFirst(plan: RoutePlan, context: RateLimitContext): Later<true> {
-    const outcome = this.runtime.decide(plan.atGuard, context, this.#identify);
-    return isPromise(outcome)
-      ? outcome.then((known) => this.#answerFirst(plan, context, known))
-      : this.#answerFirst(plan, context, outcome);
-  }
-
-  #answerFirst(plan: RoutePlan, context: RateLimitContext, outcome: Outcome): true {
-    if (!outcome.allowed) this.deny(context, outcome);
-    this.runtime.responder.announce(context, outcome);
-    const { afterGuards } = plan;
-    if (afterGuards !== null) {
-      (context.execution as Marked)[CALL] = { finish: () => this.#finish(afterGuards, context, outcome) };
-    } else if (plan.trustsUser) {
-      this.runtime.lateUsers.watch(plan, context);
-    }
-    return true;
-  }
-
-  /** The second stage, once all other guards have run. */
-  async #finish(limits: RoutePlan['atGuard'], context: RateLimitContext, first: Outcome): Promise<true> {
-    if (await this.shouldSkip(context)) {
-      await this.runtime.giveBack(first);
-      this.runtime.responder.withdraw(context);
-      return true;
-    }
-    const second = await this.runtime.decide(limits, context, this.#identify);
-    const degraded = first.degraded || second.degraded;
-    if (!second.allowed) {
-      await this.runtime.giveBack(first);
-      this.deny(context, outcomeOf([...first.decisions.map(uncharged), ...second.decisions], degraded));
-    }
-    this.runtime.responder.announce(context, outcomeOf([...first.decisions, ...second.decisions], degraded));
-    return true;
+  #own(): OwnWays {
+    const { identity, shouldSkip } = RateLimitGuard.prototype;
+    return {
+      identity: this.identity === identity ? null : (...given) => this.identity(...given),
+      shouldSkip: this.shouldSkip === shouldSkip ? null : (context) => this.shouldSkip(context),
+      deny: (...given) => this.deny(...given),
+    };
   }
 }
 

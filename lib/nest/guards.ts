@@ -28,6 +28,10 @@ export function runsGuardsBehind(config: ApplicationConfig, type: Type, method: 
   return first >= 0 && roles.indexOf(undefined, first) >= 0;
 }
 
+/** The global guards that decide limits. */
+export const decidingGuards = (config: ApplicationConfig): readonly object[] =>
+  config.getGlobalGuards().filter((guard) => roleOf(guard) === 'deciding');
+
 /** Whether anything decides the limits of a method. */
 export const runsOurGuard = (config: ApplicationConfig, type: Type, method: object): boolean =>
   guardsOf(config, type, method).some((guard) => roleOf(guard) === 'deciding');

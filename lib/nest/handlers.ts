@@ -7,6 +7,8 @@ import type { TransportName } from './transports/transport.js';
 
 /** A method that Nest calls for requests or messages, and the class it calls it on. */
 export interface Handler {
+  /** `Class.method`. */
+  readonly name: string;
   readonly type: Type;
   readonly method: object;
   readonly transport: TransportName;
@@ -35,11 +37,20 @@ export const routeOf = (
   inherits: !isNestedField(method),
 });
 
-/** The class that Nest makes instances of, for a provider that is a class. */
-const classOf = (wrapper: { metatype: unknown; isNotMetatype: boolean; inject?: unknown }): Type | null =>
-  typeof wrapper.metatype === 'function' && !wrapper.isNotMetatype && wrapper.metatype.prototype !== undefined
-    ? (wrapper.metatype as Type)
+/** What Nest keeps of a provider or controller, as far as its class goes. */
+interface Wrapper {
+  readonly metatype: unknown;
+  readonly isNotMetatype: boolean;
+  readonly instance: unknown;
+}
+
+/** The class of a provider: the one that Nest makes instances of, or that of a value. */
+function classOf({ metatype, isNotMetatype, instance }: Wrapper): Type | null {
+  const type: unknown = isNotMetatype ? (instance as object | null | undefined)?.constructor : metatype;
+  return typeof type === 'function' && type.prototype !== undefined && type !== Object
+    ? (type as Type)
     : null;
+}
 
 /** Finds the handlers of an application, inherited ones included. */
 export function findHandlers(modules: ModulesContainer): Handlers {
@@ -57,12 +68,13 @@ export function findHandlers(modules: ModulesContainer): Handlers {
   const all: Handler[] = [];
   const inVain: string[] = [];
   for (const [type, moduleName] of moduleNames) {
-    for (const name of scanner.getAllMethodNames(type.prototype)) {
-      const method = type.prototype[name] as object;
+    for (const methodName of scanner.getAllMethodNames(type.prototype)) {
+      const method = type.prototype[methodName] as object;
       const transport = transportOf(method);
+      const name = `${type.name}.${methodName}`;
       if (transport !== undefined) {
-        all.push({ type, method, transport, route: routeOf(type, method, name, moduleName) });
-      } else if (isDeclaredOn(method)) inVain.push(`${type.name}.${name}`);
+        all.push({ name, type, method, transport, route: routeOf(type, method, methodName, moduleName) });
+      } else if (isDeclaredOn(method)) inVain.push(name);
     }
   }
   return { all, inVain };

@@ -3,7 +3,7 @@ import type { Type } from '@nestjs/common';
 import type { Declared } from '../plan/compile.js';
 import type { Declaration, Skip } from '../plan/options.js';
 import type { RateLimitContext } from './context.js';
-import { LIMITS_METADATA, SKIP_METADATA } from './tokens.js';
+import { GUARD_BRAND, LIMITS_METADATA, SKIP_METADATA } from './tokens.js';
 import type { TransportName } from './transports/transport.js';
 
 /** A class or a method. */
@@ -78,8 +78,26 @@ const GUARDS_METADATA = '__guards__';
 export const guardsOn = (target: Decorated): readonly unknown[] =>
   (Reflect.getMetadata(GUARDS_METADATA, target) as readonly unknown[] | undefined) ?? [];
 
+const roleOf = (guard: unknown): unknown =>
+  typeof guard === 'object' && guard !== null && GUARD_BRAND in guard ? guard[GUARD_BRAND] : undefined;
+
+/** Whether a guard of the same role is bound already, be it of another copy of the library. */
+const isBound = (target: Decorated, guard: Branded): boolean =>
+  ownGuardsOn(target).some((other) => roleOf(other) === guard[GUARD_BRAND]);
+
+interface Branded {
+  readonly [GUARD_BRAND]: unknown;
+}
+
+const ownGuardsOn = (target: Decorated): readonly unknown[] =>
+  (Reflect.getOwnMetadata(GUARDS_METADATA, target) as readonly unknown[] | undefined) ?? [];
+
 /** Binds a guard to a method behind all those it has, once. */
-export function bindLastGuard(method: Decorated, guard: object): void {
-  const guards = guardsOn(method);
-  if (!guards.includes(guard)) Reflect.defineMetadata(GUARDS_METADATA, [...guards, guard], method);
+export function bindLastGuard(method: Decorated, guard: Branded): void {
+  if (!isBound(method, guard)) Reflect.defineMetadata(GUARDS_METADATA, [...guardsOn(method), guard], method);
+}
+
+/** Binds a guard to a class ahead of all those it has, once. */
+export function bindFirstGuard(type: Decorated, guard: Branded): void {
+  if (!isBound(type, guard)) Reflect.defineMetadata(GUARDS_METADATA, [guard, ...guardsOn(type)], type);
 }

@@ -1,49 +1,64 @@
 import { type DynamicModule, Inject, Module, Optional, type Provider } from '@nestjs/common';
-import { APP_FILTER, ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { mistake } from '../core/errors.js';
 import { RateLimiter } from '../plan/rate-limiter.js';
-import { explore, type FeatureScopes, RateLimitLifecycle } from './explorer.js';
+import { MemoryStore } from '../store/memory/memory-store.js';
+import { explore, type FeatureScopes } from './explorer.js';
 import { RateLimitExceptionFilter } from './filter.js';
 import { RateLimitGuard } from './guard.js';
+import { RateLimitLifecycle, RequestScopeCheck, registerFilter, registerGuard } from './lifecycle.js';
 import type {
+  RateLimitAsyncResult,
   RateLimitModuleAsyncOptions,
   RateLimitModuleOptions,
   RateLimitOptionsFactory,
   RateLimitScopes,
 } from './options.js';
 import type { Runtime } from './runtime.js';
-import { RATE_LIMIT_OPTIONS, RUNTIME, SCOPES_BRAND } from './tokens.js';
+import { GUARD_REGISTERED, RATE_LIMIT_OPTIONS, RATE_LIMIT_STORE, RUNTIME, SCOPES_BRAND } from './tokens.js';
+
+/** For providers that are made for what making them does. */
+const REGISTERED_GUARD = Symbol('nestjs-ratelimit:registered-guard');
+const REGISTERED_FILTER = Symbol('nestjs-ratelimit:registered-filter');
 
 const CORE_PROVIDERS: readonly Provider[] = [
-  { provide: RUNTIME, useFactory: explore, inject: [RATE_LIMIT_OPTIONS, ModulesContainer, HttpAdapterHost] },
+  {
+    provide: RATE_LIMIT_STORE,
+    useFactory: (options: RateLimitAsyncResult | undefined) => options?.store ?? new MemoryStore(),
+    inject: [RATE_LIMIT_OPTIONS],
+  },
+  {
+    provide: RUNTIME,
+    useFactory: explore,
+    inject: [RATE_LIMIT_OPTIONS, RATE_LIMIT_STORE, ModulesContainer, HttpAdapterHost],
+  },
   { provide: RateLimiter, useFactory: (runtime: Runtime) => runtime.limiter, inject: [RUNTIME] },
-  RateLimitLifecycle,
   RateLimitGuard,
+  {
+    provide: REGISTERED_GUARD,
+    useFactory: registerGuard,
+    inject: [RateLimitGuard, GUARD_REGISTERED, ApplicationConfig, ModulesContainer, RUNTIME],
+  },
   RateLimitExceptionFilter,
-  { provide: APP_FILTER, useExisting: RateLimitExceptionFilter },
+  {
+    provide: REGISTERED_FILTER,
+    useFactory: registerFilter,
+    inject: [RateLimitExceptionFilter, ApplicationConfig],
+  },
+  RateLimitLifecycle,
+  RequestScopeCheck,
 ];
-
-/**
- * Registers the guard ahead of every other global guard. As an APP_GUARD it would run behind those of
- * the root module, such as authentication, and a flood of failing log-ins would pass it by. It is the
- * provider that is registered, so that `overrideProvider(RateLimitGuard)` replaces it.
- */
-const REGISTERED_GUARD: Provider = {
-  provide: Symbol('nestjs-ratelimit:registered-guard'),
-  useFactory: (guard: RateLimitGuard, config: ApplicationConfig) => config.addGlobalGuard(guard),
-  inject: [RateLimitGuard, ApplicationConfig],
-};
 
 const rootModule = (
   providers: readonly Provider[],
-  registerGuard: boolean,
+  guardRegistered: boolean,
   imports: DynamicModule['imports'] = [],
 ): DynamicModule => ({
   module: RateLimitModule,
   global: true,
   imports,
-  providers: [...providers, ...CORE_PROVIDERS, ...(registerGuard ? [REGISTERED_GUARD] : [])],
-  exports: [RUNTIME, RateLimiter, RateLimitGuard],
+  providers: [...providers, { provide: GUARD_REGISTERED, useValue: guardRegistered }, ...CORE_PROVIDERS],
+  exports: [RUNTIME, RATE_LIMIT_STORE, RateLimiter, RateLimitGuard],
 });
 
 /** Providers of the options, one of three ways. */
@@ -66,6 +81,16 @@ function optionsProviders(options: RateLimitModuleAsyncOptions): readonly Provid
   return useClass === undefined ? [fromClass] : [fromClass, useClass];
 }
 
+/** What was given, or an error that names the method it was given to. */
+function objectOf<T extends object>(given: T, method: string): T {
+  if (typeof given === 'object' && given !== null) return given;
+  throw mistake(
+    'bad-option',
+    `RateLimitModule.${method} was given ${String(given)}.`,
+    'Give it an object of options.',
+  );
+}
+
 /**
  * Rate limiting for an application. Global: import it once, with the options of every route, and
  * decorate controllers.
@@ -85,8 +110,9 @@ export class RateLimitModule {
    * The application does not start with a mistake in its limits: it fails with a `RateLimitConfigError`
    * that names all of them.
    */
-  static forRoot({ registerGuard = true, ...options }: RateLimitModuleOptions = {}): DynamicModule {
-    return rootModule([{ provide: RATE_LIMIT_OPTIONS, useValue: options }], registerGuard);
+  static forRoot(options: RateLimitModuleOptions = {}): DynamicModule {
+    const { registerGuard = true, ...others } = objectOf(options, 'forRoot');
+    return rootModule([{ provide: RATE_LIMIT_OPTIONS, useValue: others }], registerGuard);
   }
 
   /**
@@ -100,7 +126,8 @@ export class RateLimitModule {
    * })
    */
   static forRootAsync(options: RateLimitModuleAsyncOptions): DynamicModule {
-    return rootModule(optionsProviders(options), options.registerGuard ?? true, options.imports);
+    const { registerGuard = true, imports } = objectOf(options, 'forRootAsync');
+    return rootModule(optionsProviders(options), registerGuard, imports);
   }
 
   /**
@@ -110,8 +137,9 @@ export class RateLimitModule {
    * @Module({ imports: [RateLimitModule.forFeature({ scopes: { upload: '50/day' } })], controllers: [Uploads] })
    * export class UploadModule {}
    */
-  static forFeature({ scopes }: { readonly scopes: RateLimitScopes }): DynamicModule {
-    const feature: FeatureScopes = { [SCOPES_BRAND]: scopes };
+  static forFeature(options: { readonly scopes: RateLimitScopes }): DynamicModule {
+    const { scopes } = objectOf(options, 'forFeature');
+    const feature: FeatureScopes = { [SCOPES_BRAND]: objectOf(scopes, 'forFeature') };
     return {
       module: RateLimitFeatureModule,
       providers: [{ provide: Symbol('nestjs-ratelimit:feature'), useValue: feature }],

@@ -13,7 +13,7 @@ import type {
 import type { TierFunction } from '../plan/rate-source.js';
 import type { ScopeName } from '../plan/register.js';
 import type { Later, Store } from '../store/store.js';
-import type { RateLimitContext, RateLimitRequest, UserId } from './context.js';
+import type { RateLimitContext, RateLimitRequest } from './context.js';
 
 /** A rate for `@RateLimit`: fixed, by tier, or a function of the context. */
 export type RateLimitRate = RateRule<RateLimitContext>;
@@ -50,8 +50,11 @@ export interface RateLimitModuleOptions {
   readonly algorithm?: AlgorithmName | undefined;
   /** The caller's tier, for maps of tiers. One that the map does not name takes its `default`. */
   readonly tier?: TierFunction<RateLimitContext> | undefined;
-  /** The signed-in user's id. Default: `id`, `sub` or `userId` of `request.user`. */
-  readonly user?: ((request: RateLimitRequest) => UserId) | undefined;
+  /**
+   * The signed-in user's id: text, a number, or an object that prints itself; null or undefined for an
+   * anonymous caller. Default: `id`, `sub` or `userId` of `request.user`.
+   */
+  readonly user?: ((request: RateLimitRequest) => unknown) | undefined;
   /** Whose requests spend nothing and carry no headers. Default: nobody's. */
   readonly exempt?: ((context: RateLimitContext) => Later<boolean>) | undefined;
   /** False: everything passes and nothing is stored. Mistakes are still found at start-up. Default true. */

@@ -2,21 +2,16 @@ import { type ExecutionContext, Logger, type Type } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
 import { Problems } from '../core/errors.js';
 import type { RouteCompiler, RouteDeclaration } from '../plan/compile.js';
-import type { Limit } from '../plan/limit.js';
-import { neverBinding } from '../plan/never-binds.js';
 import { type Plan, stagedPlan } from '../plan/plan.js';
 import type { RateLimitContext } from './context.js';
-import { runsGuardsBehind, runsOurGuard } from './guards.js';
+import { finishingGuard } from './finishing-guard.js';
+import { runsGuardsBehind } from './guards.js';
 import { type Handler, routeOf } from './handlers.js';
-import { lastGuard } from './last-guard.js';
 import { bindLastGuard } from './metadata.js';
+import { type CompiledRoute, warnings } from './warnings.js';
 
 /** The plan of a call of this library's handlers. */
 export type RoutePlan = Plan<RateLimitContext>;
-
-type Limits = readonly Limit<RateLimitContext>[];
-
-const nameOf = ({ route }: Handler): string => `${route.class}.${route.method}`;
 
 /** The plans of an application by class and handler. */
 export class Plans {
@@ -24,7 +19,8 @@ export class Plans {
   readonly #exempts: boolean;
   readonly #logger = new Logger('RateLimit');
   readonly #byClass = new Map<unknown, Map<unknown, RoutePlan | null>>();
-  readonly #limits = new Map<Handler, Limits>();
+  #compiled: CompiledRoute[] = [];
+  #config: ApplicationConfig | undefined;
 
   constructor(compiler: RouteCompiler<RateLimitContext>, exempts: boolean) {
     this.#compiler = compiler;
@@ -35,23 +31,26 @@ export class Plans {
   compile(handlers: readonly Handler[], problems: Problems): void {
     for (const handler of handlers) {
       const limits = this.#compiler.compile(handler.route, problems);
-      this.#limits.set(handler, limits);
-      if (this.#exempts || limits.some((limit) => limit.needsUser)) bindLastGuard(handler.method, lastGuard);
+      this.#compiled.push({ handler, limits });
+      const mayNeedUser = limits.some(({ needsUser, usesFunctions }) => needsUser || usesFunctions);
+      if (this.#exempts || mayNeedUser) bindLastGuard(handler.method, finishingGuard);
     }
   }
 
-  /** Settles when each limit is decided, once all guards of the application are known. */
-  stage(config: ApplicationConfig): void {
-    for (const [handler, limits] of this.#limits) {
-      const userComesLater = runsGuardsBehind(config, handler.type, handler.method);
-      this.#set(
-        handler.type,
-        handler.method,
-        stagedPlan(nameOf(handler), limits, userComesLater, this.#exempts),
-      );
-    }
-    this.#warn(config);
-    this.#limits.clear();
+  /**
+   * Settles when each limit is decided, once all guards of the application are known.
+   *
+   * @param registered Whether the module has registered its guard.
+   */
+  stage(config: ApplicationConfig, registered: boolean): void {
+    this.#config = config;
+    const plans = this.#compiled.map(({ handler, limits }) => {
+      const { type, method, name } = handler;
+      const plan = stagedPlan(name, limits, runsGuardsBehind(config, type, method), this.#exempts);
+      return this.#set(type, method, plan);
+    });
+    for (const text of warnings(this.#compiled, plans, config, registered)) this.#logger.warn(text);
+    this.#compiled = [];
   }
 
   /** The plan of a call, null when no limit applies to it. */
@@ -72,6 +71,7 @@ export class Plans {
   #compileLate(type: Type, method: { readonly name: string }): RoutePlan | null {
     const problems = new Problems();
     const route = routeOf(type, method, method.name, '');
+    const name = `${route.class}.${route.method}`;
     let limits = this.#compiler.compile(route, problems);
     for (const { code, place, what, mend } of problems.found) {
       this.#logger.error(`[${code}] ${place}: ${what} ${mend} Only the limits of the module apply.`);
@@ -84,23 +84,12 @@ export class Plans {
       };
       limits = this.#compiler.compile(bare, new Problems());
     }
-    return this.#set(
-      type,
-      method,
-      stagedPlan(`${route.class}.${route.method}`, limits, false, this.#exempts),
-    );
-  }
-
-  #warn(config: ApplicationConfig): void {
-    const warnings = new Set<string>();
-    for (const [handler, limits] of this.#limits) {
-      for (const text of neverBinding(limits)) warnings.add(text);
-      if (limits.length > 0 && !runsOurGuard(config, handler.type, handler.method)) {
-        warnings.add(
-          `${nameOf(handler)} has limits, but no guard decides them. Remove registerGuard: false, or add @UseGuards(RateLimitGuard).`,
-        );
-      }
+    const needsUser = limits.some((limit) => limit.needsUser);
+    if (needsUser && this.#config !== undefined && runsGuardsBehind(this.#config, type, method)) {
+      this.#logger.error(
+        `${name} was not known at start-up, so its limits on users are decided before its own guards have run. Provide ${route.class} as a class.`,
+      );
     }
-    for (const text of warnings) this.#logger.warn(text);
+    return this.#set(type, method, stagedPlan(name, limits, false, this.#exempts));
   }
 }

@@ -1,4 +1,4 @@
-import type { RateLimitException, RateLimitUnavailableException } from './exceptions.js';
+import { RateLimitException, RateLimitUnavailableException } from './exceptions.js';
 import type { TransportName } from './transports/transport.js';
 
 type Refusal = RateLimitException | RateLimitUnavailableException;
@@ -15,6 +15,16 @@ function payloadOf(refusal: Refusal, transport: TransportName): object {
   return transport === 'rpc' ? { ...payload, code: GRPC_CODES[refusal.getStatus()] } : payload;
 }
 
+/** Nest's driver for Apollo hides the code of an exception whose body has a status, behind one of its own. */
+function forGraphql(refusal: Refusal): Error {
+  const body = refusal.getResponse();
+  if (typeof body !== 'object') return refusal;
+  const { statusCode: _, ...rest } = body as { readonly statusCode?: unknown };
+  return refusal instanceof RateLimitException
+    ? new RateLimitException(refusal.outcome, rest)
+    : new RateLimitUnavailableException(rest);
+}
+
 /** Puts refusals into the form that the clients of a transport understand. */
 export class Refusals {
   #ws: ErrorClass | undefined;
@@ -27,6 +37,7 @@ export class Refusals {
   }
 
   inFormOf(transport: TransportName, refusal: Refusal): Error {
+    if (transport === 'graphql') return forGraphql(refusal);
     const form = transport === 'ws' ? this.#ws : transport === 'rpc' ? this.#rpc : undefined;
     return form === undefined ? refusal : new form(payloadOf(refusal, transport));
   }

@@ -2,8 +2,10 @@ import type { HttpAdapterHost } from '@nestjs/core';
 import type { Outcome } from '../core/decision.js';
 import { jsonBody, PROBLEM_TYPE, problemBody } from '../http/body.js';
 import type { HeaderList } from '../http/headers.js';
+import { isPromise } from '../plan/later.js';
 import type { RateLimitContext } from './context.js';
 import { RateLimitException, RateLimitUnavailableException } from './exceptions.js';
+import type { BodyFunction } from './options.js';
 import type { Refusals } from './refusals.js';
 import type { Settings } from './settings.js';
 
@@ -12,8 +14,11 @@ interface WithHeaders {
   removeHeader(name: string): void;
 }
 
+/** No cache may answer others with a refusal, whether it carries other headers or not. */
+const NOT_STORED = ['Cache-Control', 'no-store'];
+
 /** Seconds after which a request that could not be decided is worth another try. */
-const UNAVAILABLE_RETRY = ['Retry-After', '1', 'Cache-Control', 'no-store'];
+const UNAVAILABLE_RETRY = ['Retry-After', '1', ...NOT_STORED];
 
 /** Tells callers of their outcomes, over HTTP through Nest's adapter. */
 export class Responder {
@@ -26,7 +31,9 @@ export class Responder {
   /** Sets the headers of an outcome. */
   announce(context: RateLimitContext, outcome: Outcome): void {
     const { headers } = this.settings;
-    if (headers !== null && context.transport === 'http') this.#set(context, headers.of(outcome));
+    if (context.transport !== 'http') return;
+    if (headers !== null) this.#set(context, headers.of(outcome));
+    if (!outcome.allowed) this.#set(context, NOT_STORED);
   }
 
   /** Takes back the headers of an outcome that turned out not to count. */
@@ -51,26 +58,38 @@ export class Responder {
   }
 
   #body(context: RateLimitContext, outcome: Outcome): unknown {
-    const { body, defaults } = this.settings;
+    const { body } = this.settings;
     const { binding } = outcome;
     if (binding === null) return undefined;
     if (body === 'problem') {
       if (context.transport === 'http') this.#set(context, ['Content-Type', PROBLEM_TYPE]);
       return problemBody(binding, outcome);
     }
-    if (typeof body === 'function') {
-      try {
-        return body(outcome, context);
-      } catch (error) {
-        defaults.report('body', 'The body function failed, so the usual body is sent.', error);
-      }
+    return typeof body === 'function'
+      ? (this.#ownBody(body, outcome, context) ?? jsonBody(binding))
+      : jsonBody(binding);
+  }
+
+  /** What the application's function makes of a denial; undefined when it fails, or answers too late. */
+  #ownBody(make: BodyFunction, outcome: Outcome, context: RateLimitContext): unknown {
+    const { report } = this.settings.defaults;
+    const failed = (error: unknown) =>
+      report('body', 'The body function failed, so the usual body is sent.', error);
+    try {
+      const body = make(outcome, context);
+      if (!isPromise(body)) return body;
+      report('body', 'The body function gave a promise, so the usual body is sent. Make it synchronous.');
+      Promise.resolve(body).catch(failed);
+    } catch (error) {
+      failed(error);
     }
-    return jsonBody(binding);
+    return undefined;
   }
 
   #set({ execution }: RateLimitContext, headers: HeaderList): void {
     const { httpAdapter } = this.adapterHost;
     const response = execution.getArgByIndex<unknown>(1);
+    if (httpAdapter.isHeadersSent(response)) return;
     for (let i = 0; i < headers.length; i += 2)
       httpAdapter.setHeader(response, headers[i] as string, headers[i + 1] as string);
   }

@@ -1,15 +1,18 @@
-import type { ExecutionContext } from '@nestjs/common';
+import { type ExecutionContext, Logger } from '@nestjs/common';
 import type { HttpAdapterHost } from '@nestjs/core';
+import { systemClock } from '../core/clock.js';
 import type { Outcome } from '../core/decision.js';
-import { decide, type Identify } from '../plan/decide.js';
+import { decide, decideWithoutUser, type Identify, type PartlyDecided } from '../plan/decide.js';
 import { isPromise } from '../plan/later.js';
 import type { Limit } from '../plan/limit.js';
 import type { RateLimiter } from '../plan/rate-limiter.js';
 import { UnknownRateError } from '../plan/rate-source.js';
+import type { Report } from '../plan/report.js';
 import type { Later } from '../store/store.js';
 import { type CallerReader, RateLimitContext } from './context.js';
 import { LateUsers } from './late-users.js';
-import type { Plans } from './plans.js';
+import { sampledReport } from './log.js';
+import type { Plans, RoutePlan } from './plans.js';
 import type { Refusals } from './refusals.js';
 import { Responder } from './responder.js';
 import type { Settings } from './settings.js';
@@ -20,8 +23,13 @@ import type { TransportName } from './transports/transport.js';
 export class Runtime {
   readonly enabled: boolean;
   readonly responder: Responder;
-  readonly lateUsers = new LateUsers();
+  readonly #lateUsers = new LateUsers();
   readonly #settings: Settings;
+  readonly #logger = new Logger('RateLimit');
+  readonly #warn = sampledReport(systemClock, 'warn');
+  /** Limits of which it was said that they need the user. */
+  readonly #saidOfNeeds = new Set<string>();
+  readonly #atClose: (() => void)[] = [];
   readonly #readers: Readonly<Record<string, CallerReader | undefined>>;
 
   constructor(
@@ -43,9 +51,36 @@ export class Runtime {
     return reader === undefined ? null : new RateLimitContext(execution, reader);
   }
 
-  /** Lets go of what the store holds. */
+  /** Lets `letGo` be called when the application ends. */
+  onClose(letGo: () => void): void {
+    this.#atClose.push(letGo);
+  }
+
+  /** Lets go of what the application and its store hold. */
   async close(): Promise<void> {
+    for (const letGo of this.#atClose.splice(0)) letGo();
     await this.#settings.store.close?.();
+  }
+
+  get report(): Report {
+    return this.#settings.defaults.report;
+  }
+
+  /** Notes whether limits asked for a user, and whether there was one. */
+  noteUser(plan: RoutePlan, context: RateLimitContext): void {
+    if (context.askedInVain || plan.forUsersAlone !== null) this.#lateUsers.note(plan, context);
+  }
+
+  /** Says which shadow limits would have denied. */
+  noteShadows({ route }: RoutePlan, { decisions }: Outcome): void {
+    for (const { charge, allowed, name } of decisions) {
+      if (!charge.shadow || allowed) continue;
+      this.#warn(
+        route,
+        `The shadow limit ${JSON.stringify(name)} would have denied a request.`,
+        charge.identity,
+      );
+    }
   }
 
   /** Whether the module's options exempt the caller. */
@@ -59,7 +94,7 @@ export class Runtime {
     try {
       await this.limiter.refund(outcome);
     } catch (error) {
-      this.#settings.defaults.report('store', 'A charge could not be given back.', error);
+      this.report('store', 'A charge could not be given back.', error);
     }
   }
 
@@ -77,16 +112,39 @@ export class Runtime {
     }
   }
 
+  /** Decides limits whose functions may ask for a user who is not known yet; those are left over. */
+  async decideWithoutUser(
+    limits: readonly Limit<RateLimitContext>[],
+    context: RateLimitContext,
+    identify: Identify<RateLimitContext>,
+  ): Promise<PartlyDecided<RateLimitContext>> {
+    try {
+      const decided = await decideWithoutUser(limits, context, this.#settings.store, identify);
+      for (const { place } of decided.left) this.#sayOfNeeds(place);
+      return decided;
+    } catch (error) {
+      return this.#refuse(context, error);
+    }
+  }
+
+  #sayOfNeeds(place: string): void {
+    if (this.#saidOfNeeds.has(place)) return;
+    this.#saidOfNeeds.add(place);
+    this.#logger.warn(
+      `${place}: a function of a limit reads the user, who is known only after other guards. The limit is decided after them; add needs: 'user' to say so.`,
+    );
+  }
+
   #refuse(context: RateLimitContext, error: unknown): never {
     // A rate that cannot be told has been reported where it was asked for.
     if (!(error instanceof UnknownRateError)) {
-      this.#settings.defaults.report('store', 'A request could not be decided.', error);
+      this.report('store', 'A request could not be decided.', error);
     }
     throw this.responder.unavailable(context);
   }
 }
 
-const readersOf = ({ ipv6Prefix, user }: Settings): Record<string, CallerReader | undefined> =>
+const readersOf = ({ addressForm, user }: Settings): Record<string, CallerReader | undefined> =>
   Object.fromEntries(
-    Object.entries(TRANSPORTS).map(([name, transport]) => [name, { transport, ipv6Prefix, userOf: user }]),
+    Object.entries(TRANSPORTS).map(([name, transport]) => [name, { transport, addressForm, userOf: user }]),
   );

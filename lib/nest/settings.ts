@@ -1,80 +1,52 @@
 import type { Problems } from '../core/errors.js';
-import { ALGORITHM_NAMES, DEFAULT_ALGORITHM } from '../core/policy.js';
+import { DEFAULT_ALGORITHM } from '../core/policy.js';
 import { RateLimitHeaders } from '../http/headers.js';
-import { DEFAULT_IPV6_PREFIX } from '../key/address.js';
+import { type AddressForm, addressForm, DEFAULT_IPV6_PREFIX } from '../key/address.js';
 import { hashUnder } from '../key/hash.js';
 import { compileIdentifier } from '../plan/identify.js';
 import { rescued } from '../plan/later.js';
 import type { LimitDefaults } from '../plan/limit.js';
 import type { Report } from '../plan/report.js';
-import { MemoryStore } from '../store/memory/memory-store.js';
 import type { Later, Store } from '../store/store.js';
+import { checkedOptions } from './check-options.js';
 import type { RateLimitContext } from './context.js';
-import type { RateLimitAsyncResult } from './options.js';
+import type { RateLimitAsyncResult, RateLimitModuleLimit, RateLimitScopes } from './options.js';
+
+const DEFAULT_KEY = 'ip';
 
 /** The module's options with every default in place, checked. */
 export interface Settings {
   readonly enabled: boolean;
   readonly store: Store;
+  readonly scopes: RateLimitScopes;
+  readonly limits: readonly RateLimitModuleLimit[];
   readonly defaults: LimitDefaults<RateLimitContext>;
   readonly exempt: ((context: RateLimitContext) => Later<boolean>) | undefined;
   readonly headers: RateLimitHeaders | null;
   readonly body: NonNullable<RateLimitAsyncResult['body']>;
   readonly user: RateLimitAsyncResult['user'];
-  readonly ipv6Prefix: number;
+  readonly addressForm: AddressForm;
 }
 
-export const OPTION_NAMES: readonly string[] = [
-  'store',
-  'scopes',
-  'limits',
-  'key',
-  'algorithm',
-  'tier',
-  'user',
-  'exempt',
-  'enabled',
-  'headers',
-  'body',
-  'secret',
-  'ipv6Prefix',
-] satisfies readonly (keyof RateLimitAsyncResult)[];
-
-function checkOptions(options: RateLimitAsyncResult, problems: Problems): void {
-  const { algorithm = DEFAULT_ALGORITHM, ipv6Prefix = DEFAULT_IPV6_PREFIX, body = 'json' } = options;
-  const bad = (what: string, mend: string) => problems.add('bad-option', 'RateLimitModule', what, mend);
-  for (const name of Object.keys(options).filter((name) => !OPTION_NAMES.includes(name))) {
-    const mend =
-      name === 'registerGuard'
-        ? 'Move it beside useFactory: it has to be known before that runs.'
-        : `The options are ${OPTION_NAMES.join(', ')}.`;
-    bad(`There is no option ${JSON.stringify(name)} here.`, mend);
-  }
-  if (!ALGORITHM_NAMES.includes(algorithm)) {
-    bad(
-      `There is no algorithm ${JSON.stringify(algorithm)}.`,
-      `Choose one of ${ALGORITHM_NAMES.join(', ')}.`,
-    );
-  }
-  if (!Number.isInteger(ipv6Prefix) || ipv6Prefix < 1 || ipv6Prefix > 128) {
-    bad(`ipv6Prefix cannot be ${String(ipv6Prefix)}.`, 'Give a number of bits from 1 to 128; 64 is usual.');
-  }
-  if (body !== 'json' && body !== 'problem' && typeof body !== 'function') {
-    bad(`body cannot be ${JSON.stringify(body)}.`, `Give 'json', 'problem' or a function.`);
-  }
-}
-
-/** Checks the module's options; what is wrong goes to `problems`. */
-export function compileSettings(options: RateLimitAsyncResult, report: Report, problems: Problems): Settings {
-  checkOptions(options, problems);
-  const { key = 'ip', tier, user, exempt, headers = {} } = options;
+/** Puts the module's options and their defaults together; what is wrong goes to `problems`. */
+export function compileSettings(
+  given: RateLimitAsyncResult,
+  store: Store,
+  report: Report,
+  problems: Problems,
+): Settings {
+  const options = checkedOptions(given, problems);
+  const { key = DEFAULT_KEY, tier, user, exempt, headers = {} } = options;
   const hash = hashUnder(options.secret);
-  problems.try('key', () => compileIdentifier(key, 'key', { hash, report }));
+  const isKey = problems.try('key', () => compileIdentifier(key, 'key', { hash, report })) !== undefined;
   return {
     enabled: options.enabled ?? true,
-    store: options.store ?? new MemoryStore(),
+    store,
+    scopes: options.scopes ?? {},
+    limits: options.limits ?? [],
     defaults: {
-      key,
+      // A bad default is one mistake, not one of every limit that takes it.
+      key: isKey ? key : DEFAULT_KEY,
       algorithm: options.algorithm ?? DEFAULT_ALGORITHM,
       tier:
         tier &&
@@ -104,6 +76,6 @@ export function compileSettings(options: RateLimitAsyncResult, report: Report, p
           return null;
         }
       }),
-    ipv6Prefix: options.ipv6Prefix ?? DEFAULT_IPV6_PREFIX,
+    addressForm: addressForm(options.ipv6Prefix ?? DEFAULT_IPV6_PREFIX),
   };
 }

@@ -4,6 +4,18 @@
 /** Injection token of the options given to `RateLimitModule`. */
 export const RATE_LIMIT_OPTIONS: unique symbol = Symbol.for('nestjs-ratelimit:options');
 
+/**
+ * Injection token of the store, to get at it or to override it in a test.
+ *
+ * @example
+ * Test.createTestingModule({ imports: [AppModule] })
+ *   .overrideProvider(RATE_LIMIT_STORE).useValue(new MemoryStore({ clock }))
+ */
+export const RATE_LIMIT_STORE: unique symbol = Symbol.for('nestjs-ratelimit:store');
+
+/** Injection token of whether the module registers its guard. */
+export const GUARD_REGISTERED: unique symbol = Symbol.for('nestjs-ratelimit:guard-registered');
+
 /** Injection token of what the module has compiled from them. */
 export const RUNTIME: unique symbol = Symbol.for('nestjs-ratelimit:runtime');
 

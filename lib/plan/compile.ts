@@ -1,7 +1,7 @@
 import type { Problems } from '../core/errors.js';
 import type { Caller } from '../key/caller.js';
 import { compileLimit, type Limit, type Reach } from './limit.js';
-import type { Declaration, ModuleLimitOptions, Skip } from './options.js';
+import { checkModuleLimit, type Declaration, type ModuleLimitOptions, type Skip } from './options.js';
 import type { Scopes } from './scopes.js';
 
 /** What decorators have noted of one class, or of one method. */
@@ -95,14 +95,18 @@ export class RouteCompiler<Context extends Caller> {
   /** The module's limits as a route has them. */
   #ofModule(routeScope: string, problems: Problems): readonly Placed<Context>[] {
     const placed: Placed<Context>[] = [];
-    this.moduleLimits.forEach(({ per, ...options }, index) => {
-      const { name = `limit-${index}` } = options;
+    this.moduleLimits.forEach((moduleLimit, index) => {
       const place = `limits[${index}]`;
-      const where =
-        per === 'route'
-          ? ({ name, scope: routeScope, reach: 'route', place } as const)
-          : ({ name, scope: EVERYWHERE, reach: 'everywhere', place } as const);
-      const limit = problems.try(place, () => compileLimit(options, where, this.scopes.defaults));
+      const limit = problems.try(place, () => {
+        checkModuleLimit(moduleLimit);
+        const { per, ...options } = moduleLimit;
+        const { name = `limit-${index}` } = options;
+        const where =
+          per === 'route'
+            ? ({ name, scope: routeScope, reach: 'route', place } as const)
+            : ({ name, scope: EVERYWHERE, reach: 'everywhere', place } as const);
+        return compileLimit(options, where, this.scopes.defaults);
+      });
       if (limit !== undefined) placed.push({ limit, named: true });
     });
     return distinct(placed, 'limits', problems);

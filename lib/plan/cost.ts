@@ -13,7 +13,7 @@ const isCost = (cost: unknown): cost is number => Number.isSafeInteger(cost) && 
 /** The cost, or 1 for what is none, which is reported. */
 export function costOr1(cost: unknown, place: string, report: Report): number {
   if (isCost(cost)) return cost;
-  report(place, `A cost of ${String(cost)} counts as 1. Give a whole number, 0 or more.`);
+  report(place, 'What is no cost counts as 1. Give a whole number, 0 or more.', cost);
   return 1;
 }
 

@@ -1,5 +1,6 @@
 import type { Later } from '../store/store.js';
 
+/** Whether a value is still to come; query builders and the like count, which have `then` alone. */
 export const isPromise = <T>(value: Later<T>): value is Promise<T> =>
   typeof value === 'object' &&
   value !== null &&
@@ -16,7 +17,9 @@ export const rescued =
   (argument: A): Later<T> => {
     try {
       const value = call(argument);
-      return isPromise(value) ? value.catch((error: unknown) => rescue(error, argument)) : value;
+      return isPromise(value)
+        ? Promise.resolve(value).catch((error: unknown) => rescue(error, argument))
+        : value;
     } catch (error) {
       return rescue(error, argument);
     }

@@ -37,6 +37,8 @@ export interface LimitPlace {
 export interface Limit<Context> extends LimitPlace {
   /** Whether it can be decided only once the caller is known. */
   readonly needsUser: boolean;
+  /** Whether functions of the application decide in it, which may ask for the user without saying so. */
+  readonly usesFunctions: boolean;
   readonly shadow: boolean;
   readonly blockMs: number;
   /** The key it was written with. */
@@ -48,6 +50,9 @@ export interface Limit<Context> extends LimitPlace {
   /** What the request asks of the bucket of `identity`, or null when the caller has no limit. */
   charge(context: Context, identity: string): Later<Charge | null>;
 }
+
+/** What a subclass of the guard is told of a limit. */
+export type LimitInfo<Context> = Pick<Limit<Context>, 'name' | 'place' | 'key' | 'shadow' | 'identify'>;
 
 type ChargeMaker = (policy: Policy | null, identity: string, cost: number) => Charge | null;
 
@@ -99,6 +104,7 @@ export function compileLimit<Context extends Caller>(
     cost,
     rate,
     identify,
+    usesFunctions: [key, options.cost, options.rate].some((part) => typeof part === 'function'),
     needsUser: needsUser || options.needs === 'user' || rate.kind === 'tiers',
     charge: chargeFunction(rate, cost, (policy, identity, units) =>
       policy === null ? null : { policy, identity, cost: units, shadow, blockMs },

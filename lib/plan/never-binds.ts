@@ -1,6 +1,6 @@
 import type { Limit } from './limit.js';
 
-/** How many requests of its own cost a limit lets through per window; null when that is not fixed. */
+/** How much a limit lets through per window, in requests of its own cost; null when that is not fixed. */
 function requestsOf<Context>({ rate, cost }: Limit<Context>): { count: number; windowMs: number } | null {
   if (rate.kind !== 'fixed' || rate.policy === null || typeof cost !== 'number' || cost === 0) return null;
   if (rate.policy.algorithm === 'token-bucket') return null;
@@ -9,33 +9,66 @@ function requestsOf<Context>({ rate, cost }: Limit<Context>): { count: number; w
 
 /** Whether `first` denies at the latest when `limit` does, where both are charged alike. */
 function isTighter<Context>(first: Limit<Context>, limit: Limit<Context>): boolean {
+  if (first.shadow || limit.shadow || first.key !== limit.key) return false;
   if (first.rate.kind !== 'fixed' || first.rate.policy?.algorithm !== 'sliding-window') return false;
   const a = requestsOf(first);
   const b = requestsOf(limit);
   return a !== null && b !== null && a.windowMs >= b.windowMs && a.count <= b.count;
 }
 
-/** Whether every charge to `limit` is one to `first` as well, on whatever route it comes. */
+/** Whether the buckets of `first` are charged along with those of `limit` on each route that has both. */
 function isChargedAlong<Context>(first: Limit<Context>, limit: Limit<Context>): boolean {
-  if (first.shadow || limit.shadow || first.key !== limit.key) return false;
-  if (limit.reach === 'route' || first.reach === 'everywhere') return true;
-  return limit.reach === 'class' && first.reach === 'class';
+  return limit.reach === 'route' || first.reach === 'everywhere' || first.reach === limit.reach;
 }
 
-/** Says of each limit of a route that can never bind which other one always denies first. */
-export function neverBinding<Context>(limits: readonly Limit<Context>[]): readonly string[] {
-  const redundant = new Set<Limit<Context>>();
-  const found: string[] = [];
-  for (const limit of limits) {
-    const first = limits.find(
-      (other) =>
-        other !== limit && !redundant.has(other) && isChargedAlong(other, limit) && isTighter(other, limit),
-    );
-    if (first === undefined) continue;
-    redundant.add(limit);
-    found.push(
-      `The limit ${JSON.stringify(limit.name)} of ${limit.place} can never bind, since ${JSON.stringify(first.name)} of ${first.place} always denies first. Remove one of them.`,
-    );
+interface Finding<Context> {
+  readonly limit: Limit<Context>;
+  /** What denies first on every route seen so far; null once there is a route on which nothing does. */
+  first: Limit<Context> | null;
+}
+
+/**
+ * Says of each limit that can never bind which other one always denies first. Given the limits of every
+ * route, since a limit may bind on one route alone. Named scopes are left out: the service charges them
+ * by themselves.
+ */
+export function neverBinding<Context>(routes: Iterable<readonly Limit<Context>[]>): readonly string[] {
+  const findings = new Map<string, Finding<Context>>();
+  for (const limits of routes) {
+    const redundant = new Set<Limit<Context>>();
+    for (const limit of limits) {
+      if (limit.reach === 'scope') continue;
+      const first = limits.find(
+        (other) =>
+          other !== limit && !redundant.has(other) && isChargedAlong(other, limit) && isTighter(other, limit),
+      );
+      if (first !== undefined) redundant.add(limit);
+      const bucket = `${limit.scope} ${limit.name}`;
+      const known = findings.get(bucket);
+      if (known === undefined) findings.set(bucket, { limit, first: first ?? null });
+      else if (first === undefined) known.first = null;
+    }
   }
-  return found;
+  return [...findings.values()].flatMap(({ limit, first }) =>
+    first === null
+      ? []
+      : [
+          `The limit ${JSON.stringify(limit.name)} of ${limit.place} can never bind, since ${JSON.stringify(first.name)} of ${first.place} always denies first. Remove one of them.`,
+        ],
+  );
+}
+
+/** Says of each limit whose fixed cost is above what it ever admits that it denies every request. */
+export function neverAdmitting<Context>(limits: readonly Limit<Context>[]): readonly string[] {
+  return limits.flatMap(({ rate, cost, name, place }) =>
+    rate.kind === 'fixed' &&
+    rate.policy !== null &&
+    typeof cost === 'number' &&
+    cost > rate.policy.capacity &&
+    rate.policy.limit > 0
+      ? [
+          `The limit ${JSON.stringify(name)} of ${place} denies every request: each costs ${cost}, and ${rate.policy.capacity} is all it admits.`,
+        ]
+      : [],
+  );
 }

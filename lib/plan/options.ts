@@ -15,10 +15,11 @@ export type RateFunction<Context> = (context: Context) => Later<RateInput>;
 export type RateRule<Context> = RateInput | TierMap | RateFunction<Context>;
 
 /**
- * Finds who is charged. Null skips the limit; an empty string or anything else that is no identity is
- * logged, and the address is charged.
+ * Finds who is charged. Undefined says that the request lacks what it takes, and charges the address;
+ * null skips the limit. An empty string, or anything else that is no identity, is logged and charges the
+ * address.
  */
-export type KeyFunction<Context> = (context: Context) => Later<string | null>;
+export type KeyFunction<Context> = (context: Context) => Later<string | null | undefined>;
 
 /** Every way to give a key. */
 export type KeyRule<Context> = KeyText | KeyFunction<Context>;
@@ -57,28 +58,44 @@ export interface LimitOptions<Context> {
   readonly message?: string | undefined;
 }
 
-export const LIMIT_OPTION_NAMES: readonly string[] = [
-  'name',
-  'rate',
-  'key',
-  'algorithm',
-  'burst',
-  'cost',
-  'shadow',
-  'block',
-  'needs',
-  'message',
-] satisfies readonly (keyof LimitOptions<never>)[];
+type LimitOptionName = keyof LimitOptions<never>;
+
+/** What options that nothing else looks at must be. */
+const RULES: Readonly<Record<LimitOptionName, ((value: unknown) => boolean) | null>> = {
+  name: null,
+  rate: null,
+  key: null,
+  algorithm: null,
+  burst: null,
+  cost: null,
+  shadow: (value) => typeof value === 'boolean',
+  block: null,
+  needs: (value) => value === 'user',
+  message: (value) => typeof value === 'string' && value !== '',
+};
+
+export const LIMIT_OPTION_NAMES: readonly string[] = Object.keys(RULES);
+
+const MENDS: Readonly<Record<string, string>> = {
+  shadow: 'Give true or false.',
+  needs: `Give 'user', or leave it out.`,
+  message: 'Give a text that is not empty, or leave it out.',
+};
 
 /** Throws `bad-option` for an option that there is not: a word misspelt must not leave a limit out. */
 export function checkLimitOptions(options: object): void {
-  const unknown = Object.keys(options).find((name) => !LIMIT_OPTION_NAMES.includes(name));
-  if (unknown === undefined) return;
-  throw mistake(
-    'bad-option',
-    `There is no option ${JSON.stringify(unknown)} of a limit.`,
-    `The options are ${LIMIT_OPTION_NAMES.join(', ')}.`,
-  );
+  for (const [name, value] of Object.entries(options)) {
+    const rule = RULES[name as LimitOptionName] as ((value: unknown) => boolean) | null | undefined;
+    if (rule === undefined) {
+      throw mistake(
+        'bad-option',
+        `There is no option ${JSON.stringify(name)} of a limit.`,
+        `The options are ${LIMIT_OPTION_NAMES.join(', ')}.`,
+      );
+    }
+    if (rule === null || value === undefined || rule(value)) continue;
+    throw mistake('bad-option', `${name} cannot be ${JSON.stringify(value)}.`, MENDS[name] as string);
+  }
 }
 
 /** A limit of the module, for every route. */
@@ -87,11 +104,45 @@ export interface ModuleLimitOptions<Context> extends LimitOptions<Context> {
   readonly per?: 'route' | undefined;
 }
 
+/** Throws `bad-option` for what is no limit of the module; of its other options {@link checkLimitOptions} hears. */
+export function checkModuleLimit(limit: unknown): void {
+  if (typeof limit !== 'object' || limit === null) {
+    throw mistake(
+      'bad-option',
+      `${JSON.stringify(limit)} is no limit.`,
+      `Give an object with a rate, such as { name: 'burst', rate: '60/min' }.`,
+    );
+  }
+  const { per } = limit as { readonly per?: unknown };
+  if (per === undefined || per === 'route') return;
+  throw mistake('bad-option', `per cannot be ${JSON.stringify(per)}.`, `Give 'route', or leave it out.`);
+}
+
 /** A named scope: a rate, or a limit whose name is the scope's. */
 export type ScopeRule<Context> = RateRule<Context> | (LimitOptions<Context> & { readonly name?: never });
 
 /** What one use of a scope may change: how requests are charged, but not the bucket they share. */
 export type ScopeOverrides<Context> = Pick<LimitOptions<Context>, 'key' | 'cost' | 'needs'>;
+
+const OVERRIDE_NAMES: readonly string[] = [
+  'key',
+  'cost',
+  'needs',
+] satisfies readonly (keyof ScopeOverrides<never>)[];
+
+/** Throws `bad-option` for what one use of a scope cannot change. */
+export function checkOverrides(overrides: unknown): void {
+  const isObject = typeof overrides === 'object' && overrides !== null;
+  const wrong = isObject
+    ? Object.keys(overrides).find((name) => !OVERRIDE_NAMES.includes(name))
+    : String(overrides);
+  if (wrong === undefined) return;
+  throw mistake(
+    'bad-option',
+    `One use of a scope cannot change ${JSON.stringify(wrong)}.`,
+    `It can change ${OVERRIDE_NAMES.join(', ')}; for other limits declare another scope, or use @RateLimit.`,
+  );
+}
 
 /** What a decorator has noted of one limit. */
 export type Declaration<Context> =

@@ -8,8 +8,12 @@ export interface Plan<Context> {
   readonly atGuard: readonly Limit<Context>[];
   /** What is decided once every other guard has run; null when the guard decides everything. */
   readonly afterGuards: readonly Limit<Context>[] | null;
-  /** Whether the guard decides limits that depend on a user who may be set only later. */
-  readonly trustsUser: boolean;
+  /** Whether functions of limits at the guard may ask for a user who is known only later. */
+  readonly mayAskTooEarly: boolean;
+  /** Whether some of the limits only report. */
+  readonly hasShadows: boolean;
+  /** A limit that is for signed-in users alone, which a route without users would never apply. */
+  readonly forUsersAlone: Limit<Context> | null;
 }
 
 /**
@@ -26,9 +30,14 @@ export function stagedPlan<Context>(
 ): Plan<Context> | null {
   if (limits.length === 0) return null;
   const ofUser = limits.filter((limit) => limit.needsUser);
-  if (userComesLater && (ofUser.length > 0 || exempts)) {
-    const atGuard = limits.filter((limit) => !limit.needsUser);
-    return Object.freeze({ route, atGuard, afterGuards: ofUser, trustsUser: false });
-  }
-  return Object.freeze({ route, atGuard: limits, afterGuards: null, trustsUser: ofUser.length > 0 });
+  const twoStages = userComesLater && (ofUser.length > 0 || exempts);
+  const atGuard = twoStages ? limits.filter((limit) => !limit.needsUser) : limits;
+  return Object.freeze({
+    route,
+    atGuard,
+    afterGuards: twoStages ? ofUser : null,
+    mayAskTooEarly: userComesLater && atGuard.some((limit) => limit.usesFunctions),
+    hasShadows: limits.some((limit) => limit.shadow),
+    forUsersAlone: limits.find((limit) => limit.key === 'user') ?? null,
+  });
 }

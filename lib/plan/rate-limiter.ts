@@ -3,15 +3,17 @@ import { type Duration, parseDuration } from '../core/duration.js';
 import { mistake, Problems } from '../core/errors.js';
 import { type AlgorithmName, DEFAULT_ALGORITHM, type Policy } from '../core/policy.js';
 import type { RateInput } from '../core/rate.js';
+import { addressForm, DEFAULT_IPV6_PREFIX } from '../key/address.js';
 import type { Caller } from '../key/caller.js';
 import { hashUnder } from '../key/hash.js';
+import { type IdentityForm, writtenIdentity } from '../key/identity.js';
 import { MemoryStore } from '../store/memory/memory-store.js';
 import type { Store } from '../store/store.js';
 import { costOr1 } from './cost.js';
 import type { Limit } from './limit.js';
 import type { ScopeRule } from './options.js';
 import type { ScopeName } from './register.js';
-import type { Report } from './report.js';
+import { inShort, type Report } from './report.js';
 import { Scopes } from './scopes.js';
 
 /** What a {@link RateLimiter} outside Nest is made from. */
@@ -41,41 +43,37 @@ export interface LimiterCharge<Scope extends string = ScopeName> extends Limiter
   readonly cost?: number | undefined;
 }
 
-/** What a limiter works with, compiled. */
-interface LimiterParts {
-  readonly scopes: Pick<Scopes<never>, 'get'>;
-  readonly store: Store;
-  readonly enabled: boolean;
+/** What a limiter works with, compiled: for the module, which has compiled its scopes already. */
+export class LimiterParts {
+  constructor(
+    readonly scopes: Pick<Scopes<never>, 'get'>,
+    readonly store: Store,
+    readonly enabled: boolean,
+    readonly identity: IdentityForm,
+  ) {}
 }
 
-const warn: Report = (place, what, error) => {
-  process.emitWarning(error === undefined ? what : `${what} ${String(error)}`, {
+const warn: Report = (place, what, detail) => {
+  process.emitWarning(detail === undefined ? what : `${what} ${inShort(detail)}`, {
     type: 'RateLimitWarning',
     detail: place,
   });
 };
 
 function partsOf(options: RateLimiterOptions): LimiterParts {
+  const hash = hashUnder(undefined);
   const scopes = new Scopes<Caller>({
     key: 'ip',
     algorithm: options.algorithm ?? DEFAULT_ALGORITHM,
     tier: () => undefined,
-    hash: hashUnder(undefined),
+    hash,
     report: warn,
   });
   const problems = new Problems();
   scopes.add({ scopes: options.scopes, place: 'scopes' }, problems);
   problems.throwIfAny();
-  return { scopes, store: options.store ?? new MemoryStore(), enabled: true };
-}
-
-function checkIdentity(identity: string): string {
-  if (typeof identity === 'string' && identity !== '') return identity;
-  throw mistake(
-    'bad-key',
-    `${JSON.stringify(identity)} is no identity.`,
-    `Give a text that is not empty, as kind:value, such as 'user:42'.`,
-  );
+  const identity = { hash, address: addressForm(DEFAULT_IPV6_PREFIX) };
+  return new LimiterParts(scopes, options.store ?? new MemoryStore(), true, identity);
 }
 
 function policyOf(
@@ -107,9 +105,11 @@ export class RateLimiter<Scope extends string = ScopeName> {
   readonly #parts: LimiterParts;
   readonly #refunded = new WeakSet<Outcome>();
 
-  /** @param parts For the module, which has compiled its scopes already. */
-  constructor(options: RateLimiterOptions<Scope>, parts: LimiterParts = partsOf(options)) {
-    this.#parts = parts;
+  constructor(options: RateLimiterOptions<Scope>);
+  /** @internal */
+  constructor(parts: LimiterParts);
+  constructor(from: RateLimiterOptions<Scope> | LimiterParts) {
+    this.#parts = from instanceof LimiterParts ? from : partsOf(from);
   }
 
   /**
@@ -144,7 +144,7 @@ export class RateLimiter<Scope extends string = ScopeName> {
   /** Forgets what an identity was charged, and its blocks: under one scope, or everywhere. */
   async reset({ scope, identity }: { readonly scope?: Scope; readonly identity: string }): Promise<void> {
     if (scope !== undefined) this.#parts.scopes.get(scope);
-    await this.#parts.store.reset({ identity: checkIdentity(identity), scope });
+    await this.#parts.store.reset({ identity: this.#written(identity), scope });
   }
 
   /**
@@ -160,17 +160,28 @@ export class RateLimiter<Scope extends string = ScopeName> {
     readonly identity: string;
     readonly for: Duration;
   }): Promise<void> {
-    await this.#parts.store.block(checkIdentity(identity), parseDuration(duration));
+    await this.#parts.store.block(this.#written(identity), parseDuration(duration));
   }
 
   /** Ends the blocks of an identity; what it was charged stays. */
   async unblock({ identity }: { readonly identity: string }): Promise<void> {
-    await this.#parts.store.unblock(checkIdentity(identity));
+    await this.#parts.store.unblock(this.#written(identity));
+  }
+
+  /** An identity as keys write it, so that what is given by hand meets what routes have charged. */
+  #written(identity: string): string {
+    if (typeof identity === 'string' && identity !== '')
+      return writtenIdentity(identity, this.#parts.identity);
+    throw mistake(
+      'bad-key',
+      `${JSON.stringify(identity)} is no identity.`,
+      `Give a text that is not empty, as kind:value, such as 'user:42'.`,
+    );
   }
 
   #charge(target: LimiterTarget<Scope>, cost: number): Charge | null {
     const limit = this.#parts.scopes.get(target.scope);
-    const identity = checkIdentity(target.identity);
+    const identity = this.#written(target.identity);
     const policy = policyOf(target.scope, limit, target);
     if (policy === null || !this.#parts.enabled) return null;
     return { policy, identity, cost, shadow: limit.shadow, blockMs: limit.blockMs };

@@ -34,6 +34,8 @@ export class UnknownRateError extends Error {
 /** All of a policy but its rate. */
 export type PolicyFrame = Omit<PolicyInput, 'rate'>;
 
+const ANY_RATE: Rate = { limit: 1, windowMs: 1 };
+
 // More different rates than any application has; beyond them the cache starts over.
 const CACHED_POLICIES = 1_000;
 
@@ -77,6 +79,8 @@ function byFunction<Context>(
   frame: PolicyFrame,
   report: (what: string, error: unknown) => void,
 ): RateSource<Context> {
+  // What is wrong with anything but the rate is found now.
+  definePolicy({ ...frame, rate: ANY_RATE });
   const known = new Map<string, Policy | null>();
   const ofRate = (input: RateInput): Policy | null => {
     if (input === null || input === 'unlimited') return null;
@@ -99,7 +103,7 @@ function byFunction<Context>(
   return { kind: 'function', policyFor, ofRate };
 }
 
-const isTierMap = (rule: object): rule is TierMap => !('limit' in rule);
+const isTierMap = (rule: object): rule is TierMap => !Array.isArray(rule) && !('limit' in rule);
 
 /**
  * Compiles the rate of a limit: everything that can be parsed is parsed here.

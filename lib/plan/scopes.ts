@@ -1,7 +1,13 @@
 import { mistake, type Problems } from '../core/errors.js';
 import type { Caller } from '../key/caller.js';
 import { compileLimit, type Limit, type LimitDefaults } from './limit.js';
-import { asLimit, type LimitOptions, type ScopeOverrides, type ScopeRule } from './options.js';
+import {
+  asLimit,
+  checkOverrides,
+  type LimitOptions,
+  type ScopeOverrides,
+  type ScopeRule,
+} from './options.js';
 
 // Segments of what people call things; nothing that a route's own scope could look like.
 const SCOPE_NAME = /^[A-Za-z0-9_-]+(?:[:/][A-Za-z0-9_-]+)*$/;
@@ -25,6 +31,8 @@ const written = (options: object): string =>
 /** The named scopes of an application. */
 export class Scopes<Context extends Caller> {
   readonly #entries = new Map<string, Entry<Context>>();
+  /** Names whose declaration is a mistake, which is said once and not of each use. */
+  readonly #broken = new Set<string>();
 
   constructor(readonly defaults: LimitDefaults<Context>) {}
 
@@ -46,6 +54,7 @@ export class Scopes<Context extends Caller> {
       }
       const limit = problems.try(here, () => this.#compile(options, name, here));
       if (limit !== undefined) this.#entries.set(name, { options, limit });
+      else this.#broken.add(name);
     }
   }
 
@@ -62,8 +71,10 @@ export class Scopes<Context extends Caller> {
     return this.#entry(name).limit;
   }
 
-  /** The limit of a named scope as one place uses it; it charges the scope's own buckets. */
-  use(name: string, overrides: ScopeOverrides<Context>, place: string): Limit<Context> {
+  /** The limit of a named scope as one place uses it, undefined where the scope itself is a mistake. */
+  use(name: string, overrides: ScopeOverrides<Context>, place: string): Limit<Context> | undefined {
+    checkOverrides(overrides);
+    if (this.#broken.has(name)) return undefined;
     const { options, limit } = this.#entry(name);
     if (Object.keys(overrides).length === 0) return limit;
     return this.#compile({ ...options, ...overrides }, name, place);

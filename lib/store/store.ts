@@ -1,14 +1,14 @@
 import type { Charge, Decision } from '../core/decision.js';
 
 /** What a store answers: the decisions in the order of the charges. */
-export interface Reply {
+export interface StoreReply {
   readonly decisions: readonly Decision[];
   /** Whether they were made without the shared store. */
   readonly degraded: boolean;
 }
 
 /** An identity, of one scope or of all. */
-export interface Target {
+export interface StoreTarget {
   readonly identity: string;
   /** Default: every scope. */
   readonly scope?: string | undefined;
@@ -29,16 +29,16 @@ export interface Store {
    * or the bucket blocked. A denial by a charge with `blockMs` blocks that bucket, unless it is blocked
    * already or the wait is for ever.
    */
-  consume(charges: readonly Charge[]): Later<Reply>;
+  consume(charges: readonly Charge[]): Later<StoreReply>;
   /** What {@link Store.consume} would answer now; writes nothing. */
-  peek(charges: readonly Charge[]): Later<Reply>;
+  peek(charges: readonly Charge[]): Later<StoreReply>;
   /**
    * Gives back what was charged and still counts, into the window or sub-window it was charged to, so
    * that no room comes up that the limit does not have. The caller gives each decision once.
    */
   refund(decisions: readonly Decision[]): Later<void>;
   /** Forgets charges and blocks of the identity's buckets. */
-  reset(target: Target): Later<void>;
+  reset(target: StoreTarget): Later<void>;
   /** Denies every charge to the identity for `forMs` from now on. */
   block(identity: string, forMs: number): Later<void>;
   /** Ends the identity's blocks, those that denials started included. */

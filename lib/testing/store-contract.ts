@@ -283,7 +283,10 @@ must('a blocked identity is denied under every limit until the block ends', asyn
   await subject.store.block('user:1', 900_000);
   for (const options of [{}, { name: 'other' }, { scope: 'other' }]) {
     const decision = await subject.one(options);
-    assert.deepEqual([decision.allowed, decision.retryAfterMs, decision.remaining], [false, 900_000, 5]);
+    assert.deepEqual(
+      [decision.allowed, decision.retryAfterMs, decision.remaining, decision.resetAfterMs],
+      [false, 900_000, 0, 900_000],
+    );
   }
   assert.equal((await subject.one({ identity: 'user:2' })).allowed, true);
   subject.clock.advance(900_000);

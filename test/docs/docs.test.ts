@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { transform } from '@swc/core';
-import { OPTION_NAMES } from '../../lib/nest/settings.js';
+import { OPTION_NAMES } from '../../lib/nest/check-options.js';
 import { LIMIT_OPTION_NAMES } from '../../lib/plan/options.js';
 
 const exec = promisify(execFile);

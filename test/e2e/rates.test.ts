@@ -196,7 +196,7 @@ describe.each(platforms)('rates on %s', (platform) => {
       expect((await app.get(`/cost-of?cost=${cost}`)).status).toBe(200);
     }
     expect((await app.get('/cost-of?cost=1')).headers.get('x-ratelimit-remaining')).toBe('0');
-    expect(app.logged.filter((line) => line.includes('A cost of -1 counts as 1'))).toHaveLength(1);
+    expect(app.logged.filter((line) => line.includes('What is no cost counts as 1'))).toHaveLength(1);
   });
 
   test('a cost of 0 passes uncharged', async () => {

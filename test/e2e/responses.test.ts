@@ -246,7 +246,7 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
     const none = await start({ headers: false });
     await statuses(none, 3, '/three');
     const denied = await none.get('/three');
-    expect([denied.status, Object.keys(own(denied))]).toEqual([429, ['content-type']]);
+    expect([denied.status, Object.keys(own(denied))]).toEqual([429, ['cache-control', 'content-type']]);
   });
 
   test('an application catches our exception and finds the outcome in it', async () => {

@@ -78,20 +78,34 @@ describe.each(platforms)('several limits on %s', (platform) => {
     expect(await statuses(app, 2, '/two')).toEqual([200, 429]);
   });
 
-  test('controllers of the same name in modules of the same name are a start-up error', async () => {
-    const controller = (path: string) => {
-      @Controller(path)
-      class Same {
-        @Get() @RateLimit('1/min') get() {
-          return path;
+  test('controllers of the same name in modules of the same name are a start-up error, where they have limits of their own', async () => {
+    const twins = (...decorators: MethodDecorator[] | ClassDecorator[]) =>
+      ['one', 'two'].map((path) => {
+        @Controller(path)
+        class Same {
+          @Get() get() {
+            return path;
+          }
         }
-      }
-      return Same;
-    };
-    const imports = ['one', 'two'].map((path) => moduleOf({ controllers: [controller(path)] }, 'TwinModule'));
-    await expect(start({ imports })).rejects.toThrow(
-      '[ambiguous-bucket] Same.get: Another class is called TwinModule.Same',
-    );
+        for (const decorate of decorators) {
+          const descriptor = Object.getOwnPropertyDescriptor(Same.prototype, 'get') as PropertyDescriptor;
+          if (decorate.length === 1) (decorate as ClassDecorator)(Same);
+          else (decorate as MethodDecorator)(Same.prototype, 'get', descriptor);
+        }
+        return moduleOf({ controllers: [Same] }, 'TwinModule');
+      });
+    const onMethod: MethodDecorator = (...given) => RateLimit('1/min')(...given);
+    const onClass: ClassDecorator = (type) => RateLimit('1/min')(type);
+    for (const decorate of [[onMethod], [onClass]] as MethodDecorator[][]) {
+      await expect(start({ imports: twins(...decorate) })).rejects.toThrow(
+        '[ambiguous-bucket] Same.get: Another class is called TwinModule.Same',
+      );
+    }
+    const limits = [{ name: 'all', rate: '3/min' }] as const;
+    const app = await start({ imports: twins(), options: { limits } });
+    expect([...(await statuses(app, 2, '/one')), ...(await statuses(app, 2, '/two'))]).toEqual([
+      200, 200, 200, 429,
+    ]);
   });
 
   test('A22 scopes are independent, and a route without any is never limited', async () => {

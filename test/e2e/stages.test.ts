@@ -12,7 +12,7 @@ import {
 } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import {
-  type Limit,
+  type LimitInfo,
   RateLimit,
   type RateLimitContext,
   RateLimiter,
@@ -222,6 +222,9 @@ describe.each(platforms)('limits and authentication on %s', (platform) => {
       @Get() @RateLimit({ rate: '2/min', key: 'user' }) get() {
         return 'ok';
       }
+      @Get('by-address') @RateLimit('9/min') byAddress() {
+        return 'ok';
+      }
     }
     const app = await start({ controllers: [Late] });
     expect(await statuses(app, 5, '/')).toEqual(times(5, 200));
@@ -230,6 +233,8 @@ describe.each(platforms)('limits and authentication on %s', (platform) => {
     expect(app.logged).toEqual([
       expect.stringContaining('Late.get: request.user was set only after its limits were decided'),
     ]);
+    expect(await statuses(app, 3, '/by-address', { as: 'alice' })).toEqual(times(3, 200));
+    expect(app.logged).toHaveLength(1);
   });
 
   test('limits without a guard are warned about', async () => {
@@ -250,7 +255,7 @@ describe.each(platforms)('limits and authentication on %s', (platform) => {
   test('a subclass of the guard says who is charged, who is skipped and what a denial does', async () => {
     @Injectable()
     class OwnGuard extends RateLimitGuard {
-      protected override identity(context: RateLimitContext, limit: Limit<RateLimitContext>) {
+      protected override identity(context: RateLimitContext, limit: LimitInfo<RateLimitContext>) {
         return context.header('x-tenant') === undefined
           ? super.identity(context, limit)
           : `tenant:${context.header('x-tenant')}`;

@@ -272,7 +272,9 @@ describe('calls that the library was not told of', () => {
       'burst',
     ]);
     expect(app.logged).toEqual([
-      expect.stringContaining('[bad-rate] Unknown.late: "1/fortnight" is not a rate.'),
+      expect.stringContaining(
+        '[bad-rate] Unknown.late: "1/fortnight" is not a rate: there is no unit "fortnight"',
+      ),
     ]);
     app.store.clear();
     expect([await call('fine'), await call('fine'), await call('fine')]).toEqual([

@@ -14,6 +14,13 @@ export class Bucket {
     readonly identity: string,
   ) {}
 
+  /** Brings it to `nowMs` under the policy of a charge; a limit of 0 decides without a look at it. */
+  underPolicy(policy: Policy, nowMs: number): void {
+    if (policy.limit === 0) return;
+    this.policy = policy;
+    this.settle(nowMs);
+  }
+
   settle(nowMs: number): void {
     this.state = ALGORITHMS[this.policy.algorithm].settle(this.state, this.policy, nowMs);
   }

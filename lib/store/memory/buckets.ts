@@ -1,9 +1,7 @@
 import type { Policy } from '../../core/policy.js';
 import { Bucket } from './bucket.js';
 import { Heap } from './heap.js';
-
-/** How many buckets are chosen for eviction in one walk over all of them. */
-const VICTIMS_A_WALK = 1_024;
+import { Victims } from './victims.js';
 
 /**
  * Buckets by policy and identity, never more than `max`. One table a policy, keyed by the identity
@@ -13,14 +11,16 @@ export class Buckets {
   readonly #tables = new Map<string, Map<string, Bucket>>();
   /** Every bucket once, by a time at which it may have ended; later charges are found out when that comes. */
   readonly #ends = new Heap<Bucket>();
-  /** Buckets to evict next, the least charged last. */
-  #victims: Bucket[] = [];
-  #victimShare = 0;
-  /** Every block once, by its end. */
-  readonly #blocks = new Heap<Bucket>();
+  readonly #victims: Victims;
+  /** Every bucket that was blocked and may still be. */
+  readonly #blocked = new Set<Bucket>();
+  /** No block ends before then. */
+  #nextUnblockMs = Number.POSITIVE_INFINITY;
   #size = 0;
 
-  constructor(readonly max: number) {}
+  constructor(readonly max: number) {
+    this.#victims = new Victims(this, max);
+  }
 
   get size(): number {
     return this.#size;
@@ -42,6 +42,7 @@ export class Buckets {
   ): Bucket | undefined {
     // Two for one: the buckets that end are gone before they add up.
     this.dropEnded(2, nowMs);
+    if (this.#size >= 0.9 * this.max) this.#victims.prepare(nowMs);
     if (this.#size >= this.max && !this.#makeRoom(held, nowMs)) return undefined;
     const bucket = new Bucket(policy, identity);
     let table = this.#tables.get(policy.tail);
@@ -69,8 +70,14 @@ export class Buckets {
     const table = this.#tables.get(bucket.policy.tail);
     if (table?.get(bucket.identity) !== bucket) return;
     table.delete(bucket.identity);
+    this.#blocked.delete(bucket);
     this.#size--;
     if (table.size === 0) this.#tables.delete(bucket.policy.tail);
+  }
+
+  /** Whether any bucket may be blocked. */
+  get anyBlocked(): boolean {
+    return this.#blocked.size > 0;
   }
 
   /**
@@ -79,11 +86,16 @@ export class Buckets {
    * @returns Whether there was room for it.
    */
   block(bucket: Bucket, untilMs: number, nowMs: number): boolean {
-    while (this.#blocks.lowest <= nowMs) this.#blocks.pop();
-    if (this.#blocks.size >= Math.ceil(this.max / 2)) return false;
-    this.#blocks.push(untilMs, bucket);
+    if (!this.#blocked.has(bucket) && !this.#hasRoomForBlock(nowMs)) return false;
+    this.#blocked.add(bucket);
+    this.#nextUnblockMs = Math.min(this.#nextUnblockMs, untilMs);
     bucket.blockedUntilMs = untilMs;
     return true;
+  }
+
+  unblock(bucket: Bucket): void {
+    bucket.blockedUntilMs = 0;
+    this.#blocked.delete(bucket);
   }
 
   /** Drops up to `most` buckets that have ended. */
@@ -113,8 +125,8 @@ export class Buckets {
   clear(): void {
     this.#tables.clear();
     this.#ends.clear();
-    this.#blocks.clear();
-    this.#victims = [];
+    this.#blocked.clear();
+    this.#victims.clear();
     this.#size = 0;
   }
 
@@ -122,41 +134,24 @@ export class Buckets {
     return this.get(bucket.policy, bucket.identity) === bucket;
   }
 
+  #hasRoomForBlock(nowMs: number): boolean {
+    const most = Math.ceil(this.max / 2);
+    if (this.#blocked.size < most || nowMs < this.#nextUnblockMs) return this.#blocked.size < most;
+    this.#nextUnblockMs = Number.POSITIVE_INFINITY;
+    for (const bucket of this.#blocked) {
+      if (bucket.blockedUntilMs <= nowMs) this.#blocked.delete(bucket);
+      else this.#nextUnblockMs = Math.min(this.#nextUnblockMs, bucket.blockedUntilMs);
+    }
+    return this.#blocked.size < most;
+  }
+
   #makeRoom(held: readonly (Bucket | undefined)[], nowMs: number): boolean {
     this.dropEnded(Number.POSITIVE_INFINITY, nowMs);
     if (this.#size < this.max) return true;
-    if (this.#evict(held, nowMs)) return true;
-    this.#chooseVictims(held, nowMs);
-    return this.#evict(held, nowMs);
-  }
-
-  #evict(held: readonly (Bucket | undefined)[], nowMs: number): boolean {
-    for (let bucket = this.#victims.pop(); bucket !== undefined; bucket = this.#victims.pop()) {
-      if (!this.#holds(bucket) || held.includes(bucket) || bucket.blockedUntilMs > nowMs) continue;
-      bucket.settle(nowMs);
-      if (bucket.share(nowMs) > this.#victimShare) continue;
-      this.delete(bucket);
-      return true;
-    }
-    return false;
-  }
-
-  /** Finds the least charged of all buckets, so many at once that a walk over all pays for itself. */
-  #chooseVictims(held: readonly (Bucket | undefined)[], nowMs: number): void {
-    const most = Math.min(VICTIMS_A_WALK, Math.ceil(this.max / 64));
-    const least = new Heap<Bucket>();
-    for (const bucket of this) {
-      if (bucket.blockedUntilMs > nowMs || held.includes(bucket)) continue;
-      bucket.settle(nowMs);
-      const share = bucket.share(nowMs);
-      if (least.size === most) {
-        if (share >= -least.lowest) continue;
-        least.pop();
-      }
-      least.push(-share, bucket);
-    }
-    this.#victimShare = least.size === 0 ? 0 : -least.lowest;
-    this.#victims = [];
-    for (let bucket = least.pop(); bucket !== undefined; bucket = least.pop()) this.#victims.push(bucket);
+    const mayGo = (bucket: Bucket) =>
+      this.#holds(bucket) && !held.includes(bucket) && bucket.blockedUntilMs <= nowMs;
+    const victim = this.#victims.take(mayGo, nowMs);
+    if (victim !== undefined) this.delete(victim);
+    return victim !== undefined;
   }
 }

@@ -4,7 +4,7 @@ import { type Clock, systemClock } from '../../core/clock.js';
 import { type Charge, type Decision, decisionOf } from '../../core/decision.js';
 import { mistake } from '../../core/errors.js';
 import { definePolicy } from '../../core/policy.js';
-import type { Reply, Store, Target } from '../store.js';
+import type { Store, StoreReply, StoreTarget } from '../store.js';
 import type { Bucket } from './bucket.js';
 import { Buckets } from './buckets.js';
 
@@ -56,18 +56,15 @@ export class MemoryStore implements Store {
     return this.#buckets.size;
   }
 
-  consume(charges: readonly Charge[]): Reply {
-    const nowMs = this.#clock.now();
+  consume(charges: readonly Charge[]): StoreReply {
+    const atMs = this.#clock.now();
     const buckets: (Bucket | undefined)[] = [];
     const waits: number[] = [];
     let admitted = true;
     for (const charge of charges) {
       const bucket = this.#buckets.get(charge.policy, charge.identity);
-      if (bucket !== undefined) {
-        bucket.policy = charge.policy;
-        bucket.settle(nowMs);
-      }
-      const waitMs = this.#waitMs(charge, bucket, bucket?.state ?? UNTOUCHED, nowMs);
+      bucket?.underPolicy(charge.policy, atMs);
+      const waitMs = this.#waitMs(charge, bucket, bucket?.state ?? UNTOUCHED, atMs);
       if (waitMs > 0 && !charge.shadow) admitted = false;
       buckets.push(bucket);
       waits.push(waitMs);
@@ -78,23 +75,29 @@ export class MemoryStore implements Store {
       let waitMs = waits[i] as number;
       let receipt: Bucket | null = null;
       if (waitMs === 0) {
-        if (admitted && charge.cost > 0) receipt = this.#charge(charge, buckets, i, nowMs);
+        if (admitted && charge.cost > 0) receipt = this.#charge(charge, buckets, i, atMs);
       } else if (charge.blockMs > 0 && !charge.shadow) {
-        waitMs = this.#block(charge, buckets[i], waitMs, nowMs);
+        waitMs = this.#block(charge, buckets[i], waitMs, atMs);
       }
-      decisions.push(decisionOf(charge, buckets[i]?.state ?? UNTOUCHED, waitMs, nowMs, receipt));
+      const bucket = buckets[i];
+      const blockedMs = waitMs === 0 ? 0 : this.#blockedUntilMs(charge.identity, bucket) - atMs;
+      decisions.push(
+        decisionOf(charge, { state: bucket?.state ?? UNTOUCHED, waitMs, blockedMs, atMs, receipt }),
+      );
     }
     return { decisions, degraded: false };
   }
 
-  peek(charges: readonly Charge[]): Reply {
-    const nowMs = this.#clock.now();
+  peek(charges: readonly Charge[]): StoreReply {
+    const atMs = this.#clock.now();
     const decisions = charges.map((charge) => {
-      const { policy } = charge;
-      const bucket = this.#buckets.get(policy, charge.identity);
-      const algorithm = ALGORITHMS[policy.algorithm];
-      const state = bucket === undefined ? UNTOUCHED : algorithm.settle([...bucket.state], policy, nowMs);
-      return decisionOf(charge, state, this.#waitMs(charge, bucket, state, nowMs), nowMs, null);
+      const { policy, identity } = charge;
+      const bucket = this.#buckets.get(policy, identity);
+      const settle = () => ALGORITHMS[policy.algorithm].settle([...(bucket?.state ?? [])], policy, atMs);
+      const state = policy.limit === 0 ? UNTOUCHED : settle();
+      const waitMs = this.#waitMs(charge, bucket, state, atMs);
+      const blockedMs = this.#blockedUntilMs(identity, bucket) - atMs;
+      return decisionOf(charge, { state, waitMs, blockedMs, atMs, receipt: null });
     });
     return { decisions, degraded: false };
   }
@@ -111,7 +114,7 @@ export class MemoryStore implements Store {
     }
   }
 
-  reset({ identity, scope }: Target): void {
+  reset({ identity, scope }: StoreTarget): void {
     for (const bucket of this.#buckets.of(identity, scope)) this.#buckets.delete(bucket);
   }
 
@@ -121,10 +124,8 @@ export class MemoryStore implements Store {
     const bucket = known ?? this.#buckets.create(BLOCK, identity, [], nowMs);
     if (bucket === undefined || !this.#buckets.block(bucket, nowMs + forMs, nowMs)) {
       if (bucket !== undefined && known === undefined) this.#buckets.delete(bucket);
-      throw mistake(
-        'bad-option',
-        `MemoryStore has no room for another block: blocks take at most half of its maxBuckets.`,
-        'Unblock others first, or raise maxBuckets.',
+      throw new RangeError(
+        `MemoryStore has no room for another block, since blocks take half of its ${this.#buckets.max} buckets already. Unblock others, or raise maxBuckets.`,
       );
     }
     if (known === undefined) this.#watch(bucket, nowMs);
@@ -133,7 +134,7 @@ export class MemoryStore implements Store {
   unblock(identity: string): void {
     for (const bucket of this.#buckets.of(identity, undefined)) {
       if (bucket.policy === BLOCK) this.#buckets.delete(bucket);
-      else bucket.blockedUntilMs = 0;
+      else this.#buckets.unblock(bucket);
     }
   }
 
@@ -162,10 +163,8 @@ export class MemoryStore implements Store {
   }
 
   #blockedUntilMs(identity: string, bucket: Bucket | undefined): number {
-    return Math.max(
-      bucket === undefined ? 0 : bucket.blockedUntilMs,
-      this.#buckets.get(BLOCK, identity)?.blockedUntilMs ?? 0,
-    );
+    if (!this.#buckets.anyBlocked) return 0;
+    return Math.max(bucket?.blockedUntilMs ?? 0, this.#buckets.get(BLOCK, identity)?.blockedUntilMs ?? 0);
   }
 
   /** Writes an admitted charge into `buckets[at]`, making the bucket when this is its first. */

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
-import { canonicalAddress } from '../../../lib/key/address.js';
+import { addressForm } from '../../../lib/key/address.js';
 import type { Caller } from '../../../lib/key/caller.js';
 import { hashUnder } from '../../../lib/key/hash.js';
-import { compileKey, identityOf } from '../../../lib/key/key.js';
+import { identityOf, writtenIdentity } from '../../../lib/key/identity.js';
+import { compileKey } from '../../../lib/key/key.js';
 
 const caller = (given: Partial<Caller> & { headers?: Record<string, string> } = {}): Caller => ({
   address: '203.0.113.7',
@@ -105,6 +106,39 @@ describe('keys', () => {
     );
   });
 
+  test.each([
+    ['user:42', 'user:42'],
+    ['user:bob+tag@example.org', 'user:bob%2Btag@example.org'],
+    ['user:bob%2Btag@example.org', 'user:bob%2Btag@example.org'],
+    ['user:100%', 'user:100%25'],
+    ['user:a b', 'user:a%20b'],
+    ['user:auth0|5f7', 'user:auth0|5f7'],
+    ['ip:203.0.113.7', 'ip:203.0.113.7'],
+    ['ip:::ffff:203.0.113.7', 'ip:203.0.113.7'],
+    ['ip:2001:db8::1', 'ip:2001:db8::/64'],
+    ['ip:2001:db8::/64', 'ip:2001:db8::/64'],
+    ['ip:unknown', 'ip:unknown'],
+    ['ip:203.0.113.7+user:42', 'ip:203.0.113.7+user:42'],
+    ['ip:2001:db8::1+user:42', 'ip:2001:db8::/64+user:42'],
+    ['global', 'global'],
+    ['customer:{42}', 'customer:%7B42%7D'],
+    [`user:${'x'.repeat(65)}`, `user:~${hash('x'.repeat(65))}`],
+    [`user:~${hash('x'.repeat(65))}`, `user:~${hash('x'.repeat(65))}`],
+    [`header:x-api-key:${hash('k1')}`, `header:x-api-key:${hash('k1')}`],
+  ])('by hand: %s is written %s', (given, written) => {
+    expect(writtenIdentity(given, { hash, address: addressForm(64) })).toBe(written);
+  });
+
+  test('what keys write stays as it is when it is given by hand', () => {
+    fc.assert(
+      fc.property(fc.string({ minLength: 1 }), (value) => {
+        const identity = identityOf('user', value, hash);
+        expect(writtenIdentity(identity, { hash, address: addressForm(64) })).toBe(identity);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
   test('an identity never grows with what the client sends', () => {
     for (const length of [65, 1_000, 1_000_000]) {
       expect(identityOf('user', '%'.repeat(length), hash)).toHaveLength('user:~'.length + 22);
@@ -135,13 +169,22 @@ describe('addresses', () => {
     [undefined, null],
     [null, null],
   ])('%s is %s', (text, expected) => {
-    expect(canonicalAddress(text, 64)).toBe(expected);
+    expect(addressForm(64)(text)).toBe(expected);
   });
 
   test('the network is as long as configured', () => {
-    expect(canonicalAddress('2001:db8:1:2ff::1', 56)).toBe('2001:db8:1:200::/56');
-    expect(canonicalAddress('2001:db8::1', 128)).toBe('2001:db8::1/128');
-    expect(canonicalAddress('2001:db8::1', 32)).toBe('2001:db8::/32');
+    expect(addressForm(56)('2001:db8:1:2ff::1')).toBe('2001:db8:1:200::/56');
+    expect(addressForm(128)('2001:db8::1')).toBe('2001:db8::1/128');
+    expect(addressForm(32)('2001:db8::1')).toBe('2001:db8::/32');
+  });
+
+  test('an address is the same the second time, and after many others', () => {
+    const form = addressForm(64);
+    for (let i = 0; i < 25_000; i++)
+      expect(form(`2001:db8:${i.toString(16)}::1`)).toBe(
+        `2001:db8:${i.toString(16)}::/64`.replace('2001:db8:0::', '2001:db8::'),
+      );
+    expect([form('2001:db8:1::2'), form('2001:db8:1::2')]).toEqual(['2001:db8:1::/64', '2001:db8:1::/64']);
   });
 
   test('whatever text comes, it is an address of ours or null', () => {
@@ -158,9 +201,9 @@ describe('addresses', () => {
           parts.map((list) => list.join('')),
         ),
         (text) => {
-          const found = canonicalAddress(text, 64);
+          const found = addressForm(64)(text);
           expect(found === null || /^(\d{1,3}\.){3}\d{1,3}$|^[0-9a-f:]+\/64$/.test(found)).toBe(true);
-          if (found !== null && !found.includes('/')) expect(canonicalAddress(found, 64)).toBe(found);
+          if (found !== null && !found.includes('/')) expect(addressForm(64)(found)).toBe(found);
         },
       ),
       { numRuns: 5_000 },

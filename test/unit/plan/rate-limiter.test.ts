@@ -136,7 +136,7 @@ describe('RateLimiter without Nest', () => {
     const outcome = await limiter.consume({ scope: 'mail', identity: 'customer:42', cost: Number.NaN });
     expect(outcome.binding?.remaining).toBe(99);
     expect(said).toHaveBeenCalledWith(
-      expect.stringContaining('A cost of NaN counts as 1'),
+      expect.stringContaining('What is no cost counts as 1. Give a whole number, 0 or more. It was "NaN".'),
       expect.anything(),
     );
     said.mockRestore();

@@ -1,4 +1,4 @@
-import { MemoryStore, RateLimitConfigError } from 'nestjs-ratelimit';
+import { MemoryStore } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { definePolicy } from '../../../lib/core/policy.js';
 
@@ -35,6 +35,18 @@ describe('A41 the memory store is bounded', () => {
     clock.advance('1s');
     charge('user:new', 1);
     expect(['a', 'b', 'c', 'new'].map((name) => remaining(`user:${name}`))).toEqual([9, 8, 7, 9]);
+  });
+
+  test('what has ended is found also behind buckets that go on being charged', () => {
+    const { clock, charge, remaining } = setUp(4);
+    for (const name of ['a', 'b', 'c']) charge(`user:${name}`, 2);
+    clock.advance('1s');
+    charge('user:ends', 9);
+    clock.advance('29s');
+    for (const name of ['a', 'b', 'c']) charge(`user:${name}`, 1);
+    clock.advance('31s');
+    charge('user:new', 4);
+    expect(['a', 'b', 'c', 'new'].map((name) => remaining(`user:${name}`))).toEqual([9, 9, 9, 6]);
   });
 
   test('then what is least charged, the share of the limit deciding', () => {
@@ -75,12 +87,52 @@ describe('A41 the memory store is bounded', () => {
       (_, i) => (charge(`user:${i}`, 0)?.retryAfterMs ?? 0) > 60_000,
     );
     expect(blocked.filter(Boolean)).toHaveLength(5);
-    expect(() => store.block('user:one-more', 1_000)).toThrow(RateLimitConfigError);
+    expect(() => store.block('user:one-more', 1_000)).toThrow(RangeError);
     charge('user:counted', 10);
     expect(charge('user:counted')?.allowed).toBe(false);
     clock.advance('15min');
     store.block('user:later', 1_000);
     expect(charge('user:later')?.allowed).toBe(false);
+  });
+
+  test('blocking, unblocking and resetting again and again takes no room', () => {
+    const { store, charge } = setUp(10);
+    for (let i = 0; i < 100; i++) store.block('user:again', 900_000);
+    for (let i = 0; i < 100; i++) {
+      store.block(`user:${i}`, 900_000);
+      if (i % 2 === 0) store.unblock(`user:${i}`);
+      else store.reset({ identity: `user:${i}` });
+    }
+    expect(store.size).toBe(1);
+    for (let i = 0; i < 4; i++) store.block(`user:${i}`, 900_000);
+    expect(charge('user:again')?.allowed).toBe(false);
+    expect(() => store.block('user:sixth', 1_000)).toThrow(RangeError);
+    expect(store.size).toBe(5);
+  });
+
+  test('a limit that becomes 0 for a while leaves no bucket for ever', () => {
+    const { clock, store, charge, remaining } = setUp(10);
+    const bucket = (limit: number) =>
+      definePolicy({
+        name: 'bucket',
+        scope: 'scope',
+        rate: { limit, windowMs: 60_000 },
+        algorithm: 'token-bucket',
+      });
+    charge('user:1', 4, { under: bucket(10) });
+    expect(charge('user:1', 1, { under: bucket(0) })?.retryAfterMs).toBeNull();
+    expect(remaining('user:1', bucket(10))).toBe(6);
+    clock.advance('2min');
+    expect(store.size).toBe(0);
+  });
+
+  test('among many buckets the least charged go', () => {
+    const { store, charge, remaining } = setUp(20_000);
+    for (let i = 0; i < 20_000; i++) charge(`user:${i}`, i < 500 ? 5 : 1);
+    for (let i = 0; i < 15_000; i++) charge(`flood:${i}`);
+    expect(store.size).toBe(20_000);
+    const kept = Array.from({ length: 500 }, (_, i) => remaining(`user:${i}`)).filter((left) => left === 5);
+    expect(kept).toHaveLength(500);
   });
 
   test('the buckets of one request do not make room for one another', () => {
@@ -105,7 +157,8 @@ describe('A41 the memory store is bounded', () => {
     const { clock, store, charge, remaining } = setUp(2);
     charge('user:1', 1, { under: policy });
     charge('user:2', 1, { under: other });
-    clock.advance('1min');
+    // Set, not turned: the store's timer would have dropped them.
+    clock.set(clock.now() + 60_000);
     const { decisions } = store.consume(
       [other, policy].map((under) => ({
         policy: under,

@@ -1,4 +1,5 @@
 import type { CanActivate, ExecutionContext } from '@nestjs/common';
+import type { GuardRole } from './guards.js';
 import { CALL, GUARD_BRAND } from './tokens.js';
 
 /** What is left of a call to be decided once all other guards have run. */
@@ -18,10 +19,13 @@ export interface Marked {
  *
  * It knows nothing of an application, so that it may stay bound to a handler that several share.
  */
-export const lastGuard: CanActivate & { readonly [GUARD_BRAND]: 'finishing' } = {
+export const finishingGuard: CanActivate & { readonly [GUARD_BRAND]: GuardRole } = {
   [GUARD_BRAND]: 'finishing',
   canActivate(execution: ExecutionContext) {
-    const call = (execution as Marked)[CALL];
-    return call === undefined || call === true ? true : call.finish();
+    const marked = execution as Marked;
+    const call = marked[CALL];
+    if (call === undefined || call === true) return true;
+    marked[CALL] = true;
+    return call.finish();
   },
 };

@@ -1,0 +1,110 @@
+import { type Outcome, outcomeOf, SKIPPED, uncharged } from '../core/decision.js';
+import { andThen, isPromise } from '../plan/later.js';
+import type { Limit } from '../plan/limit.js';
+import type { Later } from '../store/store.js';
+import type { RateLimitContext } from './context.js';
+import type { Marked, Unfinished } from './finishing-guard.js';
+import type { GuardHooks } from './guard-hooks.js';
+import type { RoutePlan } from './plans.js';
+import type { Runtime } from './runtime.js';
+import { CALL } from './tokens.js';
+
+type Limits = readonly Limit<RateLimitContext>[];
+
+/** One call of a handler on its way through the limits: in the guard, and once more behind all guards. */
+export class Call implements Unfinished {
+  /** What the guard has decided. */
+  #first: Outcome = SKIPPED;
+  /** What is left for when the user is known. */
+  #left: Limits = [];
+
+  constructor(
+    readonly plan: RoutePlan,
+    readonly context: RateLimitContext,
+    readonly hooks: GuardHooks,
+    readonly runtime: Runtime,
+  ) {}
+
+  /** In the guard: passes, or throws. */
+  start(): Later<true> {
+    const skip = this.hooks.shouldSkip(this.context);
+    if (isPromise(skip)) return skip.then((skipped) => skipped || this.#decide());
+    return skip || this.#decide();
+  }
+
+  #decide(): Later<true> {
+    const { atGuard, mayAskTooEarly } = this.plan;
+    if (mayAskTooEarly) return this.#decideWithoutUser();
+    const outcome = this.runtime.decide(atGuard, this.context, this.hooks.identify);
+    return isPromise(outcome) ? outcome.then((known) => this.#answer(known)) : this.#answer(outcome);
+  }
+
+  async #decideWithoutUser(): Promise<true> {
+    const { atGuard } = this.plan;
+    const { outcome, left } = await this.runtime.decideWithoutUser(
+      atGuard,
+      this.context,
+      this.hooks.identify,
+    );
+    this.#left = left;
+    return this.#answer(outcome);
+  }
+
+  #answer(outcome: Outcome): true {
+    if (this.plan.hasShadows) this.runtime.noteShadows(this.plan, outcome);
+    if (!outcome.allowed) this.hooks.deny(this.context, outcome);
+    this.runtime.responder.announce(this.context, outcome);
+    const { afterGuards } = this.plan;
+    if (afterGuards === null && this.#left.length === 0) {
+      this.runtime.noteUser(this.plan, this.context);
+      return true;
+    }
+    this.#first = outcome;
+    this.#left = [...(afterGuards ?? []), ...this.#left];
+    (this.context.execution as Marked)[CALL] = this;
+    return true;
+  }
+
+  /** Behind all guards, where the user is known: passes, or throws and takes back what the guard has charged. */
+  finish(): Later<true> {
+    const context = this.context.fork();
+    try {
+      const skip = this.hooks.shouldSkip(context);
+      const passes = andThen(skip, (skipped) => (skipped ? this.#exempt() : this.#decideRest(context)));
+      return isPromise(passes) ? passes.catch((error) => this.#refused(error)) : passes;
+    } catch (error) {
+      return this.#refused(error);
+    }
+  }
+
+  #decideRest(context: RateLimitContext): Later<true> {
+    // Nothing is left when only `exempt` had to wait for the user.
+    if (this.#left.length === 0) return true;
+    const outcome = this.runtime.decide(this.#left, context, this.hooks.identify);
+    return andThen(outcome, (second) => this.#answerRest(context, second));
+  }
+
+  #answerRest(context: RateLimitContext, second: Outcome): true {
+    this.runtime.noteUser(this.plan, context);
+    if (this.plan.hasShadows) this.runtime.noteShadows(this.plan, second);
+    const degraded = this.#first.degraded || second.degraded;
+    if (!second.allowed) {
+      const first = this.#first.decisions.map(uncharged);
+      this.hooks.deny(context, outcomeOf([...first, ...second.decisions], degraded));
+    }
+    const both = outcomeOf([...this.#first.decisions, ...second.decisions], degraded);
+    this.runtime.responder.announce(context, both);
+    return true;
+  }
+
+  async #exempt(): Promise<true> {
+    await this.runtime.giveBack(this.#first);
+    this.runtime.responder.withdraw(this.context);
+    return true;
+  }
+
+  async #refused(error: unknown): Promise<never> {
+    await this.runtime.giveBack(this.#first);
+    throw error;
+  }
+}

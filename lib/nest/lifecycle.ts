@@ -1,0 +1,87 @@
+import {
+  type CanActivate,
+  Inject,
+  Injectable,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
+import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
+import { mistake } from '../core/errors.js';
+import { enter, entryGuard } from './entry-guard.js';
+import type { RateLimitExceptionFilter } from './filter.js';
+import { RateLimitGuard } from './guard.js';
+import { findHandlers } from './handlers.js';
+import { bindFirstGuard } from './metadata.js';
+import type { Runtime } from './runtime.js';
+import { GUARD_REGISTERED, RUNTIME } from './tokens.js';
+
+/**
+ * Registers the guard ahead of every other global guard. As an APP_GUARD it would run behind those of
+ * the root module, such as authentication, and a flood of requests that these refuse would pass it by.
+ */
+export function registerGuard(
+  guard: CanActivate,
+  registered: boolean,
+  config: ApplicationConfig,
+  modules: ModulesContainer,
+  runtime: Runtime,
+): void {
+  if (!registered) return;
+  config.addGlobalGuard(guard);
+  const { all } = findHandlers(modules);
+  const types = new Set(
+    all.filter(({ transport }) => transport === 'ws' || transport === 'rpc').map(({ type }) => type),
+  );
+  for (const type of types) bindFirstGuard(type, entryGuard);
+  runtime.onClose(enter(types, guard));
+}
+
+/**
+ * Registers the filter ahead of every other global one, which is to say behind them: Nest asks the last
+ * one first, and a filter of the application is to have the first word.
+ */
+export const registerFilter = (filter: RateLimitExceptionFilter, config: ApplicationConfig): void =>
+  config.addGlobalFilter(filter);
+
+/** Finishes what has to wait until the application is put together, and lets go at its end. */
+@Injectable()
+export class RateLimitLifecycle implements OnModuleInit, OnApplicationShutdown {
+  constructor(
+    @Inject(RUNTIME) private readonly runtime: Runtime,
+    @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
+    @Inject(GUARD_REGISTERED) private readonly registered: boolean,
+  ) {}
+
+  onModuleInit(): void {
+    this.runtime.plans.stage(this.config, this.registered);
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.runtime.close();
+  }
+}
+
+/**
+ * Refuses an application in which our providers depend on a request: Nest would make none of them at
+ * start-up, and so limit nothing, without a word.
+ */
+@Injectable()
+export class RequestScopeCheck implements OnModuleInit {
+  constructor(@Inject(ModulesContainer) private readonly modules: ModulesContainer) {}
+
+  onModuleInit(): void {
+    for (const { providers } of this.modules.values()) {
+      for (const [token, what] of [
+        [RUNTIME, 'The options of RateLimitModule depend'],
+        [RateLimitGuard, 'RateLimitGuard depends'],
+      ] as const) {
+        if (providers.get(token)?.isDependencyTreeStatic() !== false) continue;
+        throw mistake(
+          'bad-option',
+          `${what} on a provider of request scope, so that nothing would be limited.`,
+          'Inject providers of the default scope alone; what depends on the request belongs into functions of the context.',
+        );
+      }
+    }
+  }
+}
