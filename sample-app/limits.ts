@@ -7,13 +7,15 @@ export const GENERAL = ['anon', 'user', 'burst', 'sustained'] as const;
 export const shopLimits = (store: Store): RateLimitModuleOptions => ({
   store,
   limits: [
+    // Decided ahead of authentication, so that guessed tokens count as well.
+    { name: 'flood', rate: '600/min', key: 'ip' },
     { name: 'anon', rate: '100/hour', key: 'anon' },
     { name: 'user', rate: '1000/hour', key: 'user' },
     { name: 'burst', rate: '60/min', key: 'user|ip' },
     { name: 'sustained', rate: '1000/day', key: 'user|ip' },
   ],
   scopes: {
-    login: { rate: '5/15min', message: 'Too many attempts to log in. Wait, or reset your password.' },
+    login: '5/15min',
     register: '3/hour',
     'password-reset': '3/hour',
     'email-verify': '5/hour',

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { parseArgs } from 'node:util';
 import { MemoryStore } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { createShop } from './app.js';
@@ -33,21 +34,34 @@ export interface Replay {
 const LINE =
   /^(\S+) \S+ \S+ \[(\d\d)\/(\w{3})\/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-]\d\d)(\d\d)\] "([A-Z]+) (\S+)/;
 
-function parseLine(line: string, number: number): LoggedRequest {
+function parseLine(line: string): LoggedRequest | null {
   const match = LINE.exec(line);
-  if (match === null)
-    throw new Error(`Line ${number} is not of the combined log format: ${line.slice(0, 80)}`);
+  if (match === null) return null;
   const [, address, day, month, year, hours, minutes, seconds, zoneHours, zoneMinutes, method, path] = match;
   const time = `${day} ${month} ${year} ${hours}:${minutes}:${seconds} ${zoneHours}${zoneMinutes}`;
   return { address: address ?? '', atMs: Date.parse(time), method: method ?? '', path: path ?? '' };
 }
 
-/** The requests of an access log in the order of its lines. */
-export const parseLog = (text: string): readonly LoggedRequest[] =>
-  text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line, index) => parseLine(line, index + 1));
+/** An access log as far as it can be read. */
+export interface AccessLog {
+  /** In the order of the lines. */
+  readonly requests: readonly LoggedRequest[];
+  /** The numbers of lines that are not of the combined format: real logs have a few. */
+  readonly unread: readonly number[];
+}
+
+/** Reads an access log. */
+export function parseLog(text: string): AccessLog {
+  const requests: LoggedRequest[] = [];
+  const unread: number[] = [];
+  for (const [index, line] of text.split('\n').entries()) {
+    if (line === '') continue;
+    const request = parseLine(line);
+    if (request === null) unread.push(index + 1);
+    else requests.push(request);
+  }
+  return { requests, unread };
+}
 
 function send(port: number, agent: Agent, { address, method, path }: LoggedRequest): Promise<Answer> {
   return new Promise((resolve, reject) => {
@@ -134,16 +148,29 @@ function read(file: string): string {
   }
 }
 
-async function main(file: string | undefined): Promise<void> {
+const USAGE = 'npm run replay -- access.log, a log in the combined format of Apache and nginx';
+
+async function main(): Promise<void> {
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: { help: { type: 'boolean', short: 'h' } },
+  });
+  const [file] = positionals;
+  if (values.help) return console.log(USAGE);
   if (file === undefined) {
-    console.error('Give an access log in the combined format: npm run replay -- access.log');
+    console.error(`Give an access log: ${USAGE}`);
     process.exit(1);
   }
-  const requests = parseLog(read(file));
+  const { requests, unread } = parseLog(read(file));
+  if (unread.length > 0) {
+    console.error(
+      `${unread.length} lines are not of the combined format and left out, the first is line ${unread[0]}.`,
+    );
+  }
   const { allowed, denied, clients, limits } = await replay(requests);
   console.log(`${requests.length} requests: ${allowed} allowed, ${denied} denied`);
   console.log(`Most denied clients:\n${table(clients.slice(0, 10))}`);
   console.log(`Limits that bound:\n${table(limits)}`);
 }
 
-if (process.argv[1] === import.meta.filename) await main(process.argv[2]);
+if (process.argv[1] === import.meta.filename) await main();

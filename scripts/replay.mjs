@@ -7,9 +7,7 @@ import { setUp } from './setup.mjs';
 await setUp();
 await buildLibrary();
 await buildSample();
-const [file, ...rest] = process.argv.slice(2);
-await run(process.execPath, [
-  'sample-app/dist/replay.js',
-  ...(file === undefined ? [] : [resolve(process.env.INIT_CWD ?? '.', file)]),
-  ...rest,
-]);
+// npm starts scripts in the project's folder, and a path is meant from where the caller stands.
+const here = process.env.INIT_CWD ?? '.';
+const given = process.argv.slice(2).map((word) => (word.startsWith('-') ? word : resolve(here, word)));
+await run(process.execPath, ['sample-app/dist/replay.js', ...given]);

@@ -4,6 +4,7 @@ import { parseLog, type Replay, replay } from '../../sample-app/replay.js';
 
 /** The limits that the shop puts on anonymous callers of its pages. */
 const LIMITS = [
+  { name: 'flood', limit: 600, windowMs: 60_000 },
   { name: 'anon', limit: 100, windowMs: 3_600_000 },
   { name: 'burst', limit: 60, windowMs: 60_000 },
   { name: 'sustained', limit: 1_000, windowMs: 86_400_000 },
@@ -100,7 +101,8 @@ test.each(logs)(
   'a replay of %s counts what an independent count finds',
   async (_name, text) => {
     const expected = countIndependently(text);
-    const requests = parseLog(text);
+    const { requests, unread } = parseLog(text);
+    expect(unread).toEqual([]);
     const counted = await replay(requests);
     expect({ ...counted, limits: new Map(counted.limits) }).toEqual(expected);
     expect(counted.allowed + counted.denied).toBe(requests.length);
@@ -109,8 +111,10 @@ test.each(logs)(
   60_000,
 );
 
-test('a line that is no log line is named', () => {
-  expect(() => parseLog('1.2.3.4 - - [01/Jan/2026:00:00:00 +0000] "GET / HTTP/1.1" 200 1\nnonsense')).toThrow(
-    'Line 2',
+test('a line that is no log line is left out, and told of', () => {
+  const { requests, unread } = parseLog(
+    'nonsense\n1.2.3.4 - - [01/Jan/2026:00:00:00 +0000] "GET / HTTP/1.1" 200 1\n\n- "-" 408\n',
   );
+  expect(requests).toEqual([{ address: '1.2.3.4', atMs: Date.UTC(2026, 0, 1), method: 'GET', path: '/' }]);
+  expect(unread).toEqual([1, 4]);
 });
