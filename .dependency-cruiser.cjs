@@ -29,6 +29,12 @@ module.exports = {
       to: { path: '^(node_modules/)?(@nestjs/|rxjs|reflect-metadata)' },
     },
     {
+      name: 'only-the-redis-store-imports-ioredis',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/store/redis/' },
+      to: { path: '^(node_modules/)?ioredis|^lib/store/redis/' },
+    },
+    {
       name: 'no-shipped-testing',
       severity: 'error',
       from: { path: '^lib/', pathNot: '^lib/testing/' },
@@ -48,7 +54,7 @@ module.exports = {
       from: { path: '^lib/' },
       to: {
         dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'],
-        pathNot: '^node_modules/@nestjs/(common|core|websockets|microservices)/|reflect-metadata',
+        pathNot: '^node_modules/(@nestjs/(common|core|websockets|microservices)|ioredis)/|reflect-metadata',
       },
     },
   ],

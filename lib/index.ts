@@ -6,6 +6,7 @@ export type { AlgorithmName, Policy } from './core/policy.js';
 export { type Rate, type RateInput, type RateObject, type RateText, rate } from './core/rate.js';
 export type { RateLimitBody, RateLimitProblem } from './http/body.js';
 export type { HeaderOptions } from './http/headers.js';
+export type { IdentityInWords } from './key/identity.js';
 export type { KeyForm, KeyText } from './key/key.js';
 export type {
   RateLimitContext,

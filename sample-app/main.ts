@@ -1,3 +1,4 @@
+import { RedisStore } from 'nestjs-ratelimit/redis';
 import { createShop } from './app.js';
 
 const DEFAULT_PORT = 3000;
@@ -12,7 +13,10 @@ function portOf(text: string | undefined): number {
 
 const port = portOf(process.env.PORT);
 const platform = process.env.PLATFORM === 'fastify' ? 'fastify' : 'express';
-const app = await createShop({ platform });
+const redis = process.env.REDIS_URL;
+const app = await createShop(
+  redis === undefined ? { platform } : { platform, store: new RedisStore({ url: redis }) },
+);
 app.enableShutdownHooks();
 try {
   await app.listen(port);
@@ -27,5 +31,5 @@ try {
 }
 const { port: bound } = app.getHttpServer().address() as { port: number };
 console.log(
-  `The shop is open at http://localhost:${bound}/ (${platform}, embedded store). Stop it with Ctrl+C.`,
+  `The shop is open at http://localhost:${bound}/ (${platform}, ${redis === undefined ? 'embedded store' : 'store on Redis'}). Stop it with Ctrl+C.`,
 );

@@ -14,6 +14,7 @@ await step('types', async () => {
     await tool('typescript/bin/tsc', '-p', project);
   }
 });
+await step('scripts of Redis', () => run(process.execPath, ['scripts/embed-lua.mjs', '--check']));
 await step('lint and format', () => tool('@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', '.'));
 await step('boundaries and cycles', () =>
   tool('dependency-cruiser/bin/dependency-cruise.mjs', 'lib', '--config', '.dependency-cruiser.cjs'),

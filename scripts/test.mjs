@@ -1,9 +1,11 @@
-// npm test: sets up, builds and runs every test. Arguments go to Jest: npm test -- test/unit
+// npm test: sets up, Redis included, builds and runs every test. Arguments go to Jest: npm test -- test/unit
 import { buildLibrary, buildSample } from './build.mjs';
+import { setUpRedis } from './redis.mjs';
 import { run } from './run.mjs';
 import { setUp } from './setup.mjs';
 
 await setUp();
+setUpRedis();
 await buildLibrary();
 await buildSample();
 await run(process.execPath, [

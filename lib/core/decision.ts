@@ -1,5 +1,3 @@
-import type { State } from './algorithms/algorithm.js';
-import { ALGORITHMS } from './algorithms/index.js';
 import type { Policy } from './policy.js';
 
 /** What a request asks of one bucket. */
@@ -56,8 +54,10 @@ export interface Outcome {
 
 /** A bucket as a store has found it, or left it, for a charge. */
 export interface Finding {
-  /** What it holds, brought to `atMs`. */
-  readonly state: State;
+  /** Units that count against its capacity. */
+  readonly used: number;
+  /** Milliseconds until none of them does. */
+  readonly resetMs: number;
   /** How long the charge has to wait: 0 when it is admitted, `Infinity` for ever. */
   readonly waitMs: number;
   /** How long the bucket or its identity is still blocked; 0 or less when it is not. */
@@ -67,17 +67,17 @@ export interface Finding {
 }
 
 /** The verdict on a charge. Nothing remains of a blocked bucket, which is full again no sooner than that ends. */
-export function decisionOf(charge: Charge, { state, waitMs, blockedMs, atMs, receipt }: Finding): Decision {
+export function decisionOf(charge: Charge, found: Finding): Decision {
   const { policy } = charge;
-  const algorithm = ALGORITHMS[policy.algorithm];
+  const { waitMs, blockedMs, atMs, receipt } = found;
   const nothing = policy.limit === 0;
-  const left = nothing || blockedMs > 0 ? 0 : policy.capacity - algorithm.used(state, policy, atMs);
+  const left = nothing || blockedMs > 0 ? 0 : policy.capacity - found.used;
   return {
     name: policy.name,
     allowed: waitMs === 0,
     limit: policy.capacity,
     remaining: Math.max(0, left),
-    resetAfterMs: nothing ? 0 : Math.max(algorithm.resetMs(state, policy, atMs), blockedMs),
+    resetAfterMs: nothing ? 0 : Math.max(found.resetMs, blockedMs),
     retryAfterMs: waitMs === Number.POSITIVE_INFINITY ? null : waitMs,
     charge,
     atMs,

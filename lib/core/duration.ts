@@ -1,4 +1,5 @@
 import { mistake } from './errors.js';
+import { shown } from './shown.js';
 
 const UNITS_MS = {
   s: 1_000,
@@ -59,13 +60,13 @@ const DURATION = new RegExp(`^(0|[1-9]\\d*)(${UNIT_NAMES.join('|')})$`);
  * parseDuration('15min'); // 900000
  */
 export function parseDuration(text: string): number {
-  const match = DURATION.exec(String(text));
+  const match = typeof text === 'string' ? DURATION.exec(text) : null;
   if (match === null) {
     throw mistake(
       'bad-duration',
-      `${JSON.stringify(text)} is not a duration.`,
+      `${shown(text)} is not a duration.`,
       `Write a whole number and a unit, such as '30s', '15min', '1h' or '7d'.`,
     );
   }
-  return checkDurationMs(Number(match[1]) * unitMs(match[2] as Unit), JSON.stringify(text));
+  return checkDurationMs(Number(match[1]) * unitMs(match[2] as Unit), shown(text));
 }

@@ -8,6 +8,8 @@ export type ProblemCode =
   | 'bad-policy'
   | 'bad-name'
   | 'bad-key'
+  | 'no-secret'
+  | 'bad-address'
   | 'bad-cost'
   | 'bad-tiers'
   | 'bad-scope-name'

@@ -1,6 +1,7 @@
 import { mistake } from './errors.js';
 import { escapeSegment } from './escape.js';
 import type { Rate } from './rate.js';
+import { shown } from './shown.js';
 
 /**
  * How charges fade:
@@ -56,7 +57,7 @@ export function checkName(name: unknown): string {
   if (typeof name === 'string' && VISIBLE_NAME.test(name)) return name;
   throw mistake(
     'bad-name',
-    `${JSON.stringify(name)} cannot name a limit.`,
+    `${shown(name)} cannot name a limit.`,
     'Use 1 to 128 printable ASCII characters: the name stands in response headers.',
   );
 }
@@ -75,7 +76,11 @@ function capacityOf({ rate, algorithm, burst = rate.burst }: PolicyInput): numbe
   }
   const capacity = burst ?? rate.limit;
   if (!Number.isSafeInteger(capacity) || capacity < 0 || (capacity === 0 && rate.limit > 0)) {
-    throw mistake('bad-burst', `A burst of ${capacity} is no capacity.`, 'Give a whole number, 1 or more.');
+    throw mistake(
+      'bad-burst',
+      `A burst of ${shown(capacity)} is no capacity.`,
+      'Give a whole number, 1 or more.',
+    );
   }
   if (capacity * rate.windowMs > MAX_DEBT) {
     throw mistake(
@@ -98,7 +103,7 @@ export function definePolicy(input: PolicyInput): Policy {
   if (!ALGORITHM_NAMES.includes(algorithm)) {
     throw mistake(
       'bad-policy',
-      `There is no algorithm ${JSON.stringify(algorithm)}.`,
+      `There is no algorithm ${shown(algorithm)}.`,
       `Choose one of ${ALGORITHM_NAMES.join(', ')}.`,
     );
   }

@@ -1,5 +1,6 @@
 import { checkDurationMs, type Duration, parseDuration, UNIT_NAMES, type Unit, unitMs } from './duration.js';
 import { mistake, Problems } from './errors.js';
+import { shown } from './shown.js';
 
 /**
  * A rate as text: `'<n>/<unit>'` or `'<n>/<k><unit>'`, so `'5/15min'` is five in fifteen minutes.
@@ -35,7 +36,7 @@ const RATE = new RegExp(`^(0|[1-9]\\d*)/(0|[1-9]\\d*)?(${UNIT_NAMES.join('|')})$
 const bad = (written: unknown, why: string) =>
   mistake(
     'bad-rate',
-    `${JSON.stringify(written)} is not a rate${why}.`,
+    `${shown(written)} is not a rate${why}.`,
     `Write '<n>/<unit>' or '<n>/<k><unit>' with whole numbers, such as '100/hour' or '5/15min', or 'unlimited'.`,
   );
 
@@ -51,30 +52,34 @@ function fromText(text: string): Rate {
     const word = NEARLY.exec(text)?.[1];
     throw bad(
       text,
-      word === undefined ? '' : `: there is no unit ${JSON.stringify(word)}, but ${UNIT_NAMES.join(', ')}`,
+      word === undefined ? '' : `: there is no unit ${shown(word)}, but ${UNIT_NAMES.join(', ')}`,
     );
   }
   const limit = Number(match[1]);
   if (!isCount(limit)) throw bad(text, ': its limit is too large');
   const count = match[2] === undefined ? 1 : Number(match[2]);
   if (count === 0) throw bad(text, ': its window is zero');
-  return { limit, windowMs: checkDurationMs(count * unitMs(match[3] as Unit), JSON.stringify(text)) };
+  return { limit, windowMs: checkDurationMs(count * unitMs(match[3] as Unit), shown(text)) };
 }
 
 function fromObject(value: RateObject | Rate): Rate {
-  if (Array.isArray(value)) throw bad(value, ': it is a list, and a limit takes one rate');
+  if (Array.isArray(value)) throw bad(value, ', and a limit takes one');
   if ('ttl' in value)
     throw bad(value, `: there is no ttl, but a window, as in { limit: 10, window: '1min' }`);
   if (!('windowMs' in value || 'window' in value)) throw bad(value, ': it has no window');
   if (!isCount(value.limit)) throw bad(value, ': its limit must be a whole number, 0 or more');
   const windowMs =
     'windowMs' in value
-      ? checkDurationMs(value.windowMs, `A window of ${value.windowMs} ms`)
+      ? checkDurationMs(value.windowMs, `A window of ${shown(value.windowMs)} ms`)
       : parseDuration(value.window);
   const { limit, burst } = value;
   if (burst === undefined) return { limit, windowMs };
   if (!isCount(burst) || burst === 0) {
-    throw mistake('bad-burst', `A burst of ${burst} is no capacity.`, 'Give a whole number, 1 or more.');
+    throw mistake(
+      'bad-burst',
+      `A burst of ${shown(burst)} is no capacity.`,
+      'Give a whole number, 1 or more.',
+    );
   }
   return { limit, windowMs, burst };
 }

@@ -1,12 +1,6 @@
 import type { Decision, Outcome } from '../core/decision.js';
 import { inWords, retrySeconds, toSeconds } from './seconds.js';
 
-/** A body and the content type that goes with it; null for the platform's own. */
-export interface Body {
-  readonly content: unknown;
-  readonly contentType: string | null;
-}
-
 /** The 429's default body. */
 export interface RateLimitBody {
   readonly statusCode: 429;

@@ -3,6 +3,7 @@ import { serializeItem } from 'structured-headers';
 import type { Outcome } from '../core/decision.js';
 import { mistake } from '../core/errors.js';
 import type { Policy } from '../core/policy.js';
+import { shown } from '../core/shown.js';
 import { retrySeconds, toSeconds } from './seconds.js';
 
 /** Which headers tell a client of its limits, and what they are called. */
@@ -63,7 +64,7 @@ function checkNames(given: unknown, known: object): void {
   if (wrong === undefined) return;
   throw mistake(
     'bad-option',
-    `The headers have no option ${JSON.stringify(wrong)}.`,
+    `The headers have no option ${shown(wrong)}.`,
     `Use ${names.join(', ')}, or false for none.`,
   );
 }
@@ -139,7 +140,7 @@ function checkName(name: unknown): void {
   } catch {
     throw mistake(
       'bad-header-name',
-      `${JSON.stringify(name)} cannot name a header.`,
+      `${shown(name)} cannot name a header.`,
       'Use letters, digits and hyphens, or false to leave the header out.',
     );
   }

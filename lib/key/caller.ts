@@ -6,6 +6,6 @@ export interface Caller {
   readonly authenticated: boolean;
   /** The signed-in user's id; null when there is no user, or one without a usable id. */
   readonly userId: string | null;
-  /** A request header by its lower-case name, undefined when absent. */
-  header(name: string): string | undefined;
+  /** Gives a request header by its name, undefined when absent. */
+  readonly header: (name: string) => string | undefined;
 }

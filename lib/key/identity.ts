@@ -17,22 +17,44 @@ export interface IdentityForm {
   readonly address: AddressForm;
 }
 
+/** More are charged together by no key, but a client can write any number of them. */
+const MOST_PARTS = 8;
+
 const KIND_AND_VALUE = /^([A-Za-z][\w-]*):(.+)$/s;
 
-function onePart(part: string, { hash, address }: IdentityForm): string {
-  const [, kind, value] = KIND_AND_VALUE.exec(part) ?? [];
-  if (kind === undefined || value === undefined) return escapeValue(unescapeValue(part));
-  if (HASHED_VALUE.test(value)) return part;
-  if (kind === 'ip') return `ip:${address(value) ?? value}`;
-  return identityOf(kind, unescapeValue(value), hash);
+/** An identity in words, as an application has it: `user:a+b@example.org`, or several that are charged together. */
+export type IdentityInWords = string | readonly string[];
+
+/** The address of an identity `ip:...`, which may be one already that keys have written, with its prefix. */
+const addressIn = (value: string, address: AddressForm): string =>
+  address(value.replace(/\/\d{1,3}$/, '')) ?? escapeValue(value);
+
+function inWords(text: string, form: IdentityForm): string {
+  const [, kind, value] = KIND_AND_VALUE.exec(text) ?? [];
+  if (kind === undefined || value === undefined) return escapeValue(text);
+  if (kind === 'ip') return `ip:${addressIn(value, form.address)}`;
+  // Of a header an identity holds the hash, which is as keys write it.
+  return kind === 'header' ? text : identityOf(kind, value, form.hash);
 }
 
 /**
- * An identity given by hand as keys write it, whether its value is escaped already or not:
- * `ip:2001:db8::1` is `ip:2001:db8::/64`, `user:a+b@example.org` is `user:a%2Bb@example.org`.
+ * An identity in words as keys write it, so that it meets what routes have charged: `ip:2001:db8::1` is
+ * `ip:2001:db8::/64`, `user:a+b@example.org` is `user:a%2Bb@example.org`. No two come out alike.
  */
-export function writtenIdentity(text: string, form: IdentityForm): string {
-  const parts = text.split('+');
-  const together = parts.every((part) => KIND_AND_VALUE.test(part) || part === 'global');
-  return (together ? parts : [text]).map((part) => onePart(part, form)).join('+');
+export const identityInWords = (words: IdentityInWords, form: IdentityForm): string =>
+  typeof words === 'string' ? inWords(words, form) : words.map((text) => inWords(text, form)).join('+');
+
+function onePart(part: string, form: IdentityForm): string {
+  const [, kind, value] = KIND_AND_VALUE.exec(part) ?? [];
+  if (kind !== undefined && value !== undefined && HASHED_VALUE.test(value)) return part;
+  return inWords(unescapeValue(part), form);
+}
+
+/** An identity in words, or one that keys have written already: what an operator has at hand. */
+export function writtenIdentity(given: IdentityInWords, form: IdentityForm): string {
+  if (typeof given !== 'string') return identityInWords(given, form);
+  const parts = given.split('+');
+  const together =
+    parts.length <= MOST_PARTS && parts.every((part) => KIND_AND_VALUE.test(part) || part === 'global');
+  return (together ? parts : [given]).map((part) => onePart(part, form)).join('+');
 }

@@ -1,6 +1,7 @@
 import { mistake } from '../core/errors.js';
+import { shown } from '../core/shown.js';
 import type { Caller } from './caller.js';
-import type { Hash } from './hash.js';
+import type { Hashing } from './hash.js';
 import { identityOf } from './identity.js';
 
 /** One form of a key. */
@@ -28,8 +29,7 @@ export interface Key {
   identify(caller: Caller): string | null;
 }
 
-export interface KeyTools {
-  readonly hash: Hash;
+export interface KeyTools extends Hashing {
   /** Hears of a caller that could not be identified as the key asks, and was charged to the address. */
   readonly report: (what: string) => void;
 }
@@ -57,7 +57,14 @@ function userPart({ hash, report }: KeyTools): Part {
   };
 }
 
-function headerPart(name: string, { hash }: KeyTools): Part {
+function headerPart(name: string, { hash, keepsSecrets }: KeyTools): Part {
+  if (!keepsSecrets) {
+    throw mistake(
+      'no-secret',
+      `The value of a header may be a secret, and the shared store would keep it under a hash that anybody can make.`,
+      `Give RateLimitModule a secret, the same to every process: secret: process.env.RATE_LIMIT_SECRET.`,
+    );
+  }
   const lower = name.toLowerCase();
   return (caller) => {
     const value = caller.header(lower);
@@ -79,7 +86,7 @@ function partOf(form: string, tools: KeyTools): Part {
   }
   throw mistake(
     'bad-key',
-    `${JSON.stringify(form)} is not a form of key.`,
+    `${shown(form)} is not a form of key.`,
     `Use ip, user, anon, global or header:<name>, joined by + and |, such as 'user|ip', or a function of the context.`,
   );
 }

@@ -1,4 +1,5 @@
 import { type Outcome, outcomeOf, SKIPPED, uncharged } from '../core/decision.js';
+import type { PartlyDecided } from '../plan/decide.js';
 import { andThen, isPromise } from '../plan/later.js';
 import type { Limit } from '../plan/limit.js';
 import type { Later } from '../store/store.js';
@@ -11,12 +12,16 @@ import { CALL } from './tokens.js';
 
 type Limits = readonly Limit<RateLimitContext>[];
 
+const NONE: Limits = [];
+
 /** One call of a handler on its way through the limits: in the guard, and once more behind all guards. */
 export class Call implements Unfinished {
   /** What the guard has decided. */
   #first: Outcome = SKIPPED;
-  /** What is left for when the user is known. */
-  #left: Limits = [];
+  /** What is left for when the user is known; null when nothing is, not even whether the caller is exempt. */
+  #left: Limits | null = null;
+  /** Limits of which it is to be seen whether they were decided too early. */
+  #doubted: Limits = NONE;
 
   constructor(
     readonly plan: RoutePlan,
@@ -27,26 +32,30 @@ export class Call implements Unfinished {
 
   /** In the guard: passes, or throws. */
   start(): Later<true> {
-    const skip = this.hooks.shouldSkip(this.context);
+    const asksAgain = this.plan.afterGuards !== null;
+    const skip = this.hooks.shouldSkip(asksAgain ? this.context.early() : this.context);
     if (isPromise(skip)) return skip.then((skipped) => skipped || this.#decide());
     return skip || this.#decide();
   }
 
   #decide(): Later<true> {
-    const { atGuard, mayAskTooEarly } = this.plan;
-    if (mayAskTooEarly) return this.#decideWithoutUser();
+    const { atGuard, afterGuards, mayAskTooEarly } = this.plan;
+    this.#left = afterGuards;
+    if (mayAskTooEarly) {
+      const partly = this.runtime.decideWithoutUser(atGuard, this.context, this.hooks.identify);
+      return isPromise(partly) ? partly.then((known) => this.#answerPart(known)) : this.#answerPart(partly);
+    }
     const outcome = this.runtime.decide(atGuard, this.context, this.hooks.identify);
     return isPromise(outcome) ? outcome.then((known) => this.#answer(known)) : this.#answer(outcome);
   }
 
-  async #decideWithoutUser(): Promise<true> {
-    const { atGuard } = this.plan;
-    const { outcome, left } = await this.runtime.decideWithoutUser(
-      atGuard,
-      this.context,
-      this.hooks.identify,
-    );
-    this.#left = left;
+  #answerPart({ outcome, left, touchedRequest }: PartlyDecided<RateLimitContext>): true {
+    const { earlyAsks } = this.runtime;
+    if (left.length > 0) {
+      this.#left = [...(this.plan.afterGuards ?? NONE), ...left];
+      earlyAsks.noteLeft(left);
+    }
+    this.#doubted = earlyAsks.worthALook(touchedRequest);
     return this.#answer(outcome);
   }
 
@@ -54,33 +63,31 @@ export class Call implements Unfinished {
     if (this.plan.hasShadows) this.runtime.noteShadows(this.plan, outcome);
     if (!outcome.allowed) this.hooks.deny(this.context, outcome);
     this.runtime.responder.announce(this.context, outcome);
-    const { afterGuards } = this.plan;
-    if (afterGuards === null && this.#left.length === 0) {
-      this.runtime.noteUser(this.plan, this.context);
-      return true;
-    }
     this.#first = outcome;
-    this.#left = [...(afterGuards ?? []), ...this.#left];
-    (this.context.execution as Marked)[CALL] = this;
+    if (this.#left === null) this.runtime.noteUser(this.plan, this.context);
+    if (this.#left !== null || this.#doubted.length > 0) (this.context.execution as Marked)[CALL] = this;
     return true;
   }
 
   /** Behind all guards, where the user is known: passes, or throws and takes back what the guard has charged. */
   finish(): Later<true> {
     const context = this.context.fork();
+    if (this.#doubted.length > 0 && context.authenticated) this.runtime.earlyAsks.noteUserCame(this.#doubted);
+    const left = this.#left;
+    if (left === null) return true;
     try {
       const skip = this.hooks.shouldSkip(context);
-      const passes = andThen(skip, (skipped) => (skipped ? this.#exempt() : this.#decideRest(context)));
+      const passes = andThen(skip, (skipped) => (skipped ? this.#exempt() : this.#decideRest(left, context)));
       return isPromise(passes) ? passes.catch((error) => this.#refused(error)) : passes;
     } catch (error) {
       return this.#refused(error);
     }
   }
 
-  #decideRest(context: RateLimitContext): Later<true> {
+  #decideRest(left: Limits, context: RateLimitContext): Later<true> {
     // Nothing is left when only `exempt` had to wait for the user.
-    if (this.#left.length === 0) return true;
-    const outcome = this.runtime.decide(this.#left, context, this.hooks.identify);
+    if (left.length === 0) return true;
+    const outcome = this.runtime.decide(left, context, this.hooks.identify);
     return andThen(outcome, (second) => this.#answerRest(context, second));
   }
 

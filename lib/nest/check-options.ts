@@ -1,5 +1,6 @@
 import type { Problems } from '../core/errors.js';
 import { ALGORITHM_NAMES } from '../core/policy.js';
+import { shown } from '../core/shown.js';
 import type { RateLimitAsyncResult } from './options.js';
 
 type OptionName = keyof RateLimitAsyncResult;
@@ -55,13 +56,6 @@ const RULES: Readonly<Record<OptionName, Rule>> = {
 
 export const OPTION_NAMES: readonly string[] = Object.keys(RULES);
 
-const shown = (value: unknown): string =>
-  typeof value === 'object' || typeof value === 'string'
-    ? JSON.stringify(value).slice(0, 100)
-    : typeof value === 'function'
-      ? 'a function'
-      : String(value);
-
 /** The options that can be meant; of the others `problems` hears, and their defaults stand in. */
 export function checkedOptions(options: unknown, problems: Problems): RateLimitAsyncResult {
   const bad = (what: string, mend: string) => problems.add('bad-option', 'RateLimitModule', what, mend);
@@ -80,7 +74,7 @@ export function checkedOptions(options: unknown, problems: Problems): RateLimitA
         name === 'registerGuard'
           ? 'Move it beside useFactory: it has to be known before that runs.'
           : `The options are ${OPTION_NAMES.join(', ')}.`;
-      bad(`There is no option ${JSON.stringify(name)} here.`, mend);
+      bad(`There is no option ${shown(name)} here.`, mend);
     } else if (value === undefined || rule.fits(value)) good[name] = value;
     else bad(`${name} cannot be ${shown(value)}.`, rule.mend);
   }

@@ -24,8 +24,11 @@ const ID_KEYS = ['id', 'sub', 'userId'] as const;
 function idText(id: unknown): string | null {
   if (typeof id === 'string') return id === '' ? null : id;
   if (typeof id === 'number' || typeof id === 'bigint') return String(id);
-  if (typeof id !== 'object' || id === null || id.toString === Object.prototype.toString) return null;
-  return id instanceof Uint8Array ? Buffer.from(id).toString('hex') : String(id);
+  if (id instanceof Uint8Array) return Buffer.from(id).toString('hex') || null;
+  if (typeof id !== 'object' || id === null || typeof id.toString !== 'function') return null;
+  if (id.toString === Object.prototype.toString) return null;
+  const text: unknown = id.toString();
+  return typeof text === 'string' && text !== '' ? text : null;
 }
 
 function idOf(user: unknown): string | null {
@@ -39,18 +42,25 @@ function idOf(user: unknown): string | null {
 
 /** What the functions of a limit are given: one call of a handler. */
 export class RateLimitContext implements Caller {
-  /** The request; over WebSockets the socket, in microservices the context of the message. */
-  readonly request: RateLimitRequest;
+  readonly #request: RequestLike;
   readonly #reader: CallerReader;
   #address: string | null | undefined;
+  #isEarly = false;
   #askedInVain = false;
+  #touchedRequest = false;
 
   constructor(
     readonly execution: ExecutionContext,
     reader: CallerReader,
   ) {
     this.#reader = reader;
-    this.request = reader.transport.request(execution) as RateLimitRequest;
+    this.#request = reader.transport.request(execution);
+  }
+
+  /** The request; over WebSockets the socket, in microservices the context of the message. */
+  get request(): RateLimitRequest {
+    this.#touchedRequest = true;
+    return this.#request as RateLimitRequest;
   }
 
   get transport(): TransportName {
@@ -60,7 +70,7 @@ export class RateLimitContext implements Caller {
   /** The signed-in user; undefined for an anonymous caller, and before authentication has run. */
   get user(): RateLimitUser | undefined {
     // Passport puts `false` there for a caller that it could not authenticate.
-    const user = this.#reader.transport.user(this.request as RequestLike) || undefined;
+    const user = this.#reader.transport.user(this.#request) || undefined;
     if (user === undefined) this.#askedInVain = true;
     return user as RateLimitUser | undefined;
   }
@@ -69,7 +79,7 @@ export class RateLimitContext implements Caller {
   get address(): string | null {
     if (this.#address === undefined) {
       const { transport, addressForm } = this.#reader;
-      const request = this.request as RequestLike;
+      const request = this.#request;
       this.#address = addressForm(transport.address(request)) ?? addressForm(transport.peer(request));
     }
     return this.#address;
@@ -84,19 +94,20 @@ export class RateLimitContext implements Caller {
   get userId(): string | null {
     const { userOf } = this.#reader;
     if (userOf === undefined) return idOf(this.user);
-    const id = idText(userOf(this.request));
+    const id = idText(userOf(this.#request as RateLimitRequest));
     if (id === null) this.#askedInVain = true;
     return id;
   }
 
   /**
-   * A header of the request, several of the same name joined by commas; undefined when it is absent.
-   *
-   * @param name In upper or lower case.
+   * Gives a header of the request, several of the same name joined by commas; undefined when it is absent.
+   * Its name may be in upper or lower case.
    */
-  header(name: string): string | undefined {
-    const value = this.#reader.transport.headers(this.request as RequestLike)?.[name.toLowerCase()];
-    return Array.isArray(value) ? value.join(', ') : value;
+  get header(): (name: string) => string | undefined {
+    return (name) => {
+      const value = this.#reader.transport.headers(this.#request)?.[name.toLowerCase()];
+      return Array.isArray(value) ? value.join(', ') : value;
+    };
   }
 
   /** @internal Whether somebody asked for a user when there was none. */
@@ -104,8 +115,25 @@ export class RateLimitContext implements Caller {
     return this.#askedInVain;
   }
 
+  /** @internal Whether somebody looked at the request itself. */
+  get touchedRequest(): boolean {
+    return this.#touchedRequest;
+  }
+
+  /** @internal Whether what it says does not count, since it will be asked again. */
+  get isPremature(): boolean {
+    return this.#isEarly && this.#askedInVain;
+  }
+
   /** @internal The same call, nothing asked of it yet. */
   fork(): RateLimitContext {
     return new RateLimitContext(this.execution, this.#reader);
+  }
+
+  /** @internal The same call, to be asked again once the user is known. */
+  early(): RateLimitContext {
+    const early = this.fork();
+    early.#isEarly = true;
+    return early;
   }
 }

@@ -1,9 +1,6 @@
-import type { CanActivate, ExecutionContext, Type } from '@nestjs/common';
-import type { GuardRole } from './guards.js';
+import { type CanActivate, type ExecutionContext, Logger, type Type } from '@nestjs/common';
+import { enteredOn, type GuardRole } from './metadata.js';
 import { GUARD_BRAND } from './tokens.js';
-
-/** The registered guards of running applications by class, the latest last. */
-const guardsByClass = new WeakMap<object, CanActivate[]>();
 
 /**
  * Stands in for the registered guard on handlers that global guards do not reach: messages of gateways
@@ -13,9 +10,9 @@ const guardsByClass = new WeakMap<object, CanActivate[]>();
  * It is bound to classes, which outlive an application; hence it finds the guard of the one that runs.
  */
 export const entryGuard: CanActivate & { readonly [GUARD_BRAND]: GuardRole } = {
-  [GUARD_BRAND]: 'deciding',
+  [GUARD_BRAND]: 'entry',
   canActivate(execution: ExecutionContext) {
-    return guardsByClass.get(execution.getClass())?.at(-1)?.canActivate(execution) ?? true;
+    return enteredOn<CanActivate>(execution.getClass()).at(-1)?.canActivate(execution) ?? true;
   },
 };
 
@@ -24,18 +21,21 @@ export const entryGuard: CanActivate & { readonly [GUARD_BRAND]: GuardRole } = {
  *
  * @returns A function that lets go of it.
  */
-export function enter(types: Iterable<Type>, guard: CanActivate): () => void {
-  const entered = [...types];
-  for (const type of entered) {
-    const guards = guardsByClass.get(type) ?? [];
+export function enter(types: ReadonlySet<Type>, guard: CanActivate): () => void {
+  for (const type of types) {
+    const guards = enteredOn<CanActivate>(type);
+    if (guards.length > 0) {
+      new Logger('RateLimit').warn(
+        `${type.name} serves two running applications, and the limits of the later one hold where global guards do not reach.`,
+      );
+    }
     guards.push(guard);
-    guardsByClass.set(type, guards);
   }
   return () => {
-    for (const type of entered) {
-      const guards = guardsByClass.get(type);
-      const at = guards?.lastIndexOf(guard) ?? -1;
-      if (at >= 0) guards?.splice(at, 1);
+    for (const type of types) {
+      const guards = enteredOn<CanActivate>(type);
+      const at = guards.lastIndexOf(guard);
+      if (at >= 0) guards.splice(at, 1);
     }
   };
 }

@@ -7,6 +7,8 @@ import { LimiterParts, RateLimiter } from '../plan/rate-limiter.js';
 import { type ScopeSource, Scopes } from '../plan/scopes.js';
 import type { Store } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
+import { RateLimitGuard } from './guard.js';
+import { ownWays } from './guards.js';
 import { findHandlers } from './handlers.js';
 import { sampledReport } from './log.js';
 import type { RateLimitAsyncResult, RateLimitScope, RateLimitScopes } from './options.js';
@@ -29,15 +31,18 @@ const sourceOf = (scopes: RateLimitScopes, place: string): ScopeSource<RateLimit
   place,
 });
 
-/** The scopes of the module and of every feature. */
+/** The scopes of the module and of every feature, which is named after the module that imports it. */
 function* scopeSources(
   scopes: RateLimitScopes,
   modules: ModulesContainer,
 ): Iterable<ScopeSource<RateLimitContext>> {
   yield sourceOf(scopes, 'scopes');
-  for (const { providers } of modules.values()) {
-    for (const { instance } of providers.values()) {
-      if (isFeature(instance)) yield sourceOf(instance[SCOPES_BRAND], 'forFeature.scopes');
+  const all = [...modules.values()];
+  for (const feature of all) {
+    for (const { instance } of feature.providers.values()) {
+      if (!isFeature(instance)) continue;
+      const importer = all.find(({ imports }) => imports.has(feature));
+      yield sourceOf(instance[SCOPES_BRAND], `${importer?.name ?? feature.name}.scopes`);
     }
   }
 }
@@ -72,7 +77,8 @@ export async function explore(
 
   const compiler = new RouteCompiler<RateLimitContext>(settings.limits, scopes);
   compiler.checkModuleLimits(problems);
-  const plans = new Plans(compiler, settings.exempt !== undefined);
+  const { exempts, identifies } = ownWays(modules, RateLimitGuard);
+  const plans = new Plans(compiler, { exempts: exempts || settings.exempt !== undefined, identifies });
   const { all, inVain } = findHandlers(modules);
   plans.compile(all, problems);
   problems.throwIfAny();

@@ -1,5 +1,5 @@
 import type { CanActivate, ExecutionContext } from '@nestjs/common';
-import type { GuardRole } from './guards.js';
+import type { GuardRole } from './metadata.js';
 import { CALL, GUARD_BRAND } from './tokens.js';
 
 /** What is left of a call to be decided once all other guards have run. */

@@ -3,7 +3,7 @@ import { addressIdentity } from '../key/key.js';
 import type { Identify } from '../plan/decide.js';
 import { andThen, rescued } from '../plan/later.js';
 import type { Limit } from '../plan/limit.js';
-import type { Report } from '../plan/report.js';
+import { reportFor } from '../plan/report.js';
 import type { Later } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
 import type { Runtime } from './runtime.js';
@@ -25,36 +25,41 @@ export interface OwnWays {
 const byKey: Identify<RateLimitContext> = (context, limit) => limit.identify(context);
 
 /** The identities of a subclass; where it fails or finds none, the address is charged and that is reported. */
-function checked(identity: Identify<RateLimitContext>, report: Report): Identify<RateLimitContext> {
+function checked(identity: Identify<RateLimitContext>, runtime: Runtime): Identify<RateLimitContext> {
   const toAddress = (
     context: RateLimitContext,
     { place }: Limit<RateLimitContext>,
     detail: unknown,
   ): string => {
-    report(place, `The guard's identity() gave none, so the caller's address is charged.`, detail);
-    return addressIdentity(context, (what) => report(place, what));
+    const heard = reportFor(context, runtime.report);
+    heard(place, `The guard's identity() gave none, so the caller's address is charged.`, detail);
+    return addressIdentity(context, (what) => heard(place, what));
   };
   return (context, limit) =>
     rescued(
       () =>
-        andThen(identity(context, limit), (found) =>
-          found === null || (typeof found === 'string' && found !== '')
-            ? found
-            : toAddress(context, limit, found),
-        ),
+        andThen(identity(context, limit), (found) => {
+          if (found === null) return null;
+          return typeof found === 'string' && found !== ''
+            ? runtime.written(found)
+            : toAddress(context, limit, found);
+        }),
       (error) => toAddress(context, limit, error),
     )(undefined);
 }
 
 /** The hooks of a guard: what the library does itself has been made safe already. */
 export function guardHooks({ identity, shouldSkip, deny }: OwnWays, runtime: Runtime): GuardHooks {
-  const { report } = runtime;
-  const notSkipped = (error: unknown): boolean => {
-    report('guard', `The guard's shouldSkip() failed, so the call is not skipped.`, error);
+  const notSkipped = (error: unknown, context: RateLimitContext): boolean => {
+    reportFor(context, runtime.report)(
+      'guard',
+      `The guard's shouldSkip() failed, so the call is not skipped.`,
+      error,
+    );
     return false;
   };
   return {
-    identify: identity === null ? byKey : checked(identity, report),
+    identify: identity === null ? byKey : checked(identity, runtime),
     shouldSkip: shouldSkip === null ? (context) => runtime.exempt(context) : rescued(shouldSkip, notSkipped),
     deny,
   };

@@ -1,37 +1,45 @@
 import type { Type } from '@nestjs/common';
-import type { ApplicationConfig } from '@nestjs/core';
-import { guardsOn } from './metadata.js';
-import { GUARD_BRAND } from './tokens.js';
-
-/** What a guard of this library is for: deciding, or finishing once all other guards have run. */
-export type GuardRole = 'deciding' | 'finishing';
-
-function roleOf(guard: unknown): GuardRole | undefined {
-  const target: unknown = typeof guard === 'function' ? guard.prototype : guard;
-  return typeof target === 'object' && target !== null && GUARD_BRAND in target
-    ? (target[GUARD_BRAND] as GuardRole)
-    : undefined;
-}
+import type { ApplicationConfig, ModulesContainer } from '@nestjs/core';
+import type { Ways } from '../plan/plan.js';
+import { type GuardRole, guardsOn, roleOf } from './metadata.js';
 
 /** The guards of a call in the order that Nest runs them: global ones, the class's, the method's. */
 const guardsOf = (config: ApplicationConfig, type: Type, method: object): readonly unknown[] => [
-  ...config.getGlobalGuards(),
-  ...config.getGlobalRequestGuards().map((wrapper) => wrapper.metatype),
+  ...globalGuards(config),
   ...guardsOn(type),
   ...guardsOn(method),
 ];
 
+const globalGuards = (config: ApplicationConfig): readonly unknown[] => [
+  ...config.getGlobalGuards(),
+  ...config.getGlobalRequestGuards().map((wrapper) => wrapper.metatype),
+];
+
+const DECIDING: readonly (GuardRole | undefined)[] = ['deciding', 'entry'];
+
 /** Whether a guard of somebody else runs behind ours, and so may set the user after it. */
 export function runsGuardsBehind(config: ApplicationConfig, type: Type, method: object): boolean {
   const roles = guardsOf(config, type, method).map(roleOf);
-  const first = roles.indexOf('deciding');
+  const first = roles.findIndex((role) => DECIDING.includes(role));
   return first >= 0 && roles.indexOf(undefined, first) >= 0;
 }
 
-/** The global guards that decide limits. */
-export const decidingGuards = (config: ApplicationConfig): readonly object[] =>
-  config.getGlobalGuards().filter((guard) => roleOf(guard) === 'deciding');
+/** The classes of the guards that decide the limits of a method, in the order in which they are asked. */
+export const decidingGuards = (config: ApplicationConfig, type: Type, method: object): readonly unknown[] =>
+  guardsOf(config, type, method)
+    .filter((guard) => roleOf(guard) === 'deciding')
+    .map((guard) => (typeof guard === 'function' ? guard : (guard as object).constructor));
 
-/** Whether anything decides the limits of a method. */
-export const runsOurGuard = (config: ApplicationConfig, type: Type, method: object): boolean =>
-  guardsOf(config, type, method).some((guard) => roleOf(guard) === 'deciding');
+/** What the guards of an application, subclasses of `base`, decide beside the limits. */
+export function ownWays(modules: ModulesContainer, base: Type): Ways {
+  const overridden = new Set<string>();
+  for (const { providers, injectables } of modules.values()) {
+    for (const { metatype } of [...providers.values(), ...injectables.values()]) {
+      if (typeof metatype !== 'function' || roleOf(metatype) !== 'deciding') continue;
+      for (const name of ['identity', 'shouldSkip']) {
+        if (metatype.prototype[name] !== base.prototype[name]) overridden.add(name);
+      }
+    }
+  }
+  return { exempts: overridden.has('shouldSkip'), identifies: overridden.has('identity') };
+}

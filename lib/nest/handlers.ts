@@ -18,7 +18,7 @@ export interface Handler {
 /** What a search of an application has found. */
 export interface Handlers {
   readonly all: readonly Handler[];
-  /** `Class.method` of methods that are limited but never called for a request. */
+  /** Methods, and classes without any other, that are limited but never called for a request. */
   readonly inVain: readonly string[];
 }
 
@@ -68,14 +68,17 @@ export function findHandlers(modules: ModulesContainer): Handlers {
   const all: Handler[] = [];
   const inVain: string[] = [];
   for (const [type, moduleName] of moduleNames) {
+    let hasHandlers = false;
     for (const methodName of scanner.getAllMethodNames(type.prototype)) {
       const method = type.prototype[methodName] as object;
       const transport = transportOf(method);
       const name = `${type.name}.${methodName}`;
       if (transport !== undefined) {
+        hasHandlers = true;
         all.push({ name, type, method, transport, route: routeOf(type, method, methodName, moduleName) });
       } else if (isDeclaredOn(method)) inVain.push(name);
     }
+    if (!hasHandlers && isDeclaredOn(type)) inVain.push(type.name);
   }
   return { all, inVain };
 }

@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import { shown } from '../core/shown.js';
 import type { RateLimitContext } from './context.js';
 import type { RoutePlan } from './plans.js';
 
@@ -63,7 +64,7 @@ export class LateUsers {
     if (route.metUser || plan.forUsersAlone === null) return;
     route.warned = true;
     this.#logger.warn(
-      `${plan.route}: ${JSON.stringify(plan.forUsersAlone.name)} is for signed-in users alone, and none of the first ${LOOKS} callers was signed in, so that it limited nobody. Authenticate in middleware or in a guard, or use key: 'user|ip'.`,
+      `${plan.route}: ${shown(plan.forUsersAlone.name)} is for signed-in users alone, and none of the first ${LOOKS} callers was signed in, so that it limited nobody. Authenticate in middleware or in a guard, or use key: 'user|ip'.`,
     );
   }
 }

@@ -4,6 +4,7 @@ import {
   Injectable,
   type OnApplicationShutdown,
   type OnModuleInit,
+  type Type,
 } from '@nestjs/common';
 import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import { mistake } from '../core/errors.js';
@@ -24,17 +25,19 @@ export function registerGuard(
   registered: boolean,
   config: ApplicationConfig,
   modules: ModulesContainer,
-  runtime: Runtime,
 ): void {
   if (!registered) return;
   config.addGlobalGuard(guard);
-  const { all } = findHandlers(modules);
-  const types = new Set(
-    all.filter(({ transport }) => transport === 'ws' || transport === 'rpc').map(({ type }) => type),
-  );
-  for (const type of types) bindFirstGuard(type, entryGuard);
-  runtime.onClose(enter(types, guard));
+  for (const type of messageTypes(modules)) bindFirstGuard(type, entryGuard);
 }
+
+/** The classes whose messages global guards may not reach. */
+const messageTypes = (modules: ModulesContainer): ReadonlySet<Type> =>
+  new Set(
+    findHandlers(modules)
+      .all.filter(({ transport }) => transport === 'ws' || transport === 'rpc')
+      .map(({ type }) => type),
+  );
 
 /**
  * Registers the filter ahead of every other global one, which is to say behind them: Nest asks the last
@@ -46,17 +49,23 @@ export const registerFilter = (filter: RateLimitExceptionFilter, config: Applica
 /** Finishes what has to wait until the application is put together, and lets go at its end. */
 @Injectable()
 export class RateLimitLifecycle implements OnModuleInit, OnApplicationShutdown {
+  #leave: () => void = () => undefined;
+
   constructor(
     @Inject(RUNTIME) private readonly runtime: Runtime,
+    @Inject(RateLimitGuard) private readonly guard: CanActivate,
     @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(GUARD_REGISTERED) private readonly registered: boolean,
   ) {}
 
   onModuleInit(): void {
     this.runtime.plans.stage(this.config, this.registered);
+    if (this.registered) this.#leave = enter(messageTypes(this.modules), this.guard);
   }
 
   async onApplicationShutdown(): Promise<void> {
+    this.#leave();
     await this.runtime.close();
   }
 }

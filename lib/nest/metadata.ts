@@ -3,7 +3,7 @@ import type { Type } from '@nestjs/common';
 import type { Declared } from '../plan/compile.js';
 import type { Declaration, Skip } from '../plan/options.js';
 import type { RateLimitContext } from './context.js';
-import { GUARD_BRAND, LIMITS_METADATA, SKIP_METADATA } from './tokens.js';
+import { ENTERED_METADATA, GUARD_BRAND, LIMITS_METADATA, SKIP_METADATA } from './tokens.js';
 import type { TransportName } from './transports/transport.js';
 
 /** A class or a method. */
@@ -78,19 +78,30 @@ const GUARDS_METADATA = '__guards__';
 export const guardsOn = (target: Decorated): readonly unknown[] =>
   (Reflect.getMetadata(GUARDS_METADATA, target) as readonly unknown[] | undefined) ?? [];
 
-const roleOf = (guard: unknown): unknown =>
-  typeof guard === 'object' && guard !== null && GUARD_BRAND in guard ? guard[GUARD_BRAND] : undefined;
-
-/** Whether a guard of the same role is bound already, be it of another copy of the library. */
-const isBound = (target: Decorated, guard: Branded): boolean =>
-  ownGuardsOn(target).some((other) => roleOf(other) === guard[GUARD_BRAND]);
+/**
+ * What a guard of this library is for: deciding; standing in for one that decides; or finishing once all
+ * other guards have run.
+ */
+export type GuardRole = 'deciding' | 'entry' | 'finishing';
 
 interface Branded {
-  readonly [GUARD_BRAND]: unknown;
+  readonly [GUARD_BRAND]: GuardRole;
+}
+
+/** The role of a guard, given as a class or an instance; undefined for one of somebody else. */
+export function roleOf(guard: unknown): GuardRole | undefined {
+  const target: unknown = typeof guard === 'function' ? guard.prototype : guard;
+  return typeof target === 'object' && target !== null && GUARD_BRAND in target
+    ? (target as Branded)[GUARD_BRAND]
+    : undefined;
 }
 
 const ownGuardsOn = (target: Decorated): readonly unknown[] =>
   (Reflect.getOwnMetadata(GUARDS_METADATA, target) as readonly unknown[] | undefined) ?? [];
+
+/** Whether a guard of the same role is bound already, be it of another copy of the library. */
+const isBound = (target: Decorated, guard: Branded): boolean =>
+  ownGuardsOn(target).some((other) => roleOf(other) === guard[GUARD_BRAND]);
 
 /** Binds a guard to a method behind all those it has, once. */
 export function bindLastGuard(method: Decorated, guard: Branded): void {
@@ -101,3 +112,13 @@ export function bindLastGuard(method: Decorated, guard: Branded): void {
 export function bindFirstGuard(type: Decorated, guard: Branded): void {
   if (!isBound(type, guard)) Reflect.defineMetadata(GUARDS_METADATA, [guard, ...guardsOn(type)], type);
 }
+
+/** The guards of running applications that stand behind the entry guard of a class, the latest last. */
+export const enteredOn = <Guard>(type: Decorated): Guard[] => {
+  let entered = Reflect.getOwnMetadata(ENTERED_METADATA, type) as Guard[] | undefined;
+  if (entered === undefined) {
+    entered = [];
+    Reflect.defineMetadata(ENTERED_METADATA, entered, type);
+  }
+  return entered;
+};

@@ -1,6 +1,7 @@
 import { type DynamicModule, Inject, Module, Optional, type Provider } from '@nestjs/common';
 import { ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { mistake } from '../core/errors.js';
+import { shown } from '../core/shown.js';
 import { RateLimiter } from '../plan/rate-limiter.js';
 import { MemoryStore } from '../store/memory/memory-store.js';
 import { explore, type FeatureScopes } from './explorer.js';
@@ -37,7 +38,7 @@ const CORE_PROVIDERS: readonly Provider[] = [
   {
     provide: REGISTERED_GUARD,
     useFactory: registerGuard,
-    inject: [RateLimitGuard, GUARD_REGISTERED, ApplicationConfig, ModulesContainer, RUNTIME],
+    inject: [RateLimitGuard, GUARD_REGISTERED, ApplicationConfig, ModulesContainer],
   },
   RateLimitExceptionFilter,
   {
@@ -49,15 +50,24 @@ const CORE_PROVIDERS: readonly Provider[] = [
   RequestScopeCheck,
 ];
 
+function checkedRegister(registerGuard: unknown): boolean {
+  if (typeof registerGuard === 'boolean') return registerGuard;
+  throw mistake('bad-option', `registerGuard cannot be ${shown(registerGuard)}.`, 'Give true or false.');
+}
+
 const rootModule = (
   providers: readonly Provider[],
-  guardRegistered: boolean,
+  registerGuard: unknown,
   imports: DynamicModule['imports'] = [],
 ): DynamicModule => ({
   module: RateLimitModule,
   global: true,
   imports,
-  providers: [...providers, { provide: GUARD_REGISTERED, useValue: guardRegistered }, ...CORE_PROVIDERS],
+  providers: [
+    ...providers,
+    { provide: GUARD_REGISTERED, useValue: checkedRegister(registerGuard) },
+    ...CORE_PROVIDERS,
+  ],
   exports: [RUNTIME, RATE_LIMIT_STORE, RateLimiter, RateLimitGuard],
 });
 
@@ -83,10 +93,10 @@ function optionsProviders(options: RateLimitModuleAsyncOptions): readonly Provid
 
 /** What was given, or an error that names the method it was given to. */
 function objectOf<T extends object>(given: T, method: string): T {
-  if (typeof given === 'object' && given !== null) return given;
+  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given;
   throw mistake(
     'bad-option',
-    `RateLimitModule.${method} was given ${String(given)}.`,
+    `RateLimitModule.${method} was given ${shown(given)}.`,
     'Give it an object of options.',
   );
 }

@@ -51,8 +51,8 @@ export interface RateLimitModuleOptions {
   /** The caller's tier, for maps of tiers. One that the map does not name takes its `default`. */
   readonly tier?: TierFunction<RateLimitContext> | undefined;
   /**
-   * The signed-in user's id: text, a number, or an object that prints itself; null or undefined for an
-   * anonymous caller. Default: `id`, `sub` or `userId` of `request.user`.
+   * The signed-in user's id, at once: text, a number, or an object that prints itself; null or undefined
+   * for an anonymous caller. Default: `id`, `sub` or `userId` of `request.user`.
    */
   readonly user?: ((request: RateLimitRequest) => unknown) | undefined;
   /** Whose requests spend nothing and carry no headers. Default: nobody's. */

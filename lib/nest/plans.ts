@@ -2,7 +2,8 @@ import { type ExecutionContext, Logger, type Type } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
 import { Problems } from '../core/errors.js';
 import type { RouteCompiler, RouteDeclaration } from '../plan/compile.js';
-import { type Plan, stagedPlan } from '../plan/plan.js';
+import type { Limit } from '../plan/limit.js';
+import { type Plan, stagedPlan, type Ways } from '../plan/plan.js';
 import type { RateLimitContext } from './context.js';
 import { finishingGuard } from './finishing-guard.js';
 import { runsGuardsBehind } from './guards.js';
@@ -16,15 +17,15 @@ export type RoutePlan = Plan<RateLimitContext>;
 /** The plans of an application by class and handler. */
 export class Plans {
   readonly #compiler: RouteCompiler<RateLimitContext>;
-  readonly #exempts: boolean;
+  readonly #ways: Ways;
   readonly #logger = new Logger('RateLimit');
   readonly #byClass = new Map<unknown, Map<unknown, RoutePlan | null>>();
   #compiled: CompiledRoute[] = [];
   #config: ApplicationConfig | undefined;
 
-  constructor(compiler: RouteCompiler<RateLimitContext>, exempts: boolean) {
+  constructor(compiler: RouteCompiler<RateLimitContext>, ways: Ways) {
     this.#compiler = compiler;
-    this.#exempts = exempts;
+    this.#ways = ways;
   }
 
   /** Compiles the limits of handlers, before Nest binds guards to their routes. */
@@ -32,9 +33,12 @@ export class Plans {
     for (const handler of handlers) {
       const limits = this.#compiler.compile(handler.route, problems);
       this.#compiled.push({ handler, limits });
-      const mayNeedUser = limits.some(({ needsUser, usesFunctions }) => needsUser || usesFunctions);
-      if (this.#exempts || mayNeedUser) bindLastGuard(handler.method, finishingGuard);
+      if (limits.some((limit) => this.#mayNeedUser(limit))) bindLastGuard(handler.method, finishingGuard);
     }
+  }
+
+  #mayNeedUser({ needsUser, usesFunctions }: Limit<RateLimitContext>): boolean {
+    return needsUser || usesFunctions || this.#ways.exempts || this.#ways.identifies;
   }
 
   /**
@@ -46,10 +50,11 @@ export class Plans {
     this.#config = config;
     const plans = this.#compiled.map(({ handler, limits }) => {
       const { type, method, name } = handler;
-      const plan = stagedPlan(name, limits, runsGuardsBehind(config, type, method), this.#exempts);
+      const plan = stagedPlan(name, limits, runsGuardsBehind(config, type, method), this.#ways);
       return this.#set(type, method, plan);
     });
-    for (const text of warnings(this.#compiled, plans, config, registered)) this.#logger.warn(text);
+    for (const text of warnings(this.#compiled, plans, config, registered, this.#ways))
+      this.#logger.warn(text);
     this.#compiled = [];
   }
 
@@ -90,6 +95,6 @@ export class Plans {
         `${name} was not known at start-up, so its limits on users are decided before its own guards have run. Provide ${route.class} as a class.`,
       );
     }
-    return this.#set(type, method, stagedPlan(name, limits, false, this.#exempts));
+    return this.#set(type, method, stagedPlan(name, limits, false, this.#ways));
   }
 }

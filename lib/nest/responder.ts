@@ -41,6 +41,7 @@ export class Responder {
     const { headers } = this.settings;
     if (headers === null || context.transport !== 'http') return;
     const response = context.execution.getArgByIndex<WithHeaders>(1);
+    if (this.adapterHost.httpAdapter.isHeadersSent(response)) return;
     for (const name of headers.onAllowed) response.removeHeader(name);
   }
 
@@ -53,6 +54,8 @@ export class Responder {
 
   /** The exception for a request that could not be decided. */
   unavailable(context: RateLimitContext): Error {
+    // What an earlier stage has announced is given back.
+    this.withdraw(context);
     if (context.transport === 'http') this.#set(context, UNAVAILABLE_RETRY);
     return this.refusals.inFormOf(context.transport, new RateLimitUnavailableException());
   }

@@ -1,7 +1,9 @@
-import { type ExecutionContext, Logger } from '@nestjs/common';
+import type { ExecutionContext } from '@nestjs/common';
 import type { HttpAdapterHost } from '@nestjs/core';
 import { systemClock } from '../core/clock.js';
 import type { Outcome } from '../core/decision.js';
+import { shown } from '../core/shown.js';
+import { writtenIdentity } from '../key/identity.js';
 import { decide, decideWithoutUser, type Identify, type PartlyDecided } from '../plan/decide.js';
 import { isPromise } from '../plan/later.js';
 import type { Limit } from '../plan/limit.js';
@@ -10,6 +12,7 @@ import { UnknownRateError } from '../plan/rate-source.js';
 import type { Report } from '../plan/report.js';
 import type { Later } from '../store/store.js';
 import { type CallerReader, RateLimitContext } from './context.js';
+import { EarlyAsks } from './early-asks.js';
 import { LateUsers } from './late-users.js';
 import { sampledReport } from './log.js';
 import type { Plans, RoutePlan } from './plans.js';
@@ -23,13 +26,10 @@ import type { TransportName } from './transports/transport.js';
 export class Runtime {
   readonly enabled: boolean;
   readonly responder: Responder;
+  readonly earlyAsks = new EarlyAsks();
   readonly #lateUsers = new LateUsers();
   readonly #settings: Settings;
-  readonly #logger = new Logger('RateLimit');
   readonly #warn = sampledReport(systemClock, 'warn');
-  /** Limits of which it was said that they need the user. */
-  readonly #saidOfNeeds = new Set<string>();
-  readonly #atClose: (() => void)[] = [];
   readonly #readers: Readonly<Record<string, CallerReader | undefined>>;
 
   constructor(
@@ -51,14 +51,8 @@ export class Runtime {
     return reader === undefined ? null : new RateLimitContext(execution, reader);
   }
 
-  /** Lets `letGo` be called when the application ends. */
-  onClose(letGo: () => void): void {
-    this.#atClose.push(letGo);
-  }
-
-  /** Lets go of what the application and its store hold. */
+  /** Lets go of what the store holds. */
   async close(): Promise<void> {
-    for (const letGo of this.#atClose.splice(0)) letGo();
     await this.#settings.store.close?.();
   }
 
@@ -75,12 +69,14 @@ export class Runtime {
   noteShadows({ route }: RoutePlan, { decisions }: Outcome): void {
     for (const { charge, allowed, name } of decisions) {
       if (!charge.shadow || allowed) continue;
-      this.#warn(
-        route,
-        `The shadow limit ${JSON.stringify(name)} would have denied a request.`,
-        charge.identity,
-      );
+      this.#warn(route, `The shadow limit ${shown(name)} would have denied a request.`, charge.identity);
     }
+  }
+
+  /** An identity that a guard of the application has found, as keys write it. */
+  written(identity: string): string {
+    const { defaults, addressForm } = this.#settings;
+    return writtenIdentity(identity, { hash: defaults.hash, address: addressForm });
   }
 
   /** Whether the module's options exempt the caller. */
@@ -112,27 +108,18 @@ export class Runtime {
     }
   }
 
-  /** Decides limits whose functions may ask for a user who is not known yet; those are left over. */
-  async decideWithoutUser(
+  /** Decides limits that may ask for a user who is not known yet; those that do are left over. */
+  decideWithoutUser(
     limits: readonly Limit<RateLimitContext>[],
     context: RateLimitContext,
     identify: Identify<RateLimitContext>,
-  ): Promise<PartlyDecided<RateLimitContext>> {
+  ): Later<PartlyDecided<RateLimitContext>> {
     try {
-      const decided = await decideWithoutUser(limits, context, this.#settings.store, identify);
-      for (const { place } of decided.left) this.#sayOfNeeds(place);
-      return decided;
+      const decided = decideWithoutUser(limits, context, this.#settings.store, identify);
+      return isPromise(decided) ? decided.catch((error) => this.#refuse(context, error)) : decided;
     } catch (error) {
       return this.#refuse(context, error);
     }
-  }
-
-  #sayOfNeeds(place: string): void {
-    if (this.#saidOfNeeds.has(place)) return;
-    this.#saidOfNeeds.add(place);
-    this.#logger.warn(
-      `${place}: a function of a limit reads the user, who is known only after other guards. The limit is decided after them; add needs: 'user' to say so.`,
-    );
   }
 
   #refuse(context: RateLimitContext, error: unknown): never {

@@ -2,14 +2,14 @@ import type { Problems } from '../core/errors.js';
 import { DEFAULT_ALGORITHM } from '../core/policy.js';
 import { RateLimitHeaders } from '../http/headers.js';
 import { type AddressForm, addressForm, DEFAULT_IPV6_PREFIX } from '../key/address.js';
-import { hashUnder } from '../key/hash.js';
+import { hashingFor } from '../key/hash.js';
 import { compileIdentifier } from '../plan/identify.js';
-import { rescued } from '../plan/later.js';
+import { isPromise, rescued } from '../plan/later.js';
 import type { LimitDefaults } from '../plan/limit.js';
-import type { Report } from '../plan/report.js';
+import { type Report, reportFor } from '../plan/report.js';
 import type { Later, Store } from '../store/store.js';
 import { checkedOptions } from './check-options.js';
-import type { RateLimitContext } from './context.js';
+import type { RateLimitContext, RateLimitRequest } from './context.js';
 import type { RateLimitAsyncResult, RateLimitModuleLimit, RateLimitScopes } from './options.js';
 
 const DEFAULT_KEY = 'ip';
@@ -37,8 +37,9 @@ export function compileSettings(
 ): Settings {
   const options = checkedOptions(given, problems);
   const { key = DEFAULT_KEY, tier, user, exempt, headers = {} } = options;
-  const hash = hashUnder(options.secret);
-  const isKey = problems.try('key', () => compileIdentifier(key, 'key', { hash, report })) !== undefined;
+  const hashing = hashingFor(options.secret ?? store.secret, store.shared === true);
+  const isKey =
+    problems.try('key', () => compileIdentifier(key, 'key', { ...hashing, report })) !== undefined;
   return {
     enabled: options.enabled ?? true,
     store,
@@ -54,28 +55,39 @@ export function compileSettings(
           report('tier', 'The tier function failed, so the default tier is taken.', error);
           return undefined;
         }),
-      hash,
+      ...hashing,
       report,
     },
     exempt:
       exempt &&
-      rescued(exempt, (error) => {
-        report('exempt', 'The exempt function failed, so the caller is not exempt.', error);
+      rescued(exempt, (error, context) => {
+        reportFor(context, report)(
+          'exempt',
+          'The exempt function failed, so the caller is not exempt.',
+          error,
+        );
         return false;
       }),
     headers:
       headers === false ? null : (problems.try('headers', () => new RateLimitHeaders(headers)) ?? null),
     body: options.body ?? 'json',
-    user:
-      user &&
-      ((request) => {
-        try {
-          return user(request);
-        } catch (error) {
-          report('user', 'The user function failed, so the caller counts as anonymous.', error);
-          return null;
-        }
-      }),
+    user: user && ((request) => userIdOf(user, request, report)),
     addressForm: addressForm(options.ipv6Prefix ?? DEFAULT_IPV6_PREFIX),
   };
+}
+
+/** What the `user` function says, or null when it fails. */
+function userIdOf(user: NonNullable<Settings['user']>, request: RateLimitRequest, report: Report): unknown {
+  const anonymous = (what: string, error?: unknown): null => {
+    report('user', `The user function ${what}, so the caller counts as anonymous.`, error);
+    return null;
+  };
+  try {
+    const id: unknown = user(request);
+    if (!isPromise(id)) return id;
+    Promise.resolve(id).catch((error) => anonymous('failed', error));
+    return anonymous('gave a promise, where it has to answer at once');
+  } catch (error) {
+    return anonymous('failed', error);
+  }
 }

@@ -33,3 +33,6 @@ export const LIMITS_METADATA: unique symbol = Symbol.for('nestjs-ratelimit:limit
 
 /** On classes and methods: what `@SkipRateLimit` takes away. */
 export const SKIP_METADATA: unique symbol = Symbol.for('nestjs-ratelimit:skip');
+
+/** On classes: the guards of running applications that the entry guard stands in for. */
+export const ENTERED_METADATA: unique symbol = Symbol.for('nestjs-ratelimit:entered');

@@ -1,9 +1,10 @@
+import type { Type } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
 import type { Limit } from '../plan/limit.js';
 import { neverAdmitting, neverBinding } from '../plan/never-binds.js';
-import type { Plan } from '../plan/plan.js';
+import type { Plan, Ways } from '../plan/plan.js';
 import type { RateLimitContext } from './context.js';
-import { decidingGuards, runsOurGuard } from './guards.js';
+import { decidingGuards } from './guards.js';
 import type { Handler } from './handlers.js';
 
 /** A handler and its limits. */
@@ -12,26 +13,51 @@ export interface CompiledRoute {
   readonly limits: readonly Limit<RateLimitContext>[];
 }
 
+/** What is counted without anybody's word for it: the address, or every request. */
+const UNFORGEABLE = /^(?:ip|global)(?:\s*[|+]\s*(?:ip|global))*$/;
+
+/** Whether a limit holds back a flood of requests that guards refuse. */
+const holdsBackFloods = ({ key, rate, cost, shadow, usesFunctions }: Limit<RateLimitContext>): boolean =>
+  !shadow &&
+  !usesFunctions &&
+  cost !== 0 &&
+  typeof key === 'string' &&
+  UNFORGEABLE.test(key) &&
+  (rate.kind !== 'fixed' || rate.policy !== null);
+
 /** Routes on which guards behind ours refuse callers before any limit has counted them. */
 function unguarded(plans: readonly (Plan<RateLimitContext> | null)[]): readonly string[] {
-  const routes = plans.filter((plan) => plan?.atGuard.length === 0 && (plan.afterGuards?.length ?? 0) > 0);
+  const routes = plans.filter(
+    (plan) => plan !== null && (plan.afterGuards?.length ?? 0) > 0 && !plan.atGuard.some(holdsBackFloods),
+  );
   const [first] = routes;
   if (first === undefined || first === null) return [];
   const others = routes.length === 1 ? '' : ` and ${routes.length - 1} others`;
   return [
-    `${first.route}${others}: all limits wait for the user, so a flood of requests that the guards refuse, such as guessed tokens, is not limited. Add a limit with key: 'ip'.`,
+    `${first.route}${others}: no limit by address is decided ahead of the guards, so a flood of requests that they refuse, such as guessed tokens, is not limited. Add a limit with key: 'ip'.`,
   ];
 }
 
-/** Guards that are never asked, because the registered one has decided already. */
-function shadowed(config: ApplicationConfig, registered: boolean): readonly string[] {
-  const [first, ...others] = decidingGuards(config);
-  const never = others.find((guard) => guard.constructor !== first?.constructor);
-  if (!registered || never === undefined) return [];
-  return [
-    `${never.constructor.name} never decides, since the registered guard goes first. Set registerGuard: false for RateLimitModule.`,
-  ];
+interface Guarded {
+  readonly name: string;
+  readonly guards: readonly unknown[];
 }
+
+/** Guards that are never asked, because the registered one has decided already. */
+const shadowed = ({ guards: [first, ...others] }: Guarded): readonly string[] =>
+  others
+    .filter((guard) => guard !== first)
+    .map(
+      (guard) =>
+        `${(guard as Type).name} never decides, since the registered guard goes first. Set registerGuard: false for RateLimitModule.`,
+    );
+
+const unlimited = ({ name, guards }: Guarded): readonly string[] =>
+  guards.length > 0
+    ? []
+    : [
+        `${name} has limits, but no guard decides them. Remove registerGuard: false, or add @UseGuards(RateLimitGuard).`,
+      ];
 
 /** What is worth a word at start-up, though it may be meant. */
 export function warnings(
@@ -39,19 +65,18 @@ export function warnings(
   plans: readonly (Plan<RateLimitContext> | null)[],
   config: ApplicationConfig,
   registered: boolean,
+  { identifies }: Ways,
 ): ReadonlySet<string> {
-  const undecided = routes.filter(
-    ({ handler, limits }) =>
-      limits.length > 0 && !registered && !runsOurGuard(config, handler.type, handler.method),
-  );
+  const limited = routes.filter(({ limits }) => limits.length > 0);
+  const guarded = limited.map(({ handler: { name, type, method } }) => ({
+    name,
+    guards: decidingGuards(config, type, method),
+  }));
   return new Set([
-    ...neverBinding(routes.map(({ limits }) => limits)),
+    // A guard that says who is charged makes of limits with the same key what it likes.
+    ...(identifies ? [] : neverBinding(routes.map(({ limits }) => limits))),
     ...routes.flatMap(({ limits }) => neverAdmitting(limits)),
-    ...undecided.map(
-      ({ handler }) =>
-        `${handler.name} has limits, but no guard decides them. Remove registerGuard: false, or add @UseGuards(RateLimitGuard).`,
-    ),
+    ...guarded.flatMap(registered ? shadowed : unlimited),
     ...unguarded(plans),
-    ...shadowed(config, registered),
   ]);
 }

@@ -1,4 +1,5 @@
 import type { Problems } from '../core/errors.js';
+import { shown } from '../core/shown.js';
 import type { Caller } from '../key/caller.js';
 import { compileLimit, type Limit, type Reach } from './limit.js';
 import { checkModuleLimit, type Declaration, type ModuleLimitOptions, type Skip } from './options.js';
@@ -103,9 +104,9 @@ export class RouteCompiler<Context extends Caller> {
         const { name = `limit-${index}` } = options;
         const where =
           per === 'route'
-            ? ({ name, scope: routeScope, reach: 'route', place } as const)
-            : ({ name, scope: EVERYWHERE, reach: 'everywhere', place } as const);
-        return compileLimit(options, where, this.scopes.defaults);
+            ? ({ scope: routeScope, reach: 'route' } as const)
+            : ({ scope: EVERYWHERE, reach: 'everywhere' } as const);
+        return compileLimit(options, { name, place, isOfModule: true, ...where }, this.scopes.defaults);
       });
       if (limit !== undefined) placed.push({ limit, named: true });
     });
@@ -127,9 +128,9 @@ export class RouteCompiler<Context extends Caller> {
         const number = offset + index;
         const where =
           options.name === undefined
-            ? { name: `${word}-${number}`, scope: `${scope}#${number}`, reach, place }
-            : { name: options.name, scope, reach, place };
-        return compileLimit(options, where, this.scopes.defaults);
+            ? { name: `${word}-${number}`, scope: `${scope}#${number}` }
+            : { name: options.name, scope };
+        return compileLimit(options, { reach, place, isOfModule: false, ...where }, this.scopes.defaults);
       });
       const named = declaration.kind === 'scope' || declaration.options.name !== undefined;
       if (limit !== undefined) own.push({ limit, named });
@@ -151,7 +152,7 @@ export class RouteCompiler<Context extends Caller> {
       problems.add(
         'unknown-skip',
         place,
-        `@SkipRateLimit(${JSON.stringify(name)}) takes away no limit: none of that name stands further out.`,
+        `@SkipRateLimit(${shown(name)}) takes away no limit: none of that name stands further out.`,
         seen.size === 0
           ? 'Remove it: there is no limit further out.'
           : `Use one of: ${[...seen].join(', ')}; a method's own limit is left out by removing its decorator.`,
@@ -204,7 +205,7 @@ function distinct<Context>(
     problems.add(
       'duplicate-name',
       place,
-      `Two limits are called ${JSON.stringify(name)} here.`,
+      `Two limits are called ${shown(name)} here.`,
       'Give each a name of its own: clients tell limits apart by it.',
     );
     return false;

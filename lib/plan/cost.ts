@@ -1,9 +1,10 @@
 import { mistake } from '../core/errors.js';
 import type { Policy } from '../core/policy.js';
+import { shown } from '../core/shown.js';
 import type { Later } from '../store/store.js';
 import { andThen, rescued } from './later.js';
 import type { CostFunction } from './options.js';
-import type { Report } from './report.js';
+import { type Report, reportFor } from './report.js';
 
 /** What a request costs: a number of units, or a function that finds it. */
 export type Cost<Context> = number | ((context: Context) => Later<number>);
@@ -33,14 +34,14 @@ export function compileCost<Context>(
     if (isCost(cost)) return cost;
     throw mistake(
       'bad-cost',
-      `A cost of ${String(cost)} cannot be charged.`,
+      `A cost of ${shown(cost)} cannot be charged.`,
       'Give a whole number, 0 or more.',
     );
   }
   return rescued(
-    (context) => andThen(cost(context), (answer) => costOr1(answer, place, report)),
-    (error) => {
-      report(place, 'The cost function failed, which counts as 1.', error);
+    (context) => andThen(cost(context), (answer) => costOr1(answer, place, reportFor(context, report))),
+    (error, context) => {
+      reportFor(context, report)(place, 'The cost function failed, which counts as 1.', error);
       return 1;
     },
   );

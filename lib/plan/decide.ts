@@ -1,6 +1,6 @@
 import { type Charge, type Outcome, outcomeOf, SKIPPED } from '../core/decision.js';
 import type { Later, Store, StoreReply } from '../store/store.js';
-import { andThen, isPromise } from './later.js';
+import { andThen, isPromise, rescued } from './later.js';
 import type { Limit } from './limit.js';
 
 /** Finds who is charged under a limit, or null to skip it. */
@@ -51,32 +51,78 @@ export function decide<Context>(
   return ask(charges, store);
 }
 
-/** A context that notes whether it was asked for a user in vain. */
+/** A context that notes what was asked of it. */
 interface NotesAsking<Context> {
+  /** Whether somebody asked for the user in vain. */
   readonly askedInVain: boolean;
-  fork(): Context;
+  /** Whether somebody looked at the request itself, where the user may stand later. */
+  readonly touchedRequest: boolean;
+  /** The same call, nothing asked of it yet, to be asked again once the user is known. */
+  early(): Context;
 }
 
-/** What could be decided of some limits, and those that asked for a user who is not known yet. */
+/** What could be decided before the user is known, and what could not. */
 export interface PartlyDecided<Context> {
   readonly outcome: Outcome;
+  /** Limits that asked for the user in vain. */
   readonly left: readonly Limit<Context>[];
+  /** Limits that were decided, but looked at the request itself. */
+  readonly touchedRequest: readonly Limit<Context>[];
 }
 
-/** Decides `limits` as {@link decide} does, but for those whose functions ask for the user in vain. */
-export async function decideWithoutUser<Context extends NotesAsking<Context>>(
+/** A charge; undefined for a limit that asked for the user in vain. */
+type EarlyCharge = Charge | null | undefined;
+
+interface Early<Context> {
+  readonly limit: Limit<Context>;
+  readonly context: NotesAsking<Context>;
+  readonly charge: Later<EarlyCharge>;
+}
+
+/** What is thrown at once as a promise, so that it is heard along with what others reject. */
+function heldBack<T>(call: () => Later<T>): Later<T> {
+  try {
+    return call();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+function chargeEarly<Context extends NotesAsking<Context>>(
+  limit: Limit<Context>,
+  context: Context,
+  identify: Identify<Context>,
+): Early<Context> {
+  const own = context.early();
+  const unlessInVain = (charge: Charge | null): EarlyCharge => (own.askedInVain ? undefined : charge);
+  const charge = rescued(
+    () => andThen(chargeOf(limit, own, identify), unlessInVain),
+    (error): EarlyCharge => {
+      // What went wrong for want of a user goes right later.
+      if (own.askedInVain) return undefined;
+      throw error;
+    },
+  );
+  return { limit, context: own, charge: heldBack(() => charge(undefined)) };
+}
+
+/** Decides `limits` as {@link decide} does, but for those that ask for the user in vain. */
+export function decideWithoutUser<Context extends NotesAsking<Context>>(
   limits: readonly Limit<Context>[],
   context: Context,
   store: Store,
   identify: Identify<Context>,
-): Promise<PartlyDecided<Context>> {
-  const charges: Charge[] = [];
-  const left: Limit<Context>[] = [];
-  for (const limit of limits) {
-    const own = limit.usesFunctions ? context.fork() : context;
-    const charge = await chargeOf(limit, own, identify);
-    if (limit.usesFunctions && own.askedInVain) left.push(limit);
-    else if (charge !== null) charges.push(charge);
-  }
-  return { outcome: await ask(charges, store), left };
+): Later<PartlyDecided<Context>> {
+  const early = limits.map((limit) => chargeEarly(limit, context, identify));
+  const settle = (charges: readonly EarlyCharge[]): Later<PartlyDecided<Context>> => {
+    const known = charges.filter((charge) => charge !== null && charge !== undefined);
+    const limitsWhere = (keep: (at: number) => boolean) => limits.filter((_, at) => keep(at));
+    const left = limitsWhere((at) => charges[at] === undefined);
+    const touchedRequest = limitsWhere(
+      (at) => charges[at] !== undefined && (early[at] as Early<Context>).context.touchedRequest,
+    );
+    return andThen(ask(known, store), (outcome) => ({ outcome, left, touchedRequest }));
+  };
+  const charges = early.map(({ charge }) => charge);
+  return charges.some(isPromise) ? Promise.all(charges).then(settle) : settle(charges as EarlyCharge[]);
 }

@@ -1,12 +1,13 @@
 import { mistake } from '../core/errors.js';
+import { shown } from '../core/shown.js';
 import type { Caller } from '../key/caller.js';
-import type { Hash } from '../key/hash.js';
+import type { Hash, Hashing } from '../key/hash.js';
 import { identityOf } from '../key/identity.js';
 import { addressIdentity, compileKey } from '../key/key.js';
 import type { Later } from '../store/store.js';
 import { andThen, rescued } from './later.js';
 import type { KeyFunction, KeyRule } from './options.js';
-import type { Report } from './report.js';
+import { type Report, reportFor } from './report.js';
 
 /** Finds who is charged, or null to skip the limit. */
 export interface Identifier<Context> {
@@ -16,26 +17,23 @@ export interface Identifier<Context> {
 
 function byFunction<Context extends Caller>(
   find: KeyFunction<Context>,
+  place: string,
   hash: Hash,
-  report: (what: string, detail?: unknown) => void,
+  report: Report,
 ): (context: Context) => Later<string | null> {
+  const orAddress = (context: Context, what: string | null, detail: unknown): string => {
+    const heard = reportFor(context, report);
+    if (what !== null) heard(place, `${what}, so the caller's address is charged.`, detail);
+    return addressIdentity(context, (text) => heard(place, text));
+  };
   const ofAnswer = (answer: unknown, context: Context): string | null => {
     if (answer === null) return null;
     if (typeof answer === 'string' && answer !== '') return identityOf('key', answer, hash);
-    if (answer !== undefined) {
-      report(
-        `The key function gave no identity, so the caller's address is charged. Give a string that is not empty, or null to skip the limit.`,
-        answer,
-      );
-    }
-    return addressIdentity(context, report);
+    return orAddress(context, answer === undefined ? null : 'The key function gave no identity', answer);
   };
   return rescued(
     (context) => andThen(find(context), (answer) => ofAnswer(answer, context)),
-    (error, context) => {
-      report(`The key function failed, so the caller's address is charged.`, error);
-      return addressIdentity(context, report);
-    },
+    (error, context) => orAddress(context, 'The key function failed', error),
   );
 }
 
@@ -47,16 +45,15 @@ function byFunction<Context extends Caller>(
 export function compileIdentifier<Context extends Caller>(
   key: KeyRule<Context>,
   place: string,
-  { hash, report }: { readonly hash: Hash; readonly report: Report },
+  { hash, keepsSecrets, report }: Hashing & { readonly report: Report },
 ): Identifier<Context> {
-  const reportHere = (what: string, detail?: unknown) => report(place, what, detail);
-  if (typeof key === 'function') return { needsUser: false, identify: byFunction(key, hash, reportHere) };
+  if (typeof key === 'function') return { needsUser: false, identify: byFunction(key, place, hash, report) };
   if (typeof key !== 'string') {
     throw mistake(
       'bad-key',
-      `${JSON.stringify(key)} is no key.`,
+      `${shown(key)} is no key.`,
       `Give a text such as 'user|ip', or a function of the context.`,
     );
   }
-  return compileKey(key, { hash, report: reportHere });
+  return compileKey(key, { hash, keepsSecrets, report: (what) => report(place, what) });
 }

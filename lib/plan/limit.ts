@@ -2,7 +2,7 @@ import type { Charge } from '../core/decision.js';
 import { parseDuration } from '../core/duration.js';
 import type { AlgorithmName, Policy } from '../core/policy.js';
 import type { Caller } from '../key/caller.js';
-import type { Hash } from '../key/hash.js';
+import type { Hashing } from '../key/hash.js';
 import type { Later } from '../store/store.js';
 import { type Cost, checkFits, compileCost } from './cost.js';
 import { compileIdentifier } from './identify.js';
@@ -12,11 +12,10 @@ import { compileRate, type RateSource, type TierFunction } from './rate-source.j
 import type { Report } from './report.js';
 
 /** What limits take from the module where they do not say it themselves. */
-export interface LimitDefaults<Context> {
+export interface LimitDefaults<Context> extends Hashing {
   readonly key: KeyRule<Context>;
   readonly algorithm: AlgorithmName;
   readonly tier: TierFunction<Context> | undefined;
-  readonly hash: Hash;
   readonly report: Report;
 }
 
@@ -31,13 +30,15 @@ export interface LimitPlace {
   readonly reach: Reach;
   /** Such as `AuthController.login` or `scopes.login`. */
   readonly place: string;
+  /** Whether the module has it, for every route. */
+  readonly isOfModule: boolean;
 }
 
 /** A compiled limit: makes the charge of a request. */
 export interface Limit<Context> extends LimitPlace {
   /** Whether it can be decided only once the caller is known. */
   readonly needsUser: boolean;
-  /** Whether functions of the application decide in it, which may ask for the user without saying so. */
+  /** Whether functions of the application decide in it, of which nothing is said of what they need. */
   readonly usesFunctions: boolean;
   readonly shadow: boolean;
   readonly blockMs: number;
@@ -80,15 +81,13 @@ function chargeFunction<Context>(
  */
 export function compileLimit<Context extends Caller>(
   options: LimitOptions<Context>,
-  { name, scope, reach, place }: LimitPlace,
+  { name, scope, reach, place, isOfModule }: LimitPlace,
   defaults: LimitDefaults<Context>,
 ): Limit<Context> {
   checkLimitOptions(options);
   const { key = defaults.key, algorithm = defaults.algorithm, burst, message, shadow = false } = options;
   const frame = { name, scope, algorithm, burst, message };
-  const rate = compileRate(options.rate, frame, defaults.tier, (what, error) =>
-    defaults.report(place, what, error),
-  );
+  const rate = compileRate(options.rate, frame, defaults.tier, place, defaults.report);
   const cost = compileCost(options.cost, place, defaults.report);
   if (rate.kind === 'fixed') checkFits(cost, rate.policy);
   const blockMs = options.block === undefined ? 0 : parseDuration(options.block);
@@ -98,13 +97,16 @@ export function compileLimit<Context extends Caller>(
     scope,
     reach,
     place,
+    isOfModule,
     shadow,
     blockMs,
     key,
     cost,
     rate,
     identify,
-    usesFunctions: [key, options.cost, options.rate].some((part) => typeof part === 'function'),
+    usesFunctions:
+      options.needs === undefined &&
+      [key, options.cost, options.rate].some((part) => typeof part === 'function'),
     needsUser: needsUser || options.needs === 'user' || rate.kind === 'tiers',
     charge: chargeFunction(rate, cost, (policy, identity, units) =>
       policy === null ? null : { policy, identity, cost: units, shadow, blockMs },

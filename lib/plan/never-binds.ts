@@ -1,3 +1,4 @@
+import { shown } from '../core/shown.js';
 import type { Limit } from './limit.js';
 
 /** How much a limit lets through per window, in requests of its own cost; null when that is not fixed. */
@@ -21,7 +22,9 @@ function isChargedAlong<Context>(first: Limit<Context>, limit: Limit<Context>): 
   return limit.reach === 'route' || first.reach === 'everywhere' || first.reach === limit.reach;
 }
 
-interface Finding<Context> {
+const bucketOf = <Context>({ scope, name }: Limit<Context>): string => `${scope} ${name}`;
+
+interface Suspicion<Context> {
   readonly limit: Limit<Context>;
   /** What denies first on every route seen so far; null once there is a route on which nothing does. */
   first: Limit<Context> | null;
@@ -33,7 +36,7 @@ interface Finding<Context> {
  * by themselves.
  */
 export function neverBinding<Context>(routes: Iterable<readonly Limit<Context>[]>): readonly string[] {
-  const findings = new Map<string, Finding<Context>>();
+  const findings = new Map<string, Suspicion<Context>>();
   for (const limits of routes) {
     const redundant = new Set<Limit<Context>>();
     for (const limit of limits) {
@@ -43,31 +46,34 @@ export function neverBinding<Context>(routes: Iterable<readonly Limit<Context>[]
           other !== limit && !redundant.has(other) && isChargedAlong(other, limit) && isTighter(other, limit),
       );
       if (first !== undefined) redundant.add(limit);
-      const bucket = `${limit.scope} ${limit.name}`;
+      const bucket = bucketOf(limit);
       const known = findings.get(bucket);
       if (known === undefined) findings.set(bucket, { limit, first: first ?? null });
-      else if (first === undefined) known.first = null;
+      // Two routes with different tighter limits may fill it together.
+      else if (first === undefined || bucketOf(first) !== (known.first && bucketOf(known.first)))
+        known.first = null;
     }
   }
   return [...findings.values()].flatMap(({ limit, first }) =>
     first === null
       ? []
       : [
-          `The limit ${JSON.stringify(limit.name)} of ${limit.place} can never bind, since ${JSON.stringify(first.name)} of ${first.place} always denies first. Remove one of them.`,
+          `The limit ${shown(limit.name)} of ${limit.place} can never bind, since ${shown(first.name)} of ${first.place} always denies first. Remove one of them.`,
         ],
   );
 }
 
 /** Says of each limit whose fixed cost is above what it ever admits that it denies every request. */
 export function neverAdmitting<Context>(limits: readonly Limit<Context>[]): readonly string[] {
-  return limits.flatMap(({ rate, cost, name, place }) =>
+  return limits.flatMap(({ rate, cost, name, place, shadow }) =>
+    !shadow &&
     rate.kind === 'fixed' &&
     rate.policy !== null &&
     typeof cost === 'number' &&
     cost > rate.policy.capacity &&
     rate.policy.limit > 0
       ? [
-          `The limit ${JSON.stringify(name)} of ${place} denies every request: each costs ${cost}, and ${rate.policy.capacity} is all it admits.`,
+          `The limit ${shown(name)} of ${place} denies every request: each costs ${cost}, and ${rate.policy.capacity} is all it admits.`,
         ]
       : [],
   );

@@ -2,6 +2,7 @@ import type { Duration } from '../core/duration.js';
 import { mistake } from '../core/errors.js';
 import type { AlgorithmName } from '../core/policy.js';
 import type { RateInput } from '../core/rate.js';
+import { shown } from '../core/shown.js';
 import type { KeyText } from '../key/key.js';
 import type { Later } from '../store/store.js';
 
@@ -52,8 +53,11 @@ export interface LimitOptions<Context> {
   readonly shadow?: boolean | undefined;
   /** After a denial, the bucket denies for this long. Default: not at all. */
   readonly block?: Duration | undefined;
-  /** Says that a function of this limit reads `context.user`, so that it is called once the user is known. */
-  readonly needs?: 'user' | undefined;
+  /**
+   * What the functions of this limit read: `'user'`, and they are called once the user is known; or
+   * `'request'`, and they are called before authentication. Default: found out, and logged.
+   */
+  readonly needs?: 'user' | 'request' | undefined;
   /** What a denied client reads in place of the usual message. */
   readonly message?: string | undefined;
 }
@@ -70,7 +74,7 @@ const RULES: Readonly<Record<LimitOptionName, ((value: unknown) => boolean) | nu
   cost: null,
   shadow: (value) => typeof value === 'boolean',
   block: null,
-  needs: (value) => value === 'user',
+  needs: (value) => value === 'user' || value === 'request',
   message: (value) => typeof value === 'string' && value !== '',
 };
 
@@ -78,7 +82,7 @@ export const LIMIT_OPTION_NAMES: readonly string[] = Object.keys(RULES);
 
 const MENDS: Readonly<Record<string, string>> = {
   shadow: 'Give true or false.',
-  needs: `Give 'user', or leave it out.`,
+  needs: `Give 'user' or 'request', or leave it out.`,
   message: 'Give a text that is not empty, or leave it out.',
 };
 
@@ -89,12 +93,12 @@ export function checkLimitOptions(options: object): void {
     if (rule === undefined) {
       throw mistake(
         'bad-option',
-        `There is no option ${JSON.stringify(name)} of a limit.`,
+        `There is no option ${shown(name)} of a limit.`,
         `The options are ${LIMIT_OPTION_NAMES.join(', ')}.`,
       );
     }
     if (rule === null || value === undefined || rule(value)) continue;
-    throw mistake('bad-option', `${name} cannot be ${JSON.stringify(value)}.`, MENDS[name] as string);
+    throw mistake('bad-option', `${name} cannot be ${shown(value)}.`, MENDS[name] as string);
   }
 }
 
@@ -109,13 +113,13 @@ export function checkModuleLimit(limit: unknown): void {
   if (typeof limit !== 'object' || limit === null) {
     throw mistake(
       'bad-option',
-      `${JSON.stringify(limit)} is no limit.`,
+      `${shown(limit)} is no limit.`,
       `Give an object with a rate, such as { name: 'burst', rate: '60/min' }.`,
     );
   }
   const { per } = limit as { readonly per?: unknown };
   if (per === undefined || per === 'route') return;
-  throw mistake('bad-option', `per cannot be ${JSON.stringify(per)}.`, `Give 'route', or leave it out.`);
+  throw mistake('bad-option', `per cannot be ${shown(per)}.`, `Give 'route', or leave it out.`);
 }
 
 /** A named scope: a rate, or a limit whose name is the scope's. */
@@ -139,7 +143,7 @@ export function checkOverrides(overrides: unknown): void {
   if (wrong === undefined) return;
   throw mistake(
     'bad-option',
-    `One use of a scope cannot change ${JSON.stringify(wrong)}.`,
+    `One use of a scope cannot change ${shown(wrong)}.`,
     `It can change ${OVERRIDE_NAMES.join(', ')}; for other limits declare another scope, or use @RateLimit.`,
   );
 }

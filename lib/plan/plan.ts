@@ -8,25 +8,33 @@ export interface Plan<Context> {
   readonly atGuard: readonly Limit<Context>[];
   /** What is decided once every other guard has run; null when the guard decides everything. */
   readonly afterGuards: readonly Limit<Context>[] | null;
-  /** Whether functions of limits at the guard may ask for a user who is known only later. */
+  /** Whether limits at the guard may ask for a user who is known only later. */
   readonly mayAskTooEarly: boolean;
   /** Whether some of the limits only report. */
   readonly hasShadows: boolean;
-  /** A limit that is for signed-in users alone, which a route without users would never apply. */
+  /** A limit of the route's own that is for signed-in users alone, which without users would never apply. */
   readonly forUsersAlone: Limit<Context> | null;
+}
+
+/** What an application decides of calls beside their limits. */
+export interface Ways {
+  /** Whether it may exempt callers. */
+  readonly exempts: boolean;
+  /** Whether it says who is charged, whatever the keys say. */
+  readonly identifies: boolean;
 }
 
 /**
  * Puts limits into the stages they are decided in; null when there are none.
  *
  * @param userComesLater Whether guards run behind ours, any of which may set the user.
- * @param exempts Whether callers may be exempt, which the user decides as well.
+ * @param ways What else may depend on the user.
  */
 export function stagedPlan<Context>(
   route: string,
   limits: readonly Limit<Context>[],
   userComesLater: boolean,
-  exempts: boolean,
+  { exempts, identifies }: Ways,
 ): Plan<Context> | null {
   if (limits.length === 0) return null;
   const ofUser = limits.filter((limit) => limit.needsUser);
@@ -36,8 +44,10 @@ export function stagedPlan<Context>(
     route,
     atGuard,
     afterGuards: twoStages ? ofUser : null,
-    mayAskTooEarly: userComesLater && atGuard.some((limit) => limit.usesFunctions),
+    mayAskTooEarly: userComesLater && atGuard.some((limit) => limit.usesFunctions || identifies),
     hasShadows: limits.some((limit) => limit.shadow),
-    forUsersAlone: limits.find((limit) => limit.key === 'user') ?? null,
+    forUsersAlone: limits.some((limit) => limit.key === 'anon')
+      ? null
+      : (limits.find((limit) => limit.key === 'user' && !limit.isOfModule) ?? null),
   });
 }

@@ -3,10 +3,16 @@ import { type Duration, parseDuration } from '../core/duration.js';
 import { mistake, Problems } from '../core/errors.js';
 import { type AlgorithmName, DEFAULT_ALGORITHM, type Policy } from '../core/policy.js';
 import type { RateInput } from '../core/rate.js';
+import { shown } from '../core/shown.js';
 import { addressForm, DEFAULT_IPV6_PREFIX } from '../key/address.js';
 import type { Caller } from '../key/caller.js';
-import { hashUnder } from '../key/hash.js';
-import { type IdentityForm, writtenIdentity } from '../key/identity.js';
+import { hashingFor } from '../key/hash.js';
+import {
+  type IdentityForm,
+  type IdentityInWords,
+  identityInWords,
+  writtenIdentity,
+} from '../key/identity.js';
 import { MemoryStore } from '../store/memory/memory-store.js';
 import type { Store } from '../store/store.js';
 import { costOr1 } from './cost.js';
@@ -29,8 +35,11 @@ export interface RateLimiterOptions<Scope extends string = string> {
 /** One identity under one scope. */
 export interface LimiterTarget<Scope extends string = ScopeName> {
   readonly scope: Scope;
-  /** Who is charged, as `kind:value`: `user:42`, `ip:203.0.113.7`, or a kind of your own. */
-  readonly identity: string;
+  /**
+   * Who is charged, as `kind:value`: `user:42`, `ip:203.0.113.7`, or a kind of your own; a list of them for
+   * a key such as `ip+user`.
+   */
+  readonly identity: IdentityInWords;
   /** The identity's tier, for a scope with a map of tiers. */
   readonly tier?: string | undefined;
   /** The rate, for a scope whose rate is a function of the request. */
@@ -61,19 +70,32 @@ const warn: Report = (place, what, detail) => {
 };
 
 function partsOf(options: RateLimiterOptions): LimiterParts {
-  const hash = hashUnder(undefined);
+  const store: Store = options.store ?? new MemoryStore();
+  const hashing = hashingFor(store.secret, store.shared === true);
   const scopes = new Scopes<Caller>({
     key: 'ip',
     algorithm: options.algorithm ?? DEFAULT_ALGORITHM,
     tier: () => undefined,
-    hash,
+    ...hashing,
     report: warn,
   });
   const problems = new Problems();
   scopes.add({ scopes: options.scopes, place: 'scopes' }, problems);
   problems.throwIfAny();
-  const identity = { hash, address: addressForm(DEFAULT_IPV6_PREFIX) };
-  return new LimiterParts(scopes, options.store ?? new MemoryStore(), true, identity);
+  const identity = { hash: hashing.hash, address: addressForm(DEFAULT_IPV6_PREFIX) };
+  return new LimiterParts(scopes, store, true, identity);
+}
+
+const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
+
+function checkIdentity(identity: IdentityInWords): IdentityInWords {
+  const fits = Array.isArray(identity) ? identity.length > 0 && identity.every(isText) : isText(identity);
+  if (fits) return identity;
+  throw mistake(
+    'bad-key',
+    `${shown(identity)} is no identity.`,
+    `Give a text that is not empty, as kind:value, such as 'user:42'; or a list of those charged together.`,
+  );
 }
 
 function policyOf(
@@ -86,7 +108,7 @@ function policyOf(
   if (rate !== undefined) return source.ofRate(rate);
   throw mistake(
     'bad-rate',
-    `The rate of the scope ${JSON.stringify(scope)} is a function of a request, and there is none here.`,
+    `The rate of the scope ${shown(scope)} is a function of a request, and there is none here.`,
     'Give the rate along: limiter.consume({ scope, identity, rate }).',
   );
 }
@@ -142,7 +164,13 @@ export class RateLimiter<Scope extends string = ScopeName> {
   }
 
   /** Forgets what an identity was charged, and its blocks: under one scope, or everywhere. */
-  async reset({ scope, identity }: { readonly scope?: Scope; readonly identity: string }): Promise<void> {
+  async reset({
+    scope,
+    identity,
+  }: {
+    readonly scope?: Scope;
+    readonly identity: IdentityInWords;
+  }): Promise<void> {
     if (scope !== undefined) this.#parts.scopes.get(scope);
     await this.#parts.store.reset({ identity: this.#written(identity), scope });
   }
@@ -157,31 +185,27 @@ export class RateLimiter<Scope extends string = ScopeName> {
     identity,
     for: duration,
   }: {
-    readonly identity: string;
+    readonly identity: IdentityInWords;
     readonly for: Duration;
   }): Promise<void> {
-    await this.#parts.store.block(this.#written(identity), parseDuration(duration));
+    const forMs = parseDuration(duration);
+    const written = this.#written(identity);
+    if (this.#parts.enabled) await this.#parts.store.block(written, forMs);
   }
 
   /** Ends the blocks of an identity; what it was charged stays. */
-  async unblock({ identity }: { readonly identity: string }): Promise<void> {
+  async unblock({ identity }: { readonly identity: IdentityInWords }): Promise<void> {
     await this.#parts.store.unblock(this.#written(identity));
   }
 
-  /** An identity as keys write it, so that what is given by hand meets what routes have charged. */
-  #written(identity: string): string {
-    if (typeof identity === 'string' && identity !== '')
-      return writtenIdentity(identity, this.#parts.identity);
-    throw mistake(
-      'bad-key',
-      `${JSON.stringify(identity)} is no identity.`,
-      `Give a text that is not empty, as kind:value, such as 'user:42'.`,
-    );
+  /** An identity in words or as keys have written it. */
+  #written(identity: IdentityInWords): string {
+    return writtenIdentity(checkIdentity(identity), this.#parts.identity);
   }
 
   #charge(target: LimiterTarget<Scope>, cost: number): Charge | null {
     const limit = this.#parts.scopes.get(target.scope);
-    const identity = this.#written(target.identity);
+    const identity = identityInWords(checkIdentity(target.identity), this.#parts.identity);
     const policy = policyOf(target.scope, limit, target);
     if (policy === null || !this.#parts.enabled) return null;
     return { policy, identity, cost, shadow: limit.shadow, blockMs: limit.blockMs };

@@ -1,9 +1,11 @@
 import { mistake } from '../core/errors.js';
 import { definePolicy, type Policy, type PolicyInput } from '../core/policy.js';
 import { parseRate, type Rate, type RateInput } from '../core/rate.js';
+import { shown } from '../core/shown.js';
 import type { Later } from '../store/store.js';
 import { andThen, rescued } from './later.js';
 import type { RateRule, TierMap } from './options.js';
+import { type Report, reportFor } from './report.js';
 
 /** Where a limit's policy comes from; a policy of null means unlimited. */
 export type RateSource<Context> =
@@ -77,7 +79,8 @@ const cacheKey = (input: RateInput): string => (typeof input === 'string' ? inpu
 function byFunction<Context>(
   rateOf: (context: Context) => Later<RateInput>,
   frame: PolicyFrame,
-  report: (what: string, error: unknown) => void,
+  place: string,
+  report: Report,
 ): RateSource<Context> {
   // What is wrong with anything but the rate is found now.
   definePolicy({ ...frame, rate: ANY_RATE });
@@ -95,9 +98,13 @@ function byFunction<Context>(
   };
   const policyFor = rescued(
     (context: Context) => andThen(rateOf(context), ofRate),
-    (error): never => {
-      report('The rate function gave no rate, so the request cannot be decided.', error);
-      throw new UnknownRateError(`The rate function of ${JSON.stringify(frame.name)} gave no rate.`);
+    (error, context): never => {
+      reportFor(context, report)(
+        place,
+        'The rate function gave no rate, so the request cannot be decided.',
+        error,
+      );
+      throw new UnknownRateError(`The rate function of ${shown(frame.name)} gave no rate.`);
     },
   );
   return { kind: 'function', policyFor, ofRate };
@@ -114,9 +121,10 @@ export function compileRate<Context>(
   rule: RateRule<Context>,
   frame: PolicyFrame,
   tierOf: TierFunction<Context> | undefined,
-  report: (what: string, error: unknown) => void,
+  place: string,
+  report: Report,
 ): RateSource<Context> {
-  if (typeof rule === 'function') return byFunction(rule, frame, report);
+  if (typeof rule === 'function') return byFunction(rule, frame, place, report);
   if (typeof rule === 'object' && rule !== null && isTierMap(rule)) return byTier(rule, frame, tierOf);
   return { kind: 'fixed', policy: policyOf(frame, parseRate(rule as RateInput)) };
 }

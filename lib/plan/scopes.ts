@@ -1,4 +1,5 @@
 import { mistake, type Problems } from '../core/errors.js';
+import { shown } from '../core/shown.js';
 import type { Caller } from '../key/caller.js';
 import { compileLimit, type Limit, type LimitDefaults } from './limit.js';
 import {
@@ -15,7 +16,7 @@ const SCOPE_NAME = /^[A-Za-z0-9_-]+(?:[:/][A-Za-z0-9_-]+)*$/;
 /** A set of scopes and where it was declared. */
 export interface ScopeSource<Context> {
   readonly scopes: Readonly<Record<string, ScopeRule<Context>>>;
-  /** Such as `scopes` for those of the module, or `ShopModule scopes`. */
+  /** Such as `scopes` for those of the module, or `ShopModule.scopes`. */
   readonly place: string;
 }
 
@@ -24,9 +25,13 @@ interface Entry<Context> {
   readonly limit: Limit<Context>;
 }
 
-/** Options as text, functions by their source: two modules may declare the same scope alike. */
-const written = (options: object): string =>
-  JSON.stringify(options, (_key, value: unknown) => (typeof value === 'function' ? String(value) : value));
+/** Whether two modules declare a scope alike: with the same values, and the very same functions. */
+function isAlike(a: unknown, b: unknown): boolean {
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
+  const [ofA, ofB] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  const names = new Set([...Object.keys(a), ...Object.keys(b)]);
+  return [...names].every((name) => isAlike(ofA[name], ofB[name]));
+}
 
 /** The named scopes of an application. */
 export class Scopes<Context extends Caller> {
@@ -43,11 +48,11 @@ export class Scopes<Context extends Caller> {
       const options = { ...asLimit<Context>(rule), name };
       const known = this.#entries.get(name);
       if (known !== undefined) {
-        if (written(known.options) === written(options)) continue;
+        if (isAlike(known.options, options)) continue;
         problems.add(
           'duplicate-name',
           here,
-          `The scope ${JSON.stringify(name)} is already declared with other options at ${known.limit.place}.`,
+          `The scope ${shown(name)} is already declared with other options at ${known.limit.place}.`,
           'Declare it once, or give the two scopes different names.',
         );
         continue;
@@ -86,7 +91,7 @@ export class Scopes<Context extends Caller> {
     const known = this.names.join(', ');
     throw mistake(
       'unknown-scope',
-      `There is no scope ${JSON.stringify(name)}.`,
+      `There is no scope ${shown(name)}.`,
       `Declare it under scopes of RateLimitModule${known === '' ? '' : `, or use one of: ${known}`}.`,
     );
   }
@@ -95,10 +100,14 @@ export class Scopes<Context extends Caller> {
     if (!SCOPE_NAME.test(name)) {
       throw mistake(
         'bad-scope-name',
-        `${JSON.stringify(name)} cannot name a scope.`,
+        `${shown(name)} cannot name a scope.`,
         `Use letters, digits, '-' and '_', with ':' or '/' between words.`,
       );
     }
-    return compileLimit(options, { name, scope: name, reach: 'scope', place }, this.defaults);
+    return compileLimit(
+      options,
+      { name, scope: name, reach: 'scope', place, isOfModule: false },
+      this.defaults,
+    );
   }
 }

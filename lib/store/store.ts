@@ -22,6 +22,10 @@ export type Later<T> = T | Promise<T>;
  * not a promise of it: then the guard answers at once too.
  */
 export interface Store {
+  /** Whether other processes decide on the same buckets. They must then write identities alike. Default: no. */
+  readonly shared?: boolean;
+  /** Under what identities are hashed where the module says nothing else. */
+  readonly secret?: string | undefined;
   /**
    * Decides all charges of one request together: they are written when every charge that is not a
    * shadow is admitted, else none is. Charges name different buckets. A shadow charge is written when

@@ -1,7 +1,16 @@
 import { request as httpRequest } from 'node:http';
-import { Controller, Get, Param } from '@nestjs/common';
-import { RateLimit, RateLimiter } from 'nestjs-ratelimit';
-import { platforms, serve, statuses, type TestApp, times } from '../support/app.js';
+import { type CanActivate, Controller, type ExecutionContext, Get, Param, UseGuards } from '@nestjs/common';
+import { RateLimit, RateLimiter, ThrottleScope } from 'nestjs-ratelimit';
+import {
+  authenticate,
+  type Call,
+  platforms,
+  serve,
+  starter,
+  statuses,
+  type TestApp,
+  times,
+} from '../support/app.js';
 
 @Controller()
 class Identities {
@@ -196,6 +205,177 @@ describe.each(platforms)('who is charged on %s', (platform) => {
   });
 });
 
+describe.each(platforms)('identities by hand on %s', (platform) => {
+  @Controller()
+  class ByHand {
+    @Get('user') @ThrottleScope('user') user() {
+      return 'ok';
+    }
+    @Get('address') @ThrottleScope('address') address() {
+      return 'ok';
+    }
+    @Get('key') @ThrottleScope('key') key() {
+      return 'ok';
+    }
+    @Get('together') @ThrottleScope('together') together() {
+      return 'ok';
+    }
+  }
+  const start = starter(platform, {
+    controllers: [ByHand],
+    options: {
+      scopes: {
+        user: { rate: '2/min', key: 'user' },
+        address: { rate: '2/min', key: 'ip' },
+        key: { rate: '2/min', key: (context) => context.header('x-tenant') },
+        together: { rate: '2/min', key: 'ip+user' },
+      },
+    },
+  });
+
+  test.each<[scope: string, identity: string | readonly string[], Call]>([
+    ['user', 'user:alice', { as: 'alice' }],
+    ['user', 'user:bob+tag@example.org', { as: 'tagged' }],
+    ['user', ['user:bob%2Btag@example.org'], { as: 'encoded' }],
+    ['user', `user:${'x'.repeat(65)}`, { as: 'long' }],
+    ['address', 'ip:203.0.113.7', { from: '203.0.113.7' }],
+    ['address', 'ip:::ffff:203.0.113.7', { from: '203.0.113.7' }],
+    ['address', 'ip:2001:db8:0:1::5', { from: '2001:db8:0:1::1' }],
+    ['address', 'ip:2001:db8:0:1::/64', { from: '2001:db8:0:1::1' }],
+    ['key', 'key:{acme} north: 100%', { headers: { 'x-tenant': '{acme} north: 100%' } }],
+    ['key', `key:${'t'.repeat(100)}`, { headers: { 'x-tenant': 't'.repeat(100) } }],
+    ['together', ['ip:2001:db8:0:1::5', 'user:alice'], { as: 'alice', from: '2001:db8:0:1::1' }],
+    ['together', ['ip:203.0.113.7', 'user:bob+tag@example.org'], { as: 'tagged', from: '203.0.113.7' }],
+  ])('under %s, %s is whom the route charges', async (scope, identity, call) => {
+    const app = await start();
+    const limiter = app.app.get(RateLimiter);
+    const left = async () => (await limiter.peek({ scope, identity })).binding?.remaining;
+    expect(await left()).toBe(2);
+    expect(await statuses(app, 1, `/${scope}`, call)).toEqual([200]);
+    expect(await left()).toBe(1);
+    await limiter.consume({ scope, identity });
+    expect((await app.get(`/${scope}`, call)).status).toBe(429);
+    await limiter.reset({ scope, identity });
+    expect(await statuses(app, 3, `/${scope}`, call)).toEqual([200, 200, 429]);
+    await limiter.reset({ identity });
+    await limiter.block({ identity, for: '15min' });
+    expect((await app.get(`/${scope}`, call)).headers.get('retry-after')).toBe('900');
+    await limiter.unblock({ identity });
+    expect((await app.get(`/${scope}`, call)).status).toBe(200);
+  });
+
+  test.each<[scope: string, written: string, Call]>([
+    ['user', 'user:bob%2Btag@example.org', { as: 'tagged' }],
+    ['key', 'key:%7Bacme%7D%20north:%20100%25', { headers: { 'x-tenant': '{acme} north: 100%' } }],
+    ['together', 'ip:2001:db8:0:1::/64+user:alice', { as: 'alice', from: '2001:db8:0:1::1' }],
+    ['together', 'ip:203.0.113.7+user:bob%2Btag@example.org', { as: 'tagged', from: '203.0.113.7' }],
+  ])(
+    'under %s, %s is what the key has written, to reset, block and unblock',
+    async (scope, identity, call) => {
+      const app = await start();
+      const limiter = app.app.get(RateLimiter);
+      expect(await statuses(app, 3, `/${scope}`, call)).toEqual([200, 200, 429]);
+      await limiter.reset({ identity });
+      expect(await statuses(app, 3, `/${scope}`, call)).toEqual([200, 200, 429]);
+      await limiter.reset({ scope, identity });
+      await limiter.block({ identity, for: '15min' });
+      expect((await app.get(`/${scope}`, call)).headers.get('retry-after')).toBe('900');
+      await limiter.unblock({ identity });
+      expect((await app.get(`/${scope}`, call)).status).toBe(200);
+    },
+  );
+
+  test('to charge and to look, a percent sign is one of the id', async () => {
+    const app = await start();
+    const limiter = app.app.get(RateLimiter);
+    expect(await statuses(app, 2, '/user', { as: 'tagged' })).toEqual([200, 200]);
+    const left = async (identity: string) =>
+      (await limiter.peek({ scope: 'user', identity })).binding?.remaining;
+    expect(await left('user:bob%2Btag@example.org')).toBe(2);
+    await limiter.consume({ scope: 'user', identity: 'user:bob%2Btag@example.org', cost: 2 });
+    expect(await left('user:bob%2Btag@example.org')).toBe(0);
+    expect((await app.get('/user', { as: 'encoded' })).status).toBe(429);
+    await limiter.reset({ identity: 'user:bob+tag@example.org' });
+    expect([await left('user:bob+tag@example.org'), await left('user:bob%2Btag@example.org')]).toEqual([
+      2, 0,
+    ]);
+  });
+
+  test('a block of an IPv6 address is one of its /64, and no other', async () => {
+    const app = await start();
+    await app.app.get(RateLimiter).block({ identity: 'ip:2001:db8:0:1::5', for: '15min' });
+    const status = async (from: string) => (await app.get('/address', { from })).status;
+    expect(await status('2001:db8:0:1:ffff::1')).toBe(429);
+    expect(await status('2001:db8:0:2::5')).toBe(200);
+  });
+
+  test('the module says how long the network is, by hand as well', async () => {
+    const app = await start({
+      options: {
+        ipv6Prefix: 56,
+        scopes: { user: '2/min', address: '2/min', key: '2/min', together: '2/min' },
+      },
+    });
+    await app.app.get(RateLimiter).block({ identity: 'ip:2001:db8:0:1::5', for: '15min' });
+    expect((await app.get('/address', { from: '2001:db8:0:2::5' })).status).toBe(429);
+    expect((await app.get('/address', { from: '2001:db8:0:100::5' })).status).toBe(200);
+  });
+});
+
+/** As Passport leaves a request whose caller it could not authenticate, where it lets it pass. */
+class LenientPassport implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const request = context.switchToHttp().getRequest();
+    authenticate(request);
+    request.user ??= false;
+    return true;
+  }
+}
+
+describe.each(platforms)('callers that Passport could not authenticate on %s', (platform) => {
+  const limits = [
+    RateLimit({ name: 'anon', rate: '2/min', key: 'anon' }),
+    RateLimit({ name: 'user', rate: '3/min', key: 'user' }),
+  ];
+  @Controller()
+  class Lenient {
+    @Get('guarded') @UseGuards(LenientPassport) guarded() {
+      return 'ok';
+    }
+    @Get('ahead') ahead() {
+      return 'ok';
+    }
+  }
+  for (const decorate of limits) decorate(Lenient);
+
+  const start = starter(platform, { controllers: [Lenient], middleware: false });
+
+  test.each(['guarded', 'ahead'])('are anonymous: %s', async (path) => {
+    const app = await start({
+      prepare: (nest) =>
+        void nest.use(
+          (request: { user?: unknown; headers: Record<string, string> }, _: unknown, next: () => void) => {
+            request.user = false;
+            authenticate(request as never);
+            next();
+          },
+        ),
+    });
+    const first = await app.get(`/${path}`);
+    expect([first.status, first.headers.get('ratelimit')]).toEqual([200, '"anon";r=1;t=60']);
+    expect(await statuses(app, 2, `/${path}`)).toEqual([200, 429]);
+    const signedIn = await app.get(`/${path}`, { as: 'alice' });
+    expect([signedIn.status, signedIn.headers.get('ratelimit')]).toEqual([200, '"user";r=2;t=60']);
+    expect(app.logged).toEqual(app.warned);
+  });
+
+  test("are anonymous to the module's user function as well", async () => {
+    const app = await start({ options: { user: (request) => request.user } });
+    const answer = await app.get('/guarded');
+    expect(answer.headers.get('ratelimit')).toBe('"anon";r=1;t=60');
+  });
+});
+
 describe.each(platforms)('callers whose identity is odd on %s', (platform) => {
   @Controller()
   class Odd {
@@ -233,6 +413,65 @@ describe.each(platforms)('callers whose identity is odd on %s', (platform) => {
     });
     expect(await statuses(app, 3, '/')).toEqual(times(3, 200));
     expect(app.logged).toEqual([expect.stringContaining('no session')]);
+    await app.close();
+  });
+
+  test.each<[string, () => unknown, readonly string[]]>([
+    ['answers later', async () => 'u1', ['gave a promise, where it has to answer at once']],
+    [
+      'is rejected',
+      () => Promise.reject(new Error('no session')),
+      [
+        'gave a promise, where it has to answer at once',
+        'failed, so the caller counts as anonymous. .*no session',
+      ],
+    ],
+  ])('a user function that %s leaves the caller anonymous, and is logged', async (_how, user, said) => {
+    @Controller()
+    class Either {
+      @Get('user') @RateLimit({ rate: '1/min', key: 'user' }) user() {
+        return 'ok';
+      }
+      @Get('either') @RateLimit({ rate: '2/min', key: 'user|ip' }) either() {
+        return 'ok';
+      }
+    }
+    const app = await serve(platform, { controllers: [Either], options: { user } });
+    expect(await statuses(app, 3, '/user', { as: 'alice' })).toEqual(times(3, 200));
+    expect(await statuses(app, 3, '/either', { as: 'alice', from: '203.0.113.7' })).toEqual([200, 200, 429]);
+    expect((await app.get('/either', { as: 'alice', from: '203.0.113.8' })).status).toBe(200);
+    expect(app.logged).toEqual(said.map((text) => expect.stringMatching(`^user: The user function ${text}`)));
+    await app.close();
+  });
+
+  test('a user without anything to print is anonymous', async () => {
+    @Controller()
+    class Either {
+      @Get() @RateLimit({ rate: '1/min', key: 'user|ip' }) get() {
+        return 'ok';
+      }
+    }
+    const app = await serve(platform, {
+      controllers: [Either],
+      options: { user: () => Object.create(null) },
+    });
+    expect(await statuses(app, 2, '/')).toEqual([200, 429]);
+    expect(app.logged).toEqual([]);
+    await app.close();
+  });
+
+  test('a key function may take header apart from the context', async () => {
+    @Controller()
+    class Tenants {
+      @Get() @RateLimit({ rate: '1/min', key: ({ header }) => header('X-Tenant') }) get() {
+        return 'ok';
+      }
+    }
+    const app = await serve(platform, { controllers: [Tenants] });
+    for (const tenant of ['a', 'b']) {
+      expect(await statuses(app, 2, '/', { headers: { 'x-tenant': tenant } })).toEqual([200, 429]);
+    }
+    expect(app.logged).toEqual([]);
     await app.close();
   });
 

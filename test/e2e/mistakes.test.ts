@@ -1,26 +1,28 @@
-import { Controller, Get, Injectable, Post } from '@nestjs/common';
+import { Controller, Get, Post } from '@nestjs/common';
 import {
+  MemoryStore,
   type Problem,
   RateLimit,
   RateLimitConfigError,
+  RateLimitModule,
   type RateLimitModuleOptions,
   SkipRateLimit,
   ThrottleScope,
 } from 'nestjs-ratelimit';
 import { serve } from '../support/app.js';
 
-/** What start-up says of an application: its mistakes, or its warnings when it has none. */
+/** The mistakes that keep an application from starting. */
 async function problemsOf(
   controllers: (new () => object)[],
   options: RateLimitModuleOptions = {},
-): Promise<{ problems: readonly Problem[]; message: string; warnings: readonly string[] }> {
+): Promise<{ problems: readonly Problem[]; message: string }> {
   try {
     const app = await serve('fastify', { controllers, options });
     await app.close();
-    return { problems: [], message: '', warnings: app.logged };
+    return { problems: [], message: '' };
   } catch (error) {
     if (!(error instanceof RateLimitConfigError)) throw error;
-    return { problems: error.problems, message: error.message, warnings: [] };
+    return { problems: error.problems, message: error.message };
   }
 }
 
@@ -130,57 +132,271 @@ describe('mistakes at start-up', () => {
   });
 });
 
-describe('warnings at start-up', () => {
-  test('a static limit that can never bind', async () => {
-    @Controller()
-    class Redundant {
-      @Get('a') @RateLimit({ name: 'wide', rate: '100/min' }) a() {}
-      @Get('b') @RateLimit({ name: 'dear', rate: '100/hour', cost: 2 }) b() {}
-      @Get('c') @RateLimit({ name: 'short', rate: '50/s' }) c() {}
-      @Get('d') @RateLimit({ name: 'other-key', rate: '100/min', key: 'global' }) d() {}
-      @Get('e') @RateLimit({ name: 'bucket', rate: '100/min', algorithm: 'token-bucket' }) e() {}
+describe('options of the module that cannot be meant', () => {
+  const wrong: Readonly<Record<string, readonly unknown[]>> = {
+    store: [{}, 'redis', null, { consume() {}, peek() {} }],
+    scopes: ['login', null, [], 5],
+    limits: ['60/min', {}, null, { name: 'burst', rate: '60/min' }],
+    key: [5, null, {}, ['ip']],
+    algorithm: ['leaky-bucket', '', 5, null],
+    tier: ['free', null, {}],
+    user: ['id', null, {}],
+    exempt: [true, 'staff', null],
+    enabled: ['false', 0, null],
+    headers: [true, null, 'X-RateLimit', []],
+    body: ['xml', true, null, {}],
+    secret: ['', 5, null],
+    ipv6Prefix: [0, 129, 64.5, '64', Number.NaN, null],
+  };
+
+  test.each(Object.entries(wrong).flatMap(([name, values]) => values.map((value) => [name, value] as const)))(
+    '%s: %j',
+    async (name, value) => {
+      const { problems } = await problemsOf([], { [name]: value });
+      expect(codes(problems)).toEqual(['bad-option RateLimitModule']);
+      expect(problems[0]?.what).toMatch(new RegExp(`^${name} cannot be `));
+      expect(problems[0]?.mend).not.toBe('');
+    },
+  );
+
+  test.each(Object.keys(wrong))('%s: undefined is as good as nothing', async (name) => {
+    expect((await problemsOf([], { [name]: undefined })).problems).toEqual([]);
+  });
+
+  test.each<[string, RateLimitModuleOptions]>([
+    ['store', { store: new MemoryStore() }],
+    ['scopes', { scopes: {} }],
+    ['limits', { limits: [] }],
+    ['key', { key: () => 'everybody' }],
+    ['algorithm', { algorithm: 'token-bucket' }],
+    ['enabled', { enabled: false }],
+    ['headers', { headers: false }],
+    ['headers', { headers: {} }],
+    ['body', { body: () => '' }],
+    ['secret', { secret: ' ' }],
+    ['ipv6Prefix', { ipv6Prefix: 1 }],
+    ['ipv6Prefix', { ipv6Prefix: 128 }],
+  ])('%s: what can be meant is no mistake', async (_name, options) => {
+    expect((await problemsOf([], options)).problems).toEqual([]);
+  });
+
+  test('an error says what was given, and shows nothing of its contents, which may be circular', async () => {
+    class Redis {
+      password = 'hunter2';
     }
-    const { warnings } = await problemsOf([Redundant], { limits: [{ name: 'burst', rate: '60/min' }] });
-    expect(warnings).toEqual([
-      'The limit "wide" of Redundant.a can never bind, since "burst" of limits[0] always denies first. Remove one of them.',
+    const circular: Record<string, unknown> = { password: 'hunter2' };
+    circular.self = circular;
+    const said = async (store: unknown) =>
+      (await problemsOf([], { store } as RateLimitModuleOptions)).problems.map(({ what }) => what);
+    expect(await said({ password: 'hunter2' })).toEqual(['store cannot be { password }.']);
+    expect(await said(circular)).toEqual(['store cannot be { password, self }.']);
+    expect(await said(new Redis())).toEqual(['store cannot be an object of class Redis.']);
+    expect(await said(() => 'hunter2')).toEqual(['store cannot be a function.']);
+    expect(await said(['hunter2'])).toEqual(['store cannot be a list.']);
+  });
+
+  test('all of them are listed in one error', async () => {
+    const all = Object.fromEntries(Object.entries(wrong).map(([name, [value]]) => [name, value]));
+    const { problems } = await problemsOf([], { ...all, registerGards: false } as RateLimitModuleOptions);
+    expect(problems.map(({ what }) => /^(\w+) cannot be|"(\w+)"/.exec(what)?.slice(1).join(''))).toEqual([
+      ...Object.keys(wrong),
+      'registerGards',
     ]);
   });
 
-  test('of two limits that are the same, one', async () => {
-    @Controller()
-    class Same {
-      @Get()
-      @RateLimit({ name: 'first', rate: '10/min' })
-      @RateLimit({ name: 'second', rate: '10/min' })
-      get() {}
-    }
-    expect((await problemsOf([Same])).warnings).toHaveLength(1);
+  test.each<[string, () => unknown]>([
+    ['forRoot was given null', () => RateLimitModule.forRoot(null as never)],
+    ['forRoot was given 5', () => RateLimitModule.forRoot(5 as never)],
+    ['forRootAsync was given undefined', () => RateLimitModule.forRootAsync(undefined as never)],
+    ['forFeature was given null', () => RateLimitModule.forFeature(null as never)],
+    ['forFeature was given undefined', () => RateLimitModule.forFeature({} as never)],
+  ])('RateLimitModule.%s', (what, call) => {
+    expect(call).toThrow(RateLimitConfigError);
+    expect(call).toThrow(`[bad-option] RateLimitModule.${what}. Give it an object of options.`);
   });
 
-  test('a limit on a method that Nest never calls for a request', async () => {
-    @Injectable()
-    class Service {
-      @RateLimit('1/min') work() {}
-    }
-    const app = await serve('express', { providers: [Service] });
-    await app.close();
-    expect(app.logged).toEqual([
-      expect.stringContaining('Service.work has limits, but Nest calls it for no request'),
-    ]);
+  test.each([[undefined], [null], ['options'], [[]], [5]])('a factory that gives %j', async (given) => {
+    const root = () => RateLimitModule.forRootAsync({ useFactory: () => given as never });
+    await expect(serve('fastify', { root })).rejects.toThrow(
+      /^\[bad-option\] RateLimitModule: .* stands where the options belong\. Give an object/,
+    );
   });
 
-  test('nothing, where there is nothing to say', async () => {
+  test('a bad default key is one mistake, not one of every limit that takes it', async () => {
     @Controller()
-    class Fine {
-      @Get() @RateLimit('10/min') get() {}
+    class Keyed {
+      @Get('a') @RateLimit('1/min') a() {}
+      @Get('b') @RateLimit('1/min') b() {}
+      @Get('c') @ThrottleScope('login') c() {}
     }
-    const { problems, warnings } = await problemsOf([Fine], {
-      limits: [
-        { name: 'anon', rate: '100/hour', key: 'anon' },
-        { name: 'user', rate: '1000/hour', key: 'user' },
-        { name: 'burst', rate: '60/min', key: 'user|ip' },
-      ],
+    const { problems } = await problemsOf([Keyed], {
+      key: 'users' as 'user',
+      scopes: { login: '1/min' },
+      limits: [{ rate: '1/min' }],
     });
-    expect([problems, warnings]).toEqual([[], []]);
+    expect(codes(problems)).toEqual(['bad-key key']);
+  });
+
+  test('a bad default algorithm is one mistake as well', async () => {
+    @Controller()
+    class Limited {
+      @Get('a') @RateLimit('1/min') a() {}
+    }
+    const { problems } = await problemsOf([Limited], { algorithm: 'leaky' as 'token-bucket' });
+    expect(codes(problems)).toEqual(['bad-option RateLimitModule']);
+  });
+
+  test('a scope that is a mistake is there all the same for its routes', async () => {
+    @Controller()
+    class Scoped {
+      @Get('a') @ThrottleScope('login') a() {}
+      @Get('b') @ThrottleScope('login', { cost: 2 }) b() {}
+      @Get('c') @ThrottleScope('logout') c() {}
+    }
+    const { problems } = await problemsOf([Scoped], { scopes: { login: '5/month' as '5/min' } });
+    expect(codes(problems)).toEqual(['bad-rate scopes.login', 'unknown-scope Scoped.c']);
+  });
+
+  test.each<[object, string]>([
+    [{ legasy: false }, '"legasy". Use legacy, standard, retryAfter'],
+    [{ legacy: { limits: 'X-Limit' } }, '"limits". Use limit, remaining, reset'],
+    [{ standard: { limit: 'X-Limit' } }, '"limit". Use policy, limits'],
+    [{ legacy: true }, '"true". Use limit, remaining, reset'],
+    [{ standard: null }, '"null". Use policy, limits'],
+  ])('headers: %j', async (headers, said) => {
+    const { problems, message } = await problemsOf([], { headers });
+    expect(codes(problems)).toEqual(['bad-option headers']);
+    expect(message).toContain(`The headers have no option ${said}, or false for none.`);
+  });
+
+  test.each([5, true, '', 'Retry After', 'Warte\n'])('headers: a name cannot be %j', async (name) => {
+    const { problems } = await problemsOf([], { headers: { retryAfter: name as string } });
+    expect(codes(problems)).toEqual(['bad-header-name headers']);
+  });
+});
+
+describe('options of a limit that cannot be meant', () => {
+  const wrong: [options: object, code: string, said: string][] = [
+    [{ shadow: 'yes' }, 'bad-option', 'shadow cannot be "yes". Give true or false.'],
+    [{ shadow: 1 }, 'bad-option', 'shadow cannot be 1.'],
+    [{ needs: 'x' }, 'bad-option', `needs cannot be "x". Give 'user' or 'request', or leave it out.`],
+    [{ needs: ['user'] }, 'bad-option', 'needs cannot be a list.'],
+    [{ message: 5 }, 'bad-option', 'message cannot be 5. Give a text'],
+    [{ message: '' }, 'bad-option', 'message cannot be "".'],
+    [{ block: 'soon' }, 'bad-duration', '"soon" is not a duration.'],
+    [{ block: 5 }, 'bad-duration', 'is not a duration.'],
+    [{ cost: '2' }, 'bad-cost', 'A cost of "2" cannot be charged.'],
+    [{ cost: 1.5 }, 'bad-cost', 'A cost of 1.5 cannot be charged.'],
+    [{ key: 5 }, 'bad-key', '5 is no key.'],
+    [{ key: 'usr|ip' }, 'bad-key', '"usr" is not a form of key.'],
+    [{ name: '' }, 'bad-name', '"" cannot name a limit.'],
+    [{ name: 5 }, 'bad-name', '5 cannot name a limit.'],
+    [{ algorithm: 'leaky' }, 'bad-policy', 'There is no algorithm "leaky".'],
+    [{ algorithm: 'leaky', rate: () => '5/min' }, 'bad-policy', 'There is no algorithm "leaky".'],
+    [{ burst: 5, rate: () => '5/min' }, 'bad-burst', 'A burst means nothing to sliding-window.'],
+    [{ name: 'größe', rate: () => '5/min' }, 'bad-name', 'cannot name a limit.'],
+    [{ costs: 2 }, 'bad-option', 'There is no option "costs" of a limit.'],
+    [{ rate: ['5/min'] }, 'bad-rate', 'a list is not a rate, and a limit takes one.'],
+    [{ rate: undefined }, 'bad-rate', 'is not a rate'],
+    [
+      { rate: { limit: 10, ttl: 60 } },
+      'bad-rate',
+      `there is no ttl, but a window, as in { limit: 10, window: '1min' }`,
+    ],
+    [{ rate: '5/fortnight' }, 'bad-rate', 'there is no unit "fortnight", but s, sec, second'],
+    [{ rate: '5/15mins' }, 'bad-rate', 'there is no unit "mins"'],
+    [{ rate: '5/MIN' }, 'bad-rate', 'there is no unit "MIN"'],
+  ];
+
+  test.each(wrong)('in a decorator: %j', async (options, code, said) => {
+    @Controller()
+    class Shop {
+      @Get() @RateLimit({ rate: '5/min', ...options } as never) get() {}
+    }
+    const { problems, message } = await problemsOf([Shop]);
+    expect(codes(problems)).toEqual([`${code} Shop.get`]);
+    expect(message).toContain(said);
+  });
+
+  test.each(wrong)('in a limit of the module: %j', async (options, code, said) => {
+    const { problems, message } = await problemsOf([], { limits: [{ rate: '5/min', ...options } as never] });
+    expect(codes(problems)).toEqual([`${code} limits[0]`]);
+    expect(message).toContain(said);
+  });
+
+  test.each(wrong.filter(([options]) => !('name' in options)))(
+    'in a scope: %j',
+    async (options, code, said) => {
+      const { problems, message } = await problemsOf([], {
+        scopes: { login: { rate: '5/min', ...options } as never },
+      });
+      expect(codes(problems)).toEqual([`${code} scopes.login`]);
+      expect(message).toContain(said);
+    },
+  );
+
+  test.each<[unknown, string]>([
+    [['5/min'], '[bad-rate] Shop.get: a list is not a rate, and a limit takes one.'],
+    [{ limit: 10, ttl: 60 }, `there is no ttl, but a window, as in { limit: 10, window: '1min' }`],
+    [{ limit: 10 }, 'it has no window'],
+  ])('what stands for a rate: %j', async (given, said) => {
+    @Controller()
+    class Shop {
+      @Get() @RateLimit(given as never) get() {}
+    }
+    const { problems, message } = await problemsOf([Shop], {});
+    expect(codes(problems)).toEqual(['bad-rate Shop.get']);
+    expect(message).toContain(said);
+  });
+
+  test.each<[unknown, string]>([
+    ['60/min', '[bad-option] limits[1]: "60/min" is no limit. Give an object with a rate'],
+    [null, '[bad-option] limits[1]: null is no limit.'],
+    [['60/min'], '[bad-option] limits[1]: There is no option "0" of a limit.'],
+    [
+      { rate: '60/min', per: 'x' },
+      `[bad-option] limits[1]: per cannot be "x". Give 'route', or leave it out.`,
+    ],
+    [{ name: 'ten', limit: 10, ttl: 60 }, '[bad-option] limits[1]: There is no option "limit" of a limit.'],
+    [{ name: 'none' }, '[bad-rate] limits[1]: '],
+  ])('what stands for a limit of the module: %j', async (given, said) => {
+    const { problems, message } = await problemsOf([], {
+      limits: [{ name: 'fine', rate: '60/min' }, given as never],
+    });
+    expect(problems).toHaveLength(1);
+    expect(message).toContain(said);
+  });
+
+  test('per belongs to limits of the module alone', async () => {
+    @Controller()
+    class Shop {
+      @Get() @RateLimit({ rate: '5/min', per: 'route' } as never) get() {}
+    }
+    expect((await problemsOf([Shop])).message).toContain('There is no option "per" of a limit.');
+  });
+
+  test.each<[unknown, string]>([
+    [{ rate: '9/min' }, '"rate"'],
+    [{ key: 'ip', shadow: true }, '"shadow"'],
+    [{ name: 'own' }, '"name"'],
+    [null, '"null"'],
+    ['user', '"user"'],
+  ])('one use of a scope cannot change %j', async (overrides, said) => {
+    @Controller()
+    class Shop {
+      @Get() @ThrottleScope('login', overrides as never) get() {}
+    }
+    const { problems, message } = await problemsOf([Shop], { scopes: { login: '5/min' } });
+    expect(codes(problems)).toEqual(['bad-option Shop.get']);
+    expect(message).toContain(`One use of a scope cannot change ${said}. It can change key, cost, needs;`);
+  });
+
+  test('one use of a scope may change who is charged and what it costs', async () => {
+    @Controller()
+    class Shop {
+      @Get('a') @ThrottleScope('login', { key: 'global', cost: 2, needs: 'user' }) a() {}
+      @Get('b') @ThrottleScope('login', { needs: 'request' }) b() {}
+    }
+    expect((await problemsOf([Shop], { scopes: { login: '5/min' } })).problems).toEqual([]);
   });
 });

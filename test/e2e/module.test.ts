@@ -1,19 +1,33 @@
-import { Controller, Get, Inject, Injectable, Module, type OnModuleInit } from '@nestjs/common';
-import { Test } from '@nestjs/testing';
+import {
+  Controller,
+  Get,
+  type INestApplication,
+  Inject,
+  Injectable,
+  Module,
+  type OnModuleInit,
+  Scope,
+} from '@nestjs/common';
+import { Test, type TestingModule } from '@nestjs/testing';
 import {
   MemoryStore,
   type Outcome,
+  RATE_LIMIT_STORE,
   RateLimit,
   type RateLimitAsyncResult,
   RateLimitConfigError,
   RateLimiter,
   RateLimitGuard,
   RateLimitModule,
+  type RateLimitModuleAsyncOptions,
   type RateLimitOptionsFactory,
+  type RateLimitScope,
   rate,
   ThrottleScope,
 } from 'nestjs-ratelimit';
-import { moduleOf, platforms, serve, statuses, type TestApp, times } from '../support/app.js';
+import { TestClock } from 'nestjs-ratelimit/testing';
+import { moduleOf, platforms, serve, starter, statuses, times } from '../support/app.js';
+import { storeWith } from '../support/stores.js';
 
 @Controller()
 class Shop {
@@ -36,15 +50,7 @@ class OptionsOfRates implements RateLimitOptionsFactory {
 }
 
 describe.each(platforms)('RateLimitModule on %s', (platform) => {
-  const apps: TestApp[] = [];
-  const start = async (options: Parameters<typeof serve>[1]) => {
-    const app = await serve(platform, { controllers: [Shop], ...options });
-    apps.push(app);
-    return app;
-  };
-  afterEach(async () => {
-    for (const app of apps.splice(0)) await app.close();
-  });
+  const start = starter(platform, { controllers: [Shop] });
 
   test('forRootAsync with useFactory', async () => {
     const app = await start({
@@ -85,6 +91,55 @@ describe.each(platforms)('RateLimitModule on %s', (platform) => {
     expect(await statuses(app, 3, '/login')).toEqual(times(3, 200));
   });
 
+  test.each<[string, RateLimitModuleAsyncOptions]>([
+    ['useFactory', { inject: [RATES], useFactory: (rates) => ({ scopes: { login: rates.login } }) }],
+    ['useClass', { useClass: OptionsOfRates }],
+  ])('forRootAsync with %s whose options depend on a request does not start', async (_how, options) => {
+    @Module({
+      providers: [{ provide: RATES, useFactory: () => ({ login: '2/min' }), scope: Scope.REQUEST }],
+      exports: [RATES],
+    })
+    class RequestRatesModule {}
+    const error = await start({
+      root: () => RateLimitModule.forRootAsync({ imports: [RequestRatesModule], ...options }),
+    }).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(RateLimitConfigError);
+    expect((error as Error).message).toBe(
+      '[bad-option] The options of RateLimitModule depend on a provider of request scope, so that nothing would be limited. Inject providers of the default scope alone; what depends on the request belongs into functions of the context.',
+    );
+  });
+
+  test('the store is closed once, when the application ends', async () => {
+    for (const options of [{}, { enabled: false }]) {
+      const store = new MemoryStore();
+      let closed = 0;
+      const counting = storeWith(store, {
+        close: async () => {
+          closed++;
+          store.close();
+        },
+      });
+      const app = await serve(platform, {
+        controllers: [Shop],
+        options: { ...options, store: counting, scopes: { login: '1/min' } },
+      });
+      await statuses(app, 2, '/login');
+      expect(closed).toBe(0);
+      await app.close();
+      expect(closed).toBe(1);
+    }
+  });
+
+  test('a store without close is left alone', async () => {
+    const { close: _close, ...store } = storeWith(new MemoryStore(), {});
+    const app = await serve(platform, {
+      controllers: [Shop],
+      options: { store, scopes: { login: '1/min' } },
+    });
+    expect(await statuses(app, 2, '/login')).toEqual([200, 429]);
+    await expect(app.close()).resolves.toBeUndefined();
+  });
+
   test('forRootAsync takes one way to make its options', () => {
     expect(() => RateLimitModule.forRootAsync({})).toThrow(RateLimitConfigError);
     expect(() => RateLimitModule.forRootAsync({ useFactory: () => ({}), useClass: OptionsOfRates })).toThrow(
@@ -123,7 +178,40 @@ describe.each(platforms)('RateLimitModule on %s', (platform) => {
     await start({ imports: [feature('1/day'), feature('1/day')], options: { scopes: { login: '2/min' } } });
     await expect(
       start({ imports: [feature('1/day'), feature('2/day')], options: { scopes: { login: '2/min' } } }),
-    ).rejects.toThrow('[duplicate-name] forFeature.scopes.upload');
+    ).rejects.toThrow(
+      '[duplicate-name] Feature2/day.scopes.upload: The scope "upload" is already declared with other options at Feature1/day.scopes.upload.',
+    );
+  });
+
+  describe('functions in the scopes of two features', () => {
+    const feature = (scope: RateLimitScope, name: string) =>
+      moduleOf({ imports: [RateLimitModule.forFeature({ scopes: { upload: scope } })] }, name);
+    const starting = (a: RateLimitScope, b: RateLimitScope) =>
+      start({
+        imports: [feature(a, 'Feature'), feature(b, 'Other')],
+        options: { scopes: { login: '2/min' } },
+      });
+    const rateOf = (limit: number) => () => ({ limit, window: '1min' }) as const;
+    const keyOf = (name: string) => () => name;
+    const [hour, other] = [rateOf(1), rateOf(1)];
+    const [key, otherKey] = [keyOf('a'), keyOf('b')];
+
+    test.each<[string, RateLimitScope, RateLimitScope]>([
+      ['as rates', hour, other],
+      ['as rates with options', { rate: hour, cost: 2 }, { rate: other, cost: 2 }],
+      ['as keys', { rate: '1/min', key }, { rate: '1/min', key: otherKey }],
+      ['as costs', { rate: '1/min', cost: () => 1 }, { rate: '1/min', cost: () => 1 }],
+    ])('are not alike for being written alike: %s', async (_as, a, b) => {
+      await expect(starting(a, b)).rejects.toThrow('[duplicate-name] Other.scopes.upload');
+    });
+
+    test.each<[string, RateLimitScope, RateLimitScope]>([
+      ['a rate', hour, hour],
+      ['a rate with options', { rate: hour, cost: 2 }, { cost: 2, rate: hour }],
+      ['a key', { rate: { limit: 1, window: '1min' }, key }, { rate: { limit: 1, window: '1min' }, key }],
+    ])('are alike when they are the very same: %s', async (_as, a, b) => {
+      await expect(starting(a, b)).resolves.toBeDefined();
+    });
   });
 
   test('a second forRoot is an error', async () => {
@@ -203,6 +291,17 @@ describe.each(platforms)('RateLimitModule on %s', (platform) => {
 });
 
 describe('RateLimitModule under test', () => {
+  const apps: INestApplication[] = [];
+  const listening = async (module: TestingModule) => {
+    const app = module.createNestApplication();
+    apps.push(app);
+    await app.listen(0, '127.0.0.1');
+    return app;
+  };
+  afterEach(async () => {
+    for (const app of apps.splice(0)) await app.close();
+  });
+
   test('overrideProvider replaces the registered guard', async () => {
     const module = await Test.createTestingModule({
       imports: [RateLimitModule.forRoot({ scopes: { login: '1/min' } })],
@@ -211,10 +310,40 @@ describe('RateLimitModule under test', () => {
       .overrideProvider(RateLimitGuard)
       .useValue({ canActivate: () => true })
       .compile();
-    const app = module.createNestApplication();
-    await app.listen(0, '127.0.0.1');
+    const app = await listening(module);
     for (let i = 0; i < 3; i++) expect((await fetch(`${await app.getUrl()}/login`)).status).toBe(200);
+  });
+
+  test('overrideProvider replaces the store, which the service shares and the application closes', async () => {
+    const clock = new TestClock();
+    const store = new MemoryStore({ clock });
+    let closed = 0;
+    const unused = new MemoryStore();
+    const module = await Test.createTestingModule({
+      imports: [RateLimitModule.forRoot({ store: unused, scopes: { login: '1/min' } })],
+      controllers: [Shop],
+    })
+      .overrideProvider(RATE_LIMIT_STORE)
+      .useValue(
+        storeWith(store, {
+          close: () => {
+            closed++;
+          },
+        }),
+      )
+      .compile();
+    const app = await listening(module);
+    const login = async () => (await fetch(`${await app.getUrl()}/login`)).status;
+    expect([await login(), await login()]).toEqual([200, 429]);
+    clock.advance('1min');
+    expect(await login()).toBe(200);
+    expect([store.size, unused.size]).toEqual([1, 0]);
+    const limiter = app.get(RateLimiter);
+    expect((await limiter.peek({ scope: 'login', identity: 'ip:127.0.0.1' })).allowed).toBe(false);
     await app.close();
+    apps.pop();
+    expect(closed).toBe(1);
+    store.close();
   });
 
   test('a store is cleared between tests', async () => {
@@ -223,14 +352,12 @@ describe('RateLimitModule under test', () => {
       imports: [RateLimitModule.forRoot({ store, scopes: { login: '1/min' } })],
       controllers: [Shop],
     }).compile();
-    const app = module.createNestApplication();
-    await app.listen(0, '127.0.0.1');
+    const app = await listening(module);
     for (let i = 0; i < 3; i++) {
       expect((await fetch(`${await app.getUrl()}/login`)).status).toBe(200);
       expect((await fetch(`${await app.getUrl()}/login`)).status).toBe(429);
       store.clear();
     }
-    await app.close();
   });
 
   test('forFeature without forRoot says what is missing', async () => {

@@ -72,7 +72,8 @@ test.each(['express', 'fastify'])(
       said += String(chunk);
     });
     const code = await new Promise((resolve) => child.once('exit', resolve));
-    expect([code, said]).toEqual([0, 'used, with 3 buckets\nclosed\n']);
+    expect(said).toMatch(/^used, with [1-9]\d* buckets\nclosed\n$/);
+    expect(code).toBe(0);
   },
   20_000,
 );

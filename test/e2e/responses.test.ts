@@ -5,11 +5,12 @@ import {
   type ExceptionFilter,
   Get,
   HttpException,
+  UseFilters,
 } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
+import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
 import { RateLimit, RateLimitException, type RateLimitModuleOptions } from 'nestjs-ratelimit';
 import { parseList } from 'structured-headers';
-import { type Answer, platforms, serve, statuses, type TestApp } from '../support/app.js';
+import { type Answer, type AppOptions, platforms, starter, statuses } from '../support/app.js';
 
 @Controller()
 class Responses {
@@ -39,8 +40,10 @@ class CatchAll implements ExceptionFilter {
   constructor(private readonly host: HttpAdapterHost) {}
   catch(exception: unknown, host: ArgumentsHost) {
     const known = exception instanceof HttpException;
+    const response = host.switchToHttp().getResponse();
+    this.host.httpAdapter.setHeader(response, 'x-caught', 'yes');
     this.host.httpAdapter.reply(
-      host.switchToHttp().getResponse(),
+      response,
       known ? exception.getResponse() : { failed: true },
       known ? exception.getStatus() : 500,
     );
@@ -53,18 +56,9 @@ const own = ({ headers }: Answer): Record<string, string> =>
   );
 
 describe.each(platforms)('what a client sees on %s', (platform) => {
-  const apps: TestApp[] = [];
-  const start = async (
-    options: RateLimitModuleOptions = {},
-    prepare?: Parameters<typeof serve>[1]['prepare'],
-  ) => {
-    const app = await serve(platform, { controllers: [Responses], options, ...(prepare ? { prepare } : {}) });
-    apps.push(app);
-    return app;
-  };
-  afterEach(async () => {
-    for (const app of apps.splice(0)) await app.close();
-  });
+  const open = starter(platform, { controllers: [Responses] });
+  const start = (options: RateLimitModuleOptions = {}, prepare?: AppOptions['prepare']) =>
+    open({ options, prepare });
 
   test('A35 Remaining counts down, then a 429 with Limit 3, Remaining 0 and a Reset in the future', async () => {
     const app = await start();
@@ -94,20 +88,28 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
     expect(headers.get('x-ratelimit-remaining')).toBe('99');
   });
 
-  test.each(['json', 'problem'] as const)(
-    "A35 with the application's own catch-all filter, headers and body are the same (%s)",
-    async (body) => {
+  const catchAll: readonly [string, AppOptions][] = [
+    [
+      'useGlobalFilters',
+      { prepare: (app) => void app.useGlobalFilters(new CatchAll(app.get(HttpAdapterHost))) },
+    ],
+    ['APP_FILTER', { providers: [{ provide: APP_FILTER, useClass: CatchAll }] }],
+  ];
+
+  test.each(
+    catchAll.flatMap(([way, how]) => (['json', 'problem'] as const).map((body) => [way, body, how] as const)),
+  )(
+    "A35 with the application's own catch-all filter by %s, headers and body are the same (%s)",
+    async (_way, body, how) => {
       const ours = await start({ body });
-      const theirs = await start(
-        { body },
-        (app) => void app.useGlobalFilters(new CatchAll(app.get(HttpAdapterHost))),
-      );
+      const theirs = await open({ ...how, options: { body } });
       theirs.clock.set(ours.clock.now());
       for (const app of [ours, theirs]) await statuses(app, 3, '/three');
       const [expected, answered] = [await ours.get('/three'), await theirs.get('/three')];
       expect(answered.status).toBe(429);
       expect(answered.json).toEqual(expected.json);
       expect(own(answered)).toEqual(own(expected));
+      expect(answered.headers.get('x-caught')).toBe('yes');
       expect((await theirs.get('/own')).json).toEqual({ mine: true });
     },
   );
@@ -217,6 +219,20 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
     expect(app.logged).toEqual([expect.stringContaining('no template')]);
   });
 
+  test.each([
+    ['is asynchronous', async () => ({ mine: true }), 'gave a promise'],
+    ['gives a promise that is rejected', () => Promise.reject(new Error('no template')), 'no template'],
+  ])('a body function that %s is logged, and the usual body is sent', async (_how, body, said) => {
+    const app = await start({ body });
+    await statuses(app, 3, '/three');
+    for (let i = 0; i < 3; i++) {
+      const { status, json } = await app.get('/three');
+      expect([status, json.error, json.details.throttle_type]).toEqual([429, 'rate_limit_exceeded', 'three']);
+    }
+    expect(app.logged.filter((line) => line.includes(said))).toHaveLength(1);
+    expect(app.logged[0]).toContain('Make it synchronous.');
+  });
+
   test('each family of headers can be turned off or renamed', async () => {
     const legacy = await start({ headers: { standard: false } });
     expect(Object.keys(own(await legacy.get('/three'))).filter((name) => name.includes('rate'))).toEqual([
@@ -244,22 +260,37 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
     ]);
     expect(headers.get('x-limits')).toBe('"three";r=0;t=60');
     const none = await start({ headers: false });
-    await statuses(none, 3, '/three');
+    expect(Object.keys(own(await none.get('/three')))).toEqual(['content-type']);
+    await statuses(none, 2, '/three');
     const denied = await none.get('/three');
     expect([denied.status, Object.keys(own(denied))]).toEqual([429, ['cache-control', 'content-type']]);
+    expect(denied.headers.get('cache-control')).toBe('no-store');
   });
 
-  test('an application catches our exception and finds the outcome in it', async () => {
-    const seen: unknown[] = [];
-    @Catch(RateLimitException)
-    class Audit implements ExceptionFilter<RateLimitException> {
-      catch(exception: RateLimitException, host: ArgumentsHost) {
-        seen.push(exception.outcome.binding?.name, exception.getStatus());
-        const response = host.switchToHttp().getResponse();
-        response.status(418).send({ teapot: true });
-      }
+  const seen: unknown[] = [];
+  @Catch(RateLimitException)
+  class Audit implements ExceptionFilter<RateLimitException> {
+    catch(exception: RateLimitException, host: ArgumentsHost) {
+      seen.push(exception.outcome.binding?.name, exception.getStatus());
+      const response = host.switchToHttp().getResponse();
+      response.status(418).send({ teapot: true });
     }
-    const app = await start({}, (nest) => void nest.useGlobalFilters(new Audit()));
+  }
+  @Controller()
+  @UseFilters(Audit)
+  class Audited {
+    @Get('three') @RateLimit({ name: 'three', rate: '3/min' }) three() {
+      return 'ok';
+    }
+  }
+
+  test.each<[string, AppOptions]>([
+    ['useGlobalFilters', { prepare: (nest) => void nest.useGlobalFilters(new Audit()) }],
+    ['APP_FILTER', { providers: [{ provide: APP_FILTER, useClass: Audit }] }],
+    ['@UseFilters', { controllers: [Audited] }],
+  ])('an application catches our exception with %s and finds the outcome in it', async (_way, options) => {
+    seen.length = 0;
+    const app = await open(options);
     await statuses(app, 3, '/three');
     const answer = await app.get('/three');
     expect([answer.status, answer.json, seen]).toEqual([418, { teapot: true }, ['three', 429]]);

@@ -1,19 +1,16 @@
-import { Controller, Get, Post } from '@nestjs/common';
-import { RateLimit, SkipRateLimit, ThrottleScope } from 'nestjs-ratelimit';
-import { moduleOf, platforms, serve, statuses, type TestApp, times } from '../support/app.js';
+import { Controller, Get, Post, UseGuards } from '@nestjs/common';
+import { RateLimit, RateLimiter, SkipRateLimit, ThrottleScope } from 'nestjs-ratelimit';
+import { AuthGuard, moduleOf, platforms, starter, statuses, times } from '../support/app.js';
+
+@Controller()
+class Staffed {
+  @Get() @RateLimit('2/min') get() {
+    return 'ok';
+  }
+}
 
 describe.each(platforms)('several limits on %s', (platform) => {
-  const apps: TestApp[] = [];
-  const start = async (
-    ...given: Parameters<typeof serve> extends [unknown, infer Options] ? [Options] : never
-  ) => {
-    const app = await serve(platform, ...given);
-    apps.push(app);
-    return app;
-  };
-  afterEach(async () => {
-    for (const app of apps.splice(0)) await app.close();
-  });
+  const start = starter(platform);
 
   test('A18 3/s and 6/min: the fourth is charged to neither, and then the minute binds', async () => {
     @Controller()
@@ -129,12 +126,6 @@ describe.each(platforms)('several limits on %s', (platform) => {
   });
 
   test('A23 an exempt caller gets 200 of 200, spends nothing and sees no headers', async () => {
-    @Controller()
-    class Staffed {
-      @Get() @RateLimit('5/min') get() {
-        return 'ok';
-      }
-    }
     const app = await start({
       controllers: [Staffed],
       options: { exempt: (context) => context.user?.isStaff === true },
@@ -144,22 +135,32 @@ describe.each(platforms)('several limits on %s', (platform) => {
       [...(await app.get('/', { as: 'staff' })).headers.keys()].filter((name) => name.includes('ratelimit')),
     ).toEqual([]);
     expect(app.store.size).toBe(0);
-    expect(await statuses(app, 6, '/', { as: 'alice' })).toEqual([...times(5, 200), 429]);
+    expect(await statuses(app, 3, '/', { as: 'alice' })).toEqual([200, 200, 429]);
   });
 
-  test('an exempt function that fails exempts nobody, and is logged', async () => {
-    @Controller()
-    class Staffed {
-      @Get() @RateLimit('1/min') get() {
-        return 'ok';
-      }
-    }
-    const app = await start({
-      controllers: [Staffed],
-      options: { exempt: () => Promise.reject(new Error('no roles')) },
-    });
-    expect(await statuses(app, 2, '/', { as: 'staff' })).toEqual([200, 429]);
-    expect(app.logged).toEqual([expect.stringContaining('no roles')]);
+  test.each([
+    ['a promise of true', async () => true, times(4, 200)],
+    ['a promise of false', async () => false, [200, 200, 429, 429]],
+    ['false', () => false, [200, 200, 429, 429]],
+  ])('an exempt function that gives %s', async (_what, exempt, expected) => {
+    const app = await start({ controllers: [Staffed], options: { exempt } });
+    expect(await statuses(app, 4, '/')).toEqual(expected);
+    expect(app.store.size).toBe(expected.includes(429) ? 1 : 0);
+    expect(app.logged).toEqual([]);
+  });
+
+  test.each([
+    ['is rejected', () => Promise.reject(new Error('no roles'))],
+    [
+      'throws',
+      () => {
+        throw new Error('no roles');
+      },
+    ],
+  ])('an exempt function that %s exempts nobody, and is logged', async (_how, exempt) => {
+    const app = await start({ controllers: [Staffed], options: { exempt } });
+    expect(await statuses(app, 4, '/', { as: 'staff' })).toEqual([200, 200, 429, 429]);
+    expect(app.logged).toEqual([expect.stringMatching(/so the caller is not exempt\..*no roles/)]);
   });
 
   test('limits of the module, the class and the method add up', async () => {
@@ -446,6 +447,37 @@ describe.each(platforms)('several limits on %s', (platform) => {
     expect((await app.get('/')).headers.get('ratelimit')).toBe('"real";r=3;t=60');
   });
 
+  test('what a shadow limit would have denied is logged once a minute at most, and names the limit', async () => {
+    @Controller()
+    class Shadowed {
+      @Get()
+      @RateLimit({ name: 'dry run', rate: '2/min', shadow: true })
+      @RateLimit({ name: 'real', rate: '4/min' })
+      get() {
+        return 'ok';
+      }
+      @Get('staged')
+      @UseGuards(new AuthGuard())
+      @RateLimit({ name: 'users', rate: '1/min', key: 'user', shadow: true })
+      @RateLimit({ name: 'all', rate: '99/min' })
+      staged() {
+        return 'ok';
+      }
+    }
+    const app = await start({ controllers: [Shadowed] });
+    await statuses(app, 2, '/');
+    expect(app.logged).toEqual([]);
+    expect(await statuses(app, 4, '/')).toEqual([200, 200, 429, 429]);
+    expect(app.warned).toEqual([
+      'Shadowed.get: The shadow limit "dry run" would have denied a request. It was "ip:127.0.0.1".',
+    ]);
+    expect(await statuses(app, 3, '/staged', { as: 'alice' })).toEqual(times(3, 200));
+    expect(app.warned.slice(1)).toEqual([
+      'Shadowed.staged: The shadow limit "users" would have denied a request. It was "user:alice".',
+    ]);
+    expect(app.logged).toEqual(app.warned);
+  });
+
   test('a denial blocks for as long as its limit says', async () => {
     @Controller()
     class Blocking {
@@ -462,6 +494,12 @@ describe.each(platforms)('several limits on %s', (platform) => {
     expect((await app.get('/')).status).toBe(200);
   });
 
+  test('enabled: false: a block stores nothing', async () => {
+    const app = await start({ options: { enabled: false } });
+    await app.app.get(RateLimiter).block({ identity: 'ip:203.0.113.7', for: '1h' });
+    expect(app.store.size).toBe(0);
+  });
+
   test('A34 enabled: false lets everything pass and stores nothing', async () => {
     @Controller()
     class Off {
@@ -471,10 +509,25 @@ describe.each(platforms)('several limits on %s', (platform) => {
     }
     const app = await start({
       controllers: [Off],
-      options: { enabled: false, limits: [{ name: 'burst', rate: '1/min' }] },
+      options: {
+        enabled: false,
+        limits: [{ name: 'burst', rate: '1/min' }],
+        scopes: { mail: '1/min' },
+      },
     });
     expect(await statuses(app, 20, '/')).toEqual(times(20, 200));
     expect((await app.get('/')).headers.get('x-ratelimit-limit')).toBeNull();
+    const limiter = app.app.get(RateLimiter);
+    for (const ask of ['consume', 'peek', 'consume', 'consume'] as const) {
+      expect(await limiter[ask]({ scope: 'mail', identity: 'customer:42' })).toMatchObject({
+        allowed: true,
+        skipped: true,
+        binding: null,
+      });
+    }
+    await expect(limiter.consume({ scope: 'post', identity: 'customer:42' })).rejects.toThrow(
+      '[unknown-scope]',
+    );
     expect(app.store.size).toBe(0);
   });
 });

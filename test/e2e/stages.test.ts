@@ -1,26 +1,15 @@
-import {
-  type CallHandler,
-  type CanActivate,
-  Controller,
-  type ExecutionContext,
-  Get,
-  Injectable,
-  type NestInterceptor,
-  Scope,
-  UseGuards,
-  UseInterceptors,
-} from '@nestjs/common';
+import { type CanActivate, Controller, Get, Injectable, Scope, UseGuards } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import {
-  type LimitInfo,
   RateLimit,
   type RateLimitContext,
-  RateLimiter,
   RateLimitGuard,
   RateLimitModule,
+  type RateLimitOptions,
+  type RateLimitUser,
   ThrottleScope,
 } from 'nestjs-ratelimit';
-import { AuthGuard, authenticate, platforms, serve, statuses, type TestApp, times } from '../support/app.js';
+import { AuthGuard, platforms, type serve, starter, statuses, type TestApp, times } from '../support/app.js';
 
 @Injectable()
 class JwtGuard extends AuthGuard {
@@ -40,17 +29,7 @@ const tier = (context: RateLimitContext) => context.user?.tier;
 const exempt = (context: RateLimitContext) => context.user?.isStaff === true;
 
 describe.each(platforms)('limits and authentication on %s', (platform) => {
-  const apps: TestApp[] = [];
-  const start = async (
-    ...given: Parameters<typeof serve> extends [unknown, infer Options] ? [Options] : never
-  ) => {
-    const app = await serve(platform, { middleware: false, ...given[0] });
-    apps.push(app);
-    return app;
-  };
-  afterEach(async () => {
-    for (const app of apps.splice(0)) await app.close();
-  });
+  const start = starter(platform, { middleware: false });
 
   /** The address limit allows 4 a minute, the user limit and the tiers 2 or 3. */
   const routes = (...guards: (CanActivate | (new () => CanActivate))[]) => {
@@ -208,84 +187,240 @@ describe.each(platforms)('limits and authentication on %s', (platform) => {
     expect(await statuses(app, 5, '/')).toEqual([...times(4, 200), 429]);
   });
 
-  test('a user who is set behind all guards is warned about once', async () => {
-    @Injectable()
-    class LateAuth implements NestInterceptor {
-      intercept(context: ExecutionContext, next: CallHandler) {
-        authenticate(context.switchToHttp().getRequest());
-        return next.handle();
+  describe('functions that read the user without saying so', () => {
+    const limits: Readonly<Record<string, RateLimitOptions>> = {
+      key: { rate: '2/min', key: ({ user }) => `caller:${user?.id ?? 'nobody'}` },
+      rate: { rate: ({ user }) => (user?.tier === 'pro' ? '2/min' : '5/min') },
+      cost: { rate: '4/min', cost: async ({ user }) => (user?.tier === 'pro' ? 2 : 1) },
+    };
+    /** A route under a limit beside one on addresses of 6 a minute, behind a guard. */
+    const routeUnder = (limit: RateLimitOptions, guard: new () => CanActivate = OptionalJwtGuard) => {
+      @Controller()
+      class Reads {
+        @Get()
+        @UseGuards(guard)
+        @RateLimit({ name: 'address', rate: '6/min', key: 'ip' })
+        @RateLimit({ name: 'reads', ...limit })
+        get() {
+          return 'ok';
+        }
       }
-    }
-    @Controller()
-    @UseInterceptors(LateAuth)
-    class Late {
-      @Get() @RateLimit({ rate: '2/min', key: 'user' }) get() {
-        return 'ok';
+      return Reads;
+    };
+    const asks = Object.entries(limits);
+
+    test.each(asks)('%s: decided once the user is known, and warned about once', async (_part, limit) => {
+      const app = await start({ controllers: [routeUnder(limit)] });
+      expect(await statuses(app, 3, '/', { as: 'bob' })).toEqual([200, 200, 429]);
+      const other = await app.get('/', { as: 'alice', from: '203.0.113.7' });
+      expect([other.status, other.headers.get('ratelimit-policy')?.replaceAll(/;q=\d+;w=60/g, '')]).toEqual([
+        200,
+        '"address", "reads"',
+      ]);
+      expect((await app.get('/', { from: '203.0.113.8' })).status).toBe(200);
+      expect(app.warned).toEqual([expect.stringMatching(/^Reads\.get: .* add needs: 'user'/)]);
+      expect(app.logged).toEqual(app.warned);
+    });
+
+    test.each(asks)('%s: refused callers spend nothing of it', async (_part, limit) => {
+      const app = await start({ controllers: [routeUnder(limit, JwtGuard)] });
+      expect(await statuses(app, 4, '/', { as: 'nobody' })).toEqual(times(4, 403));
+      expect(await statuses(app, 2, '/', { as: 'bob' })).toEqual([200, 200]);
+      expect((await app.get('/', { as: 'nobody' })).json.details.throttle_type).toBe('address');
+    });
+
+    test.each(asks)('%s: a denial gives back what the guard took', async (_part, limit) => {
+      const app = await start({ controllers: [routeUnder(limit)] });
+      await statuses(app, 2, '/', { as: 'bob' });
+      for (let i = 0; i < 5; i++) {
+        const { status, headers, json } = await app.get('/', { as: 'bob' });
+        expect([status, json.details.throttle_type]).toEqual([429, 'reads']);
+        expect(headers.get('ratelimit')).toContain('"address";r=4');
       }
-      @Get('by-address') @RateLimit('9/min') byAddress() {
-        return 'ok';
-      }
-    }
-    const app = await start({ controllers: [Late] });
-    expect(await statuses(app, 5, '/')).toEqual(times(5, 200));
-    expect(app.logged).toEqual([]);
-    expect(await statuses(app, 5, '/', { as: 'alice' })).toEqual(times(5, 200));
-    expect(app.logged).toEqual([
-      expect.stringContaining('Late.get: request.user was set only after its limits were decided'),
-    ]);
-    expect(await statuses(app, 3, '/by-address', { as: 'alice' })).toEqual(times(3, 200));
-    expect(app.logged).toHaveLength(1);
+    });
+
+    test.each(asks)("%s: with needs: 'user' the same, and no warning", async (_part, limit) => {
+      const app = await start({ controllers: [routeUnder({ ...limit, needs: 'user' })] });
+      expect(await statuses(app, 3, '/', { as: 'bob' })).toEqual([200, 200, 429]);
+      expect((await app.get('/', { as: 'alice', from: '203.0.113.7' })).status).toBe(200);
+      expect(app.logged).toEqual([]);
+    });
+
+    test('a function that finds its user ahead of the guard is decided there', async () => {
+      const app = await start({
+        controllers: [routeUnder(limits.key as RateLimitOptions, JwtGuard)],
+        middleware: true,
+      });
+      expect(await statuses(app, 3, '/', { as: 'bob' })).toEqual([200, 200, 429]);
+      expect(app.logged).toEqual([]);
+    });
   });
 
-  test('limits without a guard are warned about', async () => {
-    @Controller()
-    class Open {
-      @Get() @RateLimit('1/min') get() {
-        return 'ok';
+  describe('functions that fail without their user', () => {
+    const RATES: Readonly<Record<string, '1/min' | '3/min'>> = { free: '1/min', pro: '3/min' };
+    const rateOf = (user: RateLimitUser | undefined) => RATES[(user as { tier: string }).tier] as '3/min';
+    const limits: [string, RateLimitOptions][] = [
+      ['a rate that is undefined', { rate: ({ user }) => RATES[user?.tier as string] as '3/min' }],
+      [
+        'a rate that is undefined later',
+        { rate: async ({ user }) => RATES[user?.tier as string] as '3/min' },
+      ],
+      ['a rate that throws', { rate: ({ user }) => rateOf(user) }],
+      ['a rate that is rejected', { rate: async ({ user }) => rateOf(user) }],
+      [
+        'a rate that is rejected for a user that it asks for later',
+        {
+          rate: async (context) => {
+            await Promise.resolve();
+            return rateOf(context.user);
+          },
+        },
+      ],
+      ['a key that throws', { rate: '3/min', key: ({ user }) => `of:${(user as { id: string }).id}` }],
+      [
+        'a key that is rejected',
+        { rate: '3/min', key: async ({ user }) => `of:${(user as { id: string }).id}` },
+      ],
+      ['a key that is empty', { rate: '3/min', key: ({ user }) => (user?.id ?? '') as string }],
+      ['a cost that throws', { rate: '6/min', cost: ({ user }) => Object.keys(user as object).length }],
+      [
+        'a cost that is rejected',
+        { rate: '6/min', cost: async ({ user }) => Object.keys(user as object).length },
+      ],
+      [
+        'a cost that is none',
+        { rate: '6/min', cost: ({ user }) => Object.keys(user ?? {}).length || Number.NaN },
+      ],
+    ];
+
+    test.each(limits)(
+      '%s: signed-in callers get their limit, and a single warning is all that is logged',
+      async (_what, limit) => {
+        @Controller()
+        @UseGuards(JwtGuard)
+        class Reads {
+          @Get() @RateLimit(limit) get() {
+            return 'ok';
+          }
+        }
+        const app = await start({ controllers: [Reads] });
+        expect(await statuses(app, 2, '/', { as: 'nobody' })).toEqual([403, 403]);
+        expect(await statuses(app, 4, '/', { as: 'bob' })).toEqual([200, 200, 200, 429]);
+        expect((await app.get('/', { as: 'alice', from: '203.0.113.7' })).status).toBe(200);
+        expect(app.logged).toEqual([expect.stringMatching(/^Reads\.get: .* add needs: 'user'/)]);
+      },
+    );
+
+    test('one that fails with its user as well is a 503, and logged', async () => {
+      @Controller()
+      @UseGuards(JwtGuard)
+      class Reads {
+        @Get() @RateLimit({ rate: ({ user }) => RATES[user?.tier as string] as '3/min' }) get() {
+          return 'ok';
+        }
       }
-    }
-    const app = await start({
-      controllers: [Open],
-      root: (store) => RateLimitModule.forRoot({ store, registerGuard: false }),
+      const app = await start({ controllers: [Reads] });
+      expect((await app.get('/', { as: 'carol' })).status).toBe(503);
+      expect(app.logged).toEqual([
+        expect.stringContaining("add needs: 'user'"),
+        expect.stringContaining('Reads.get: The rate function gave no rate'),
+      ]);
     });
-    expect(await statuses(app, 3, '/')).toEqual(times(3, 200));
-    expect(app.logged).toEqual([expect.stringContaining('Open.get has limits, but no guard decides them')]);
+
+    test('an exempt function that fails for want of the user is not reported before the guards', async () => {
+      @Controller()
+      @UseGuards(JwtGuard)
+      class Staffed {
+        @Get() @RateLimit('1/min') get() {
+          return 'ok';
+        }
+      }
+      const app = await start({
+        controllers: [Staffed],
+        options: { exempt: ({ user }) => (user as { isStaff?: boolean }).isStaff === true },
+      });
+      expect(await statuses(app, 3, '/', { as: 'staff' })).toEqual([200, 200, 200]);
+      expect(await statuses(app, 2, '/', { as: 'alice' })).toEqual([200, 429]);
+      expect(app.logged).toEqual([]);
+    });
   });
 
-  test('a subclass of the guard says who is charged, who is skipped and what a denial does', async () => {
-    @Injectable()
-    class OwnGuard extends RateLimitGuard {
-      protected override identity(context: RateLimitContext, limit: LimitInfo<RateLimitContext>) {
-        return context.header('x-tenant') === undefined
-          ? super.identity(context, limit)
-          : `tenant:${context.header('x-tenant')}`;
+  describe('functions that read the user of the request itself', () => {
+    const userOf = ({ request }: RateLimitContext) =>
+      request.user as { id: string; tier: string } | undefined;
+    /** What each gives bob for three requests and alice for one: with the user, and without. */
+    const limits: [string, RateLimitOptions, withUser: number[], without: number[]][] = [
+      [
+        'key',
+        { rate: '2/min', key: (context) => `caller:${userOf(context)?.id ?? 'nobody'}` },
+        [200, 200, 429, 200],
+        [200, 200, 429, 429],
+      ],
+      [
+        'rate',
+        { rate: (context) => (userOf(context)?.tier === 'pro' ? '2/min' : '5/min') },
+        [200, 200, 429, 200],
+        times(4, 200),
+      ],
+      [
+        'cost',
+        { rate: '4/min', cost: async (context) => (userOf(context)?.tier === 'pro' ? 2 : 1) },
+        [200, 200, 429, 200],
+        times(4, 200),
+      ],
+    ];
+    const startUnder = (limit: RateLimitOptions, guard: new () => CanActivate = JwtGuard) => {
+      @Controller()
+      class Reads {
+        @Get()
+        @UseGuards(guard)
+        @RateLimit({ name: 'address', rate: '9/min', key: 'ip' })
+        @RateLimit({ name: 'reads', ...limit })
+        get() {
+          return 'ok';
+        }
       }
-      protected override shouldSkip(context: RateLimitContext) {
-        return context.header('x-internal') === 'yes' || super.shouldSkip(context);
-      }
-      protected override deny(...args: Parameters<RateLimitGuard['deny']>): never {
-        args[0].execution.switchToHttp().getResponse().header('x-denied', 'yes');
-        return super.deny(...args);
-      }
-    }
-    @Controller()
-    class Own {
-      @Get() @RateLimit('1/min') get() {
-        return 'ok';
-      }
-    }
-    const app = await start({
-      controllers: [Own],
-      providers: [OwnGuard, { provide: APP_GUARD, useExisting: OwnGuard }],
-      root: (store) => RateLimitModule.forRoot({ store, registerGuard: false }),
+      return start({ controllers: [Reads] });
+    };
+    const bobAndAlice = async (app: TestApp) => [
+      ...(await statuses(app, 3, '/', { as: 'bob' })),
+      ...(await statuses(app, 1, '/', { as: 'alice', from: '203.0.113.7' })),
+    ];
+
+    test.each(limits)('%s: one warning says what to do', async (_part, limit, _withUser, without) => {
+      const app = await startUnder(limit);
+      expect(await bobAndAlice(app)).toEqual(without);
+      expect(app.warned).toEqual([
+        "Reads.get: a function of a limit was called before the user was known, and looked at the request. If it reads the user, add needs: 'user'; if not, needs: 'request' ends this warning.",
+      ]);
+      expect(app.logged).toEqual(app.warned);
     });
-    const of = (tenant: string) => ({ headers: { 'x-tenant': tenant } });
-    expect(await statuses(app, 2, '/', of('a'))).toEqual([200, 429]);
-    expect(await statuses(app, 2, '/', of('b'))).toEqual([200, 429]);
-    expect((await app.get('/', of('a'))).headers.get('x-denied')).toBe('yes');
-    await app.app.get(RateLimiter).reset({ identity: 'tenant:a' });
-    expect((await app.get('/', of('a'))).status).toBe(200);
-    expect(await statuses(app, 5, '/', { headers: { 'x-internal': 'yes' } })).toEqual(times(5, 200));
+
+    test.each(limits)('%s: nothing is said of callers who are anonymous', async (_part, limit) => {
+      const app = await startUnder(limit, OptionalJwtGuard);
+      await statuses(app, 3, '/');
+      expect(app.logged).toEqual([]);
+    });
+
+    test.each(limits)("%s: with needs: 'request' no warning", async (_part, limit, _withUser, without) => {
+      const app = await startUnder({ ...limit, needs: 'request' });
+      expect(await bobAndAlice(app)).toEqual(without);
+      expect(app.logged).toEqual([]);
+    });
+
+    test.each(limits)("%s: with needs: 'user' the user is known", async (_part, limit, withUser) => {
+      const app = await startUnder({ ...limit, needs: 'user' });
+      expect(await bobAndAlice(app)).toEqual(withUser);
+      expect(app.logged).toEqual([]);
+    });
+
+    test('refused callers spend a limit that needs the request, and none that needs the user', async () => {
+      const [[, key]] = limits as [(typeof limits)[number]];
+      const refused = async (needs: 'user' | 'request') =>
+        statuses(await startUnder({ ...key, needs }), 3, '/', { as: 'nobody' });
+      expect(await refused('request')).toEqual([403, 403, 429]);
+      expect(await refused('user')).toEqual([403, 403, 403]);
+    });
   });
 
   test('two routes of one scope share it across stages', async () => {

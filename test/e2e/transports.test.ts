@@ -1,6 +1,14 @@
 import 'reflect-metadata';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
-import { Controller, Injectable, UseGuards } from '@nestjs/common';
+import {
+  type CanActivate,
+  Controller,
+  type ExecutionContext,
+  Get,
+  type INestApplication,
+  Injectable,
+  UseGuards,
+} from '@nestjs/common';
 import { ExternalContextCreator } from '@nestjs/core';
 import { Field, GraphQLModule, ObjectType, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import {
@@ -13,15 +21,26 @@ import { IoAdapter } from '@nestjs/platform-socket.io';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { MessageBody, SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import {
+  MemoryStore,
   RateLimit,
   type RateLimitException,
   RateLimitGuard,
+  RateLimitModule,
   type RateLimitModuleOptions,
 } from 'nestjs-ratelimit';
 import { firstValueFrom } from 'rxjs';
 import { io } from 'socket.io-client';
 import WebSocket from 'ws';
-import { AuthGuard, platforms, serve, type TestApp } from '../support/app.js';
+import {
+  type AppOptions,
+  AuthGuard,
+  platforms,
+  serve,
+  starter,
+  statuses,
+  type TestApp,
+} from '../support/app.js';
+import { storeWith } from '../support/stores.js';
 
 @ObjectType()
 class Item {
@@ -94,6 +113,7 @@ describe.each(platforms)('GraphQL on %s', (platform) => {
       message: 'Too many requests. Try again in 1 minute.',
       path: ['d'],
       extensions: {
+        code: 'RATE_LIMITED',
         error: 'rate_limit_exceeded',
         details: { throttle_type: 'hello', retry_after_seconds: 60 },
       },
@@ -107,6 +127,28 @@ describe.each(platforms)('GraphQL on %s', (platform) => {
     expect((await query('{ items { name } }')).errors[0].extensions.details.throttle_type).toBe('class');
   });
 
+  test('a store that fails has a code of its own', async () => {
+    const consume = () => {
+      throw new Error('store is down');
+    };
+    await start({ store: storeWith(new MemoryStore(), { consume }) });
+    const { data, errors } = await query('{ hello }');
+    expect(data).toBeNull();
+    expect(errors[0]).toMatchObject({
+      message: expect.stringContaining('could not be checked'),
+      extensions: { code: 'RATE_LIMIT_UNAVAILABLE', error: 'rate_limit_unavailable' },
+    });
+  });
+
+  test('a body of text leaves the code', async () => {
+    await start({ body: ({ binding }) => `slow down: ${binding?.name}` });
+    await query('{ a: hello b: hello c: hello }');
+    expect((await query('{ hello }')).errors[0]).toMatchObject({
+      message: 'slow down: hello',
+      extensions: { code: 'RATE_LIMITED' },
+    });
+  });
+
   test('a user limit is decided once a guard of the field knows the user', async () => {
     await start();
     for (const passes of [true, true, false]) {
@@ -116,46 +158,118 @@ describe.each(platforms)('GraphQL on %s', (platform) => {
   });
 });
 
-@WebSocketGateway()
-@UseGuards(RateLimitGuard)
-class Gateway {
-  @SubscribeMessage('say') @RateLimit({ name: 'say', rate: '2/min' }) say(@MessageBody() text: string) {
-    return { event: 'said', data: text };
-  }
+/** Says things to a gateway, each answered before the next. */
+async function sayTo(
+  app: TestApp,
+): Promise<{ say(data: string): Promise<{ event: string; data: unknown }>; close(): void }> {
+  const socket = new WebSocket(app.url.replace('http', 'ws'));
+  await new Promise((resolve) => socket.once('open', resolve));
+  return {
+    say: (data) =>
+      new Promise((resolve) => {
+        socket.once('message', (message) => resolve(JSON.parse(String(message))));
+        socket.send(JSON.stringify({ event: 'say', data }));
+      }),
+    close: () => socket.close(),
+  };
 }
 
 describe('WebSockets', () => {
-  test('A23b each message of one socket is charged, and a denial is an exception event (ws)', async () => {
-    const app = await serve('express', {
-      providers: [Gateway],
-      prepare: (nest) => void nest.useWebSocketAdapter(new WsAdapter(nest)),
-    });
-    const socket = new WebSocket(app.url.replace('http', 'ws'));
-    await new Promise((resolve) => socket.once('open', resolve));
-    const say = (data: string) =>
-      new Promise<{ event: string; data: unknown }>((resolve) => {
-        socket.once('message', (message) => resolve(JSON.parse(String(message))));
-        socket.send(JSON.stringify({ event: 'say', data }));
+  const start = starter('express');
+  /** A gateway of its own for a test: guards that are bound to a class outlive an application. */
+  const gateway = (...guards: (CanActivate | (new () => CanActivate))[]) => {
+    @WebSocketGateway()
+    @UseGuards(...guards)
+    class Gateway {
+      @SubscribeMessage('say') @RateLimit({ name: 'say', rate: '2/min' }) say(@MessageBody() text: string) {
+        return { event: 'said', data: text };
+      }
+    }
+    return Gateway;
+  };
+  const overWs = (nest: INestApplication) => void nest.useWebSocketAdapter(new WsAdapter(nest));
+  const unregistered = (store: MemoryStore) => RateLimitModule.forRoot({ store, registerGuard: false });
+
+  test.each<[string, AppOptions]>([
+    ['by the registered guard', { providers: [gateway()] }],
+    ['by @UseGuards', { providers: [gateway(RateLimitGuard)], root: unregistered }],
+    ['once by both', { providers: [gateway(RateLimitGuard)] }],
+  ])(
+    'A23b each message of one socket is charged %s, and a denial is an exception event (ws)',
+    async (_by, options) => {
+      const app = await start({ ...options, prepare: overWs });
+      const socket = await sayTo(app);
+      expect(await socket.say('one')).toEqual({ event: 'said', data: 'one' });
+      expect(await socket.say('two')).toEqual({ event: 'said', data: 'two' });
+      expect(await socket.say('three')).toMatchObject({
+        event: 'exception',
+        data: {
+          status: 'error',
+          error: 'rate_limit_exceeded',
+          details: { throttle_type: 'say', retry_after_seconds: 60 },
+        },
       });
-    expect(await say('one')).toEqual({ event: 'said', data: 'one' });
-    expect(await say('two')).toEqual({ event: 'said', data: 'two' });
-    expect(await say('three')).toMatchObject({
-      event: 'exception',
-      data: {
-        status: 'error',
-        error: 'rate_limit_exceeded',
-        details: { throttle_type: 'say', retry_after_seconds: 60 },
-      },
-    });
-    app.clock.advance('1min');
-    expect((await say('four')).event).toBe('said');
+      app.clock.advance('1min');
+      expect((await socket.say('four')).event).toBe('said');
+      socket.close();
+    },
+  );
+
+  test('a gateway without a guard is not limited, and the log says so', async () => {
+    const app = await start({ providers: [gateway()], root: unregistered, prepare: overWs });
+    const socket = await sayTo(app);
+    for (let i = 0; i < 5; i++) expect((await socket.say('on')).event).toBe('said');
+    expect(app.logged).toEqual([
+      expect.stringContaining('Gateway.say has limits, but no guard decides them'),
+    ]);
     socket.close();
-    await app.close();
+  });
+
+  test('a user limit is decided once a guard of the gateway knows the user', async () => {
+    class SocketAuth implements CanActivate {
+      canActivate(context: ExecutionContext) {
+        const name = context.switchToWs().getData<string>();
+        context.switchToWs().getClient().user = name === 'nobody' ? undefined : { id: name };
+        return true;
+      }
+    }
+    @WebSocketGateway()
+    @UseGuards(SocketAuth)
+    class Users {
+      @SubscribeMessage('say') @RateLimit({ name: 'user', rate: '1/min', key: 'user' }) say() {
+        return { event: 'said', data: 'ok' };
+      }
+    }
+    const app = await start({ providers: [Users], prepare: overWs });
+    const socket = await sayTo(app);
+    const events = [];
+    for (const name of ['alice', 'bob', 'alice', 'nobody', 'nobody'])
+      events.push((await socket.say(name)).event);
+    expect(events).toEqual(['said', 'said', 'exception', 'said', 'said']);
+    socket.close();
+  });
+
+  test('an application that has ended decides nothing for the next one with the same gateway', async () => {
+    const type = gateway();
+    const eventsOf = async (app: TestApp) => {
+      const socket = await sayTo(app);
+      const events: string[] = [];
+      for (let i = 0; i < 3; i++) events.push((await socket.say('on')).event);
+      socket.close();
+      return events;
+    };
+    const first = await serve('express', { providers: [type], prepare: overWs });
+    await first.close();
+    const open = await start({ providers: [type], root: unregistered, prepare: overWs });
+    expect(await eventsOf(open)).toEqual(['said', 'said', 'said']);
+    const limited = await start({ providers: [type], prepare: overWs });
+    expect(await eventsOf(limited)).toEqual(['said', 'said', 'exception']);
+    expect([first.store.size, open.store.size, limited.store.size]).toEqual([0, 0, 1]);
   });
 
   test('A23b the same over Socket.IO', async () => {
     const app = await serve('fastify', {
-      providers: [Gateway],
+      providers: [gateway()],
       prepare: (nest) => void nest.useWebSocketAdapter(new IoAdapter(nest)),
     });
     const socket = io(app.url, { transports: ['websocket'] });
@@ -178,21 +292,29 @@ describe('WebSockets', () => {
   });
 });
 
-@Controller()
-class Sums {
-  @MessagePattern('sum') @RateLimit({ name: 'sum', rate: '2/min' }) sum(numbers: number[]): number {
-    return numbers.reduce((a, b) => a + b, 0);
-  }
-}
-
 describe('microservices', () => {
-  test('each message is charged to the address, and a denial is an error of the transport', async () => {
-    const app = await serve('express', {
-      controllers: [Sums],
+  const start = starter('express');
+  const sums = (...guards: (new () => CanActivate)[]) => {
+    @Controller()
+    @UseGuards(...guards)
+    class Sums {
+      @MessagePattern('sum') @RateLimit({ name: 'sum', rate: '2/min' }) sum(numbers: number[]): number {
+        return numbers.reduce((a, b) => a + b, 0);
+      }
+      @Get('sum') @RateLimit({ name: 'get', rate: '2/min' }) get() {
+        return 6;
+      }
+    }
+    return Sums;
+  };
+  /** A hybrid application and a way to have it add up numbers over TCP. */
+  const startSums = async (options: AppOptions, inheritAppConfig: boolean) => {
+    const app = await start({
+      ...options,
       prepare: (nest) =>
         void nest.connectMicroservice<MicroserviceOptions>(
           { transport: Transport.TCP, options: { host: '127.0.0.1', port: 0 } },
-          { inheritAppConfig: true },
+          { inheritAppConfig },
         ),
     });
     const [service] = await app.app.startAllMicroservices().then(() => app.app.getMicroservices());
@@ -201,16 +323,63 @@ describe('microservices', () => {
       transport: Transport.TCP,
       options: { host: '127.0.0.1', port: server?.address().port ?? 0 },
     });
-    const sum = () => firstValueFrom(client.send<number>('sum', [1, 2, 3]));
-    expect([await sum(), await sum()]).toEqual([6, 6]);
-    await expect(sum()).rejects.toMatchObject({
-      status: 'error',
-      error: 'rate_limit_exceeded',
-      code: 8,
-      details: { throttle_type: 'sum' },
+    return {
+      app,
+      sum: () => firstValueFrom(client.send<number>('sum', [1, 2, 3])),
+      close: () => client.close(),
+    };
+  };
+
+  describe.each([
+    ['with', true],
+    ['without', false],
+  ])('of a hybrid application %s its configuration', (_with, inherits) => {
+    test.each([
+      ['', []],
+      [' once, also with @UseGuards', [RateLimitGuard]],
+    ])(
+      'each message is charged to the address%s, and a denial is an error of the transport',
+      async (_how, guards) => {
+        const { app, sum, close } = await startSums({ controllers: [sums(...guards)] }, inherits);
+        expect([await sum(), await sum()]).toEqual([6, 6]);
+        await expect(sum()).rejects.toMatchObject({
+          status: 'error',
+          error: 'rate_limit_exceeded',
+          code: 8,
+          details: { throttle_type: 'sum' },
+        });
+        app.clock.advance('1min');
+        expect(await sum()).toBe(6);
+        await close();
+      },
+    );
+
+    test('requests of the same class are charged once', async () => {
+      const { app, close } = await startSums({ controllers: [sums()] }, inherits);
+      expect(await statuses(app, 3, '/sum')).toEqual([200, 200, 429]);
+      await close();
     });
-    await client.close();
-    await app.close();
+
+    test('a store that fails is an error of the transport as well', async () => {
+      const consume = () => {
+        throw new Error('store is down');
+      };
+      const store = storeWith(new MemoryStore(), { consume });
+      const { sum, close } = await startSums({ controllers: [sums()], options: { store } }, inherits);
+      await expect(sum()).rejects.toMatchObject({
+        status: 'error',
+        error: 'rate_limit_unavailable',
+        code: 14,
+      });
+      await close();
+    });
+
+    test('without a registered guard nothing is limited', async () => {
+      const root = (store: MemoryStore) => RateLimitModule.forRoot({ store, registerGuard: false });
+      const { sum, close } = await startSums({ controllers: [sums()], root }, inherits);
+      for (let i = 0; i < 5; i++) expect(await sum()).toBe(6);
+      await close();
+    });
   });
 });
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { transform } from '@swc/core';
+import { startRedis } from '../support/redis.js';
 
 const exec = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -17,6 +18,28 @@ async function run(folder: string, file: string, ...args: string[]): Promise<str
     const { stdout, stderr } = error as { stdout: string; stderr: string };
     throw new Error(`${file} ${args.join(' ')} failed:\n${stdout}\n${stderr}`);
   }
+}
+
+/** Compiles a program to ES modules and to CommonJS, and gives back the names of the files. */
+async function compile(app: string, source: string, name: string): Promise<readonly string[]> {
+  const files: string[] = [];
+  for (const [type, extension] of [
+    ['es6', 'mjs'],
+    ['commonjs', 'cjs'],
+  ] as const) {
+    const { code } = await transform(source, {
+      jsc: {
+        parser: { syntax: 'typescript', decorators: true },
+        transform: { legacyDecorator: true, decoratorMetadata: true },
+        target: 'es2022',
+      },
+      module: type === 'commonjs' ? { type, ignoreDynamic: true } : { type },
+    });
+    const file = `${name}.${extension}`;
+    await writeFile(join(app, file), code);
+    files.push(file);
+  }
+  return files;
 }
 
 let folder: string;
@@ -35,13 +58,18 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 test('the tarball holds what users need and nothing else', () => {
-  const other = packed.filter((path) => !/^dist\/(esm|cjs)\/([a-z-]+\/)*[a-z-]+\.(js|d\.ts)$/.test(path));
+  const other = packed.filter(
+    (path) => !/^dist\/(esm|cjs)\/([a-z-]+\/)*[a-z-]+(\.gen)?\.(js|d\.ts)$/.test(path),
+  );
   expect(other.sort()).toEqual([
     'CHANGELOG.md',
     'LICENSE',
     'README.md',
     'dist/cjs/package.json',
     'dist/esm/package.json',
+    'docs/dependencies.md',
+    'docs/errors.md',
+    'docs/guide.md',
     'package.json',
   ]);
 });
@@ -69,20 +97,7 @@ describe.each([11, 12])('on Nest %d', (nest) => {
       'rxjs@7',
     );
     const source = await readFile(new URL('./fixture/app.ts', import.meta.url), 'utf8');
-    for (const [type, file] of [
-      ['es6', 'app.mjs'],
-      ['commonjs', 'app.cjs'],
-    ] as const) {
-      const { code } = await transform(source, {
-        jsc: {
-          parser: { syntax: 'typescript', decorators: true },
-          transform: { legacyDecorator: true, decoratorMetadata: true },
-          target: 'es2022',
-        },
-        module: type === 'commonjs' ? { type, ignoreDynamic: true } : { type },
-      });
-      await writeFile(join(app, file), code);
-    }
+    await compile(app, source, 'app');
   }, 240_000);
 
   test.each([
@@ -118,6 +133,18 @@ describe.each([11, 12])('on Nest %d', (nest) => {
     },
     60_000,
   );
+
+  test('the Redis store, in both forms, on the ioredis of its day', async () => {
+    const redis = await startRedis();
+    const ioredis = nest === 11 ? 'ioredis@5' : 'ioredis@6';
+    await run(app, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline', ioredis);
+    const source = await readFile(new URL('./fixture/redis.ts', import.meta.url), 'utf8');
+    for (const file of await compile(app, source, 'redis')) {
+      const said = await run(app, process.execPath, '--no-warnings', file, redis.url);
+      expect(JSON.parse(said)).toEqual({ contract: expect.any(Number), statuses: [200, 200, 429] });
+    }
+    await redis.stop();
+  }, 120_000);
 
   test('its two forms in one process know each other: exceptions, metadata and calls', async () => {
     await writeFile(

@@ -25,6 +25,9 @@ export const users: Readonly<Record<string, object>> = {
   dave: { id: 'dave', tier: 'enterprise' },
   staff: { id: 'staff', isStaff: true },
   nameless: { email: 'nobody@example.org' },
+  tagged: { id: 'bob+tag@example.org' },
+  encoded: { id: 'bob%2Btag@example.org' },
+  long: { id: 'x'.repeat(65) },
 };
 
 interface WithUser {
@@ -64,6 +67,8 @@ export interface TestApp {
   readonly store: MemoryStore;
   /** What was logged at warn and error, by Nest and by us. */
   readonly logged: string[];
+  /** Those of them that were logged at warn. */
+  readonly warned: string[];
   /** One request, by default a GET from 127.0.0.1. */
   get(path: string, options?: Call): Promise<Answer>;
   close(): Promise<void>;
@@ -100,12 +105,14 @@ export interface AppOptions extends ModuleMetadata {
 
 class ListeningLogger {
   readonly lines: string[] = [];
+  readonly warnings: string[] = [];
   log(): void {}
   error(message: unknown): void {
     this.lines.push(String(message instanceof Error ? message.stack : message));
   }
   warn(message: unknown): void {
     this.lines.push(String(message));
+    this.warnings.push(String(message));
   }
 }
 
@@ -190,12 +197,29 @@ export async function serve(
     clock,
     store,
     logged: logger.lines,
+    warned: logger.warnings,
     get: (path, options = {}) => call(url, path, options),
     async close() {
       open.delete(app);
       await app.close();
       Logger.overrideLogger(['log', 'error', 'warn']);
     },
+  };
+}
+
+/** Starts applications on a platform, with the given options where a test has no others, until its test ends. */
+export function starter(
+  platform: Platform,
+  usual: AppOptions = {},
+): (options?: AppOptions) => Promise<TestApp> {
+  const apps: TestApp[] = [];
+  afterEach(async () => {
+    for (const app of apps.splice(0)) await app.close();
+  });
+  return async (options = {}) => {
+    const app = await serve(platform, { ...usual, ...options });
+    apps.push(app);
+    return app;
   };
 }
 

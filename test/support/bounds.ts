@@ -44,7 +44,8 @@ export function mostOverBucket(
   let worst = Number.NEGATIVE_INFINITY;
   for (let from = 0; from < admissions.length; from++) {
     let sum = 0;
-    for (const { atMs, cost } of admissions.slice(from)) {
+    for (let to = from; to < admissions.length; to++) {
+      const { atMs, cost } = admissions[to] as Admission;
       sum += cost;
       const spanMs = atMs - (admissions[from] as Admission).atMs;
       worst = Math.max(worst, sum - (capacity + Math.floor((limit * spanMs) / windowMs)));

@@ -7,6 +7,8 @@ export class Bucket {
   state: State = UNTOUCHED;
   /** Denies until then; 0 when it was never blocked. */
   blockedUntilMs = 0;
+  /** Where it stands among the buckets by their ends; below 0 while it does not. */
+  placeAmongEnds = -1;
 
   constructor(
     /** The policy it was last charged under: its limit may change while the bucket lives. */

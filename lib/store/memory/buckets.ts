@@ -3,6 +3,8 @@ import { Bucket } from './bucket.js';
 import { Heap } from './heap.js';
 import { Victims } from './victims.js';
 
+const LOOKS_FOR_ENDED = 64;
+
 /**
  * Buckets by policy and identity, never more than `max`. One table a policy, keyed by the identity
  * alone: the key of a request's limits is then one string, hashed once.
@@ -10,7 +12,9 @@ import { Victims } from './victims.js';
 export class Buckets {
   readonly #tables = new Map<string, Map<string, Bucket>>();
   /** Every bucket once, by a time at which it may have ended; later charges are found out when that comes. */
-  readonly #ends = new Heap<Bucket>();
+  readonly #ends = new Heap<Bucket>((bucket, at) => {
+    bucket.placeAmongEnds = at;
+  });
   readonly #victims: Victims;
   /** Every bucket that was blocked and may still be. */
   readonly #blocked = new Set<Bucket>();
@@ -57,13 +61,7 @@ export class Buckets {
 
   /** To be called once for a new bucket, as soon as it holds its first charge or block. */
   watch(bucket: Bucket, nowMs: number): void {
-    // Buckets that were reset leave their entry behind: start over before those add up.
-    if (this.#ends.size > 2 * this.#size + 1_024) {
-      this.#ends.clear();
-      for (const other of this) this.#ends.push(other.endsAtMs(nowMs), other);
-    } else {
-      this.#ends.push(bucket.endsAtMs(nowMs), bucket);
-    }
+    this.#ends.push(bucket.endsAtMs(nowMs), bucket);
   }
 
   delete(bucket: Bucket): void {
@@ -71,6 +69,7 @@ export class Buckets {
     if (table?.get(bucket.identity) !== bucket) return;
     table.delete(bucket.identity);
     this.#blocked.delete(bucket);
+    if (bucket.placeAmongEnds >= 0) this.#ends.remove(bucket.placeAmongEnds);
     this.#size--;
     if (table.size === 0) this.#tables.delete(bucket.policy.tail);
   }
@@ -102,7 +101,7 @@ export class Buckets {
   dropEnded(most: number, nowMs: number): void {
     for (let dropped = 0; dropped < most && this.#ends.lowest <= nowMs; dropped++) {
       const bucket = this.#ends.pop() as Bucket;
-      if (!this.#holds(bucket)) continue;
+      bucket.placeAmongEnds = -1;
       bucket.settle(nowMs);
       const endsAtMs = bucket.endsAtMs(nowMs);
       if (endsAtMs <= nowMs) this.delete(bucket);
@@ -146,7 +145,8 @@ export class Buckets {
   }
 
   #makeRoom(held: readonly (Bucket | undefined)[], nowMs: number): boolean {
-    this.dropEnded(Number.POSITIVE_INFINITY, nowMs);
+    // Not all that may have ended: those charged again meanwhile are as many as anybody likes.
+    this.dropEnded(LOOKS_FOR_ENDED, nowMs);
     if (this.#size < this.max) return true;
     const mayGo = (bucket: Bucket) =>
       this.#holds(bucket) && !held.includes(bucket) && bucket.blockedUntilMs <= nowMs;

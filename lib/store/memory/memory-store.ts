@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../../core/clock.js';
 import { type Charge, type Decision, decisionOf } from '../../core/decision.js';
 import { mistake } from '../../core/errors.js';
 import { definePolicy } from '../../core/policy.js';
+import { shown } from '../../core/shown.js';
 import type { Store, StoreReply, StoreTarget } from '../store.js';
 import type { Bucket } from './bucket.js';
 import { Buckets } from './buckets.js';
@@ -22,6 +23,22 @@ export interface MemoryStoreOptions {
 
 // Where the blocks of whole identities are kept: a bucket each, that nothing is charged to.
 const BLOCK = definePolicy({ name: 'block', scope: '', rate: { limit: 1, windowMs: 1 } });
+
+/** The decision on a charge to a bucket of this state. */
+function decide(
+  charge: Charge,
+  state: State,
+  waitMs: number,
+  blockedMs: number,
+  atMs: number,
+  receipt: Bucket | null,
+): Decision {
+  const { policy } = charge;
+  const algorithm = ALGORITHMS[policy.algorithm];
+  const used = policy.limit === 0 ? 0 : algorithm.used(state, policy, atMs);
+  const resetMs = policy.limit === 0 ? 0 : algorithm.resetMs(state, policy, atMs);
+  return decisionOf(charge, { used, resetMs, waitMs, blockedMs, atMs, receipt });
+}
 
 const DEFAULT_MAX_BUCKETS = 250_000;
 const SWEEP_EVERY_MS = 1_000;
@@ -43,7 +60,7 @@ export class MemoryStore implements Store {
     if (!Number.isSafeInteger(maxBuckets) || maxBuckets < 1) {
       throw mistake(
         'bad-option',
-        `MemoryStore cannot hold maxBuckets: ${maxBuckets}.`,
+        `MemoryStore cannot hold maxBuckets: ${shown(maxBuckets)}.`,
         'Give a whole number, 1 or more; a bucket takes 250 bytes to 1 kB.',
       );
     }
@@ -81,9 +98,7 @@ export class MemoryStore implements Store {
       }
       const bucket = buckets[i];
       const blockedMs = waitMs === 0 ? 0 : this.#blockedUntilMs(charge.identity, bucket) - atMs;
-      decisions.push(
-        decisionOf(charge, { state: bucket?.state ?? UNTOUCHED, waitMs, blockedMs, atMs, receipt }),
-      );
+      decisions.push(decide(charge, bucket?.state ?? UNTOUCHED, waitMs, blockedMs, atMs, receipt));
     }
     return { decisions, degraded: false };
   }
@@ -97,7 +112,7 @@ export class MemoryStore implements Store {
       const state = policy.limit === 0 ? UNTOUCHED : settle();
       const waitMs = this.#waitMs(charge, bucket, state, atMs);
       const blockedMs = this.#blockedUntilMs(identity, bucket) - atMs;
-      return decisionOf(charge, { state, waitMs, blockedMs, atMs, receipt: null });
+      return decide(charge, state, waitMs, blockedMs, atMs, null);
     });
     return { decisions, degraded: false };
   }

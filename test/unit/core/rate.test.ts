@@ -35,6 +35,32 @@ describe('rates', () => {
     expect(() => rate('ten a day')).toThrow('[bad-rate] "ten a day" is not a rate.');
   });
 
+  test('an error names the place that it was given, and the unit that there is not', () => {
+    const problemOf = (...given: Parameters<typeof rate>) => {
+      try {
+        rate(...given);
+      } catch (error) {
+        return (error as RateLimitConfigError).problems[0];
+      }
+      return undefined;
+    };
+    expect(problemOf('abc', 'LOGIN_RATE')).toMatchObject({ code: 'bad-rate', place: 'LOGIN_RATE' });
+    expect(problemOf('5/0s', 'LOGIN_RATE')?.place).toBe('LOGIN_RATE');
+    expect(problemOf('abc')?.place).toBe('');
+    expect(() => rate('abc', 'LOGIN_RATE')).toThrow('[bad-rate] LOGIN_RATE: "abc" is not a rate.');
+    expect(() => rate('abc')).toThrow('[bad-rate] "abc" is not a rate.');
+    for (const [text, unit] of [
+      ['5/month', 'month'],
+      ['5/15mins', 'mins'],
+      ['5/H', 'H'],
+    ] as const) {
+      expect(problemOf(text)?.what).toBe(
+        `"${text}" is not a rate: there is no unit "${unit}", but ${UNIT_NAMES.join(', ')}.`,
+      );
+    }
+    expect(problemOf('five/min')?.what).toBe('"five/min" is not a rate.');
+  });
+
   test('unlimited is null; a rate is frozen', () => {
     expect([rate('unlimited'), parseRate(null), parseRate('unlimited')]).toEqual([null, null, null]);
     expect(Object.isFrozen(rate('5/min'))).toBe(true);

@@ -17,7 +17,7 @@ const hash = hashUnder('secret');
 const hashed = (value: string) => `header:x-api-key:${hash(value)}`;
 
 const find = (key: string, who: Caller, said: string[] = []) =>
-  compileKey(key, { hash, report: (what) => said.push(what) }).identify(who);
+  compileKey(key, { hash, keepsSecrets: true, report: (what) => said.push(what) }).identify(who);
 
 describe('keys', () => {
   test.each([
@@ -70,7 +70,7 @@ describe('keys', () => {
   });
 
   test('it needs the user where it asks for the user', () => {
-    const needs = (key: string) => compileKey(key, { hash, report: () => {} }).needsUser;
+    const needs = (key: string) => compileKey(key, { hash, keepsSecrets: true, report: () => {} }).needsUser;
     expect(['user', 'anon', 'user|ip', 'ip+user', 'header:x|anon'].map(needs)).toEqual([
       true,
       true,

@@ -122,12 +122,46 @@ describe('RateLimiter without Nest', () => {
     await expect(limiter.reset({ scope: 'post' as 'mail', identity: 'customer:42' })).rejects.toThrow(
       '[unknown-scope]',
     );
-    for (const identity of ['', undefined, 42] as string[]) {
-      await expect(limiter.consume({ scope: 'mail', identity })).rejects.toThrow('[bad-key]');
+    for (const identity of ['', undefined, 42, [], [''], ['user:42', ''], [42]] as string[]) {
+      const target = { scope: 'mail', identity } as const;
+      await expect(limiter.consume(target)).rejects.toThrow('[bad-key]');
+      await expect(limiter.peek(target)).rejects.toThrow('[bad-key]');
+      await expect(limiter.reset({ identity })).rejects.toThrow('[bad-key]');
+      await expect(limiter.block({ identity, for: '1min' })).rejects.toThrow('[bad-key]');
+      await expect(limiter.unblock({ identity })).rejects.toThrow('[bad-key]');
     }
     await expect(limiter.block({ identity: 'customer:42', for: 'long' as '1s' })).rejects.toThrow(
       '[bad-duration]',
     );
+  });
+
+  test.each<[string | readonly string[], string | readonly string[]]>([
+    ['customer:a+b', 'customer:a%2Bb'],
+    ['customer:100%', 'customer:100%25'],
+    ['customer:a%2Bb', 'customer:a%252Bb'],
+    ['customer:{a}', 'customer:%7Ba%7D'],
+    ['user:a+b:c', ['user:a', 'b:c']],
+    ['user:a', ['user:a', 'user:a']],
+    ['a+b', ['a', 'b']],
+    [
+      ['a+b', 'c'],
+      ['a', 'b+c'],
+    ],
+    ['customer:a', 'customer:A'],
+  ])('%s and %s are charged each by itself', async (one, other) => {
+    const { limiter } = setUp();
+    const left = async (identity: string | readonly string[]) =>
+      (await limiter.peek({ scope: 'mail', identity })).binding?.remaining;
+    await limiter.consume({ scope: 'mail', identity: one, cost: 30 });
+    expect([await left(one), await left(other)]).toEqual([70, 100]);
+    await limiter.consume({ scope: 'mail', identity: other, cost: 50 });
+    expect([await left(one), await left(other)]).toEqual([70, 50]);
+  });
+
+  test('a list of one is that one', async () => {
+    const { limiter } = setUp();
+    await limiter.consume({ scope: 'mail', identity: ['user:a+b'], cost: 30 });
+    expect((await limiter.peek({ scope: 'mail', identity: 'user:a+b' })).binding?.remaining).toBe(70);
   });
 
   test('a cost that is none counts as 1 and is reported', async () => {
@@ -136,7 +170,7 @@ describe('RateLimiter without Nest', () => {
     const outcome = await limiter.consume({ scope: 'mail', identity: 'customer:42', cost: Number.NaN });
     expect(outcome.binding?.remaining).toBe(99);
     expect(said).toHaveBeenCalledWith(
-      expect.stringContaining('What is no cost counts as 1. Give a whole number, 0 or more. It was "NaN".'),
+      expect.stringContaining('What is no cost counts as 1. Give a whole number, 0 or more. It was NaN.'),
       expect.anything(),
     );
     said.mockRestore();

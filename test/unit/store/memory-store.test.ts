@@ -1,6 +1,6 @@
 import { MemoryStore } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { definePolicy } from '../../../lib/core/policy.js';
+import { definePolicy, type Policy } from '../../../lib/core/policy.js';
 
 const policy = definePolicy({ name: 'limit', scope: 'scope', rate: { limit: 10, windowMs: 60_000 } });
 const other = definePolicy({ name: 'other', scope: 'scope', rate: { limit: 10, windowMs: 3_600_000 } });
@@ -171,6 +171,57 @@ describe('A41 the memory store is bounded', () => {
     expect(decisions.map(({ allowed }) => allowed)).toEqual([true, true]);
     expect([remaining('user:1', other), remaining('user:1', policy)]).toEqual([6, 6]);
     expect(store.size).toBe(2);
+  });
+
+  describe('the work of one charge', () => {
+    /** A store under a policy that counts how often its window and capacity are read: a few times a bucket. */
+    const counting = (maxBuckets: number) => {
+      const { clock, store } = setUp(maxBuckets);
+      let reads = 0;
+      const counted: Policy = {
+        ...policy,
+        get windowMs() {
+          reads++;
+          return policy.windowMs;
+        },
+        get capacity() {
+          reads++;
+          return policy.capacity;
+        },
+      };
+      const readsOf = (act: () => void): number => {
+        const before = reads;
+        act();
+        return reads - before;
+      };
+      const charge = (identity: string, cost = 1) =>
+        store.consume([{ policy: counted, identity, cost, shadow: false, blockMs: 0 }]);
+      return { clock, store, charge, readsOf };
+    };
+
+    test.each([1_000, 10_000])('does not grow with the store: %d buckets under new identities', (max) => {
+      const { clock, store, charge, readsOf } = counting(max);
+      let most = 0;
+      for (let i = 0; i < 6 * max; i++) {
+        // Set, not turned: the store's timer must not help.
+        if (i % (max / 1_000) === 0) clock.set(clock.now() + 20);
+        most = Math.max(
+          most,
+          readsOf(() => charge(`user:${i}`, 1 + (i % 5))),
+        );
+      }
+      expect(store.size).toBe(max);
+      expect(most).toBeLessThan(200);
+    });
+
+    test('does not come later either: what has made room for others is forgotten', () => {
+      const { clock, store, charge, readsOf } = counting(1_000);
+      for (let i = 0; i < 50_000; i++) charge(`user:${i}`);
+      expect(store.size).toBe(1_000);
+      const reads = readsOf(() => clock.advance('2min'));
+      expect(store.size).toBe(0);
+      expect(reads).toBeLessThan(5 * 1_000);
+    });
   });
 
   test('100,000 identities, then silence: all buckets go, without a request', () => {

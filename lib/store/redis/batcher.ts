@@ -1,0 +1,80 @@
+import type { Charge, Decision } from '../../core/decision.js';
+import type { RedisReplyError } from './messages.js';
+
+type Charges = readonly Charge[];
+type Decided = readonly Decision[];
+
+/** Sends several requests in one call and gives back what became of each, in their order. */
+export type Send = (requests: readonly Charges[]) => Promise<readonly (Decided | RedisReplyError)[]>;
+
+interface Waiting {
+  readonly charges: Charges;
+  readonly resolve: (decisions: Decided) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** How much goes into one call: a server decides on one while we read the answer to another. */
+const MOST_REQUESTS = 64;
+const MOST_CHARGES = 512;
+
+/** Cuts what waits into batches that one call may carry. */
+function* batchesOf(waiting: readonly Waiting[]): Iterable<readonly Waiting[]> {
+  let from = 0;
+  let charges = 0;
+  for (const [at, request] of waiting.entries()) {
+    const more = charges + request.charges.length;
+    const isFull = at - from === MOST_REQUESTS || (more > MOST_CHARGES && at > from);
+    if (isFull) {
+      yield waiting.slice(from, at);
+      from = at;
+    }
+    charges = isFull ? request.charges.length : more;
+  }
+  yield from === 0 ? waiting : waiting.slice(from);
+}
+
+/**
+ * Lets requests of one turn of the event loop travel together. They are sent at the end of the turn,
+ * when all sockets that had something to say have been read; no request waits for a timer.
+ */
+export class Batcher {
+  #lanes = new Map<string, Waiting[]>();
+
+  constructor(readonly send: Send) {}
+
+  /**
+   * Decides a request along with the others of this turn.
+   *
+   * @param lane What may travel together: requests of the same lane.
+   */
+  add(lane: string, charges: Charges): Promise<Decided> {
+    if (this.#lanes.size === 0) setImmediate(() => this.#flush());
+    return new Promise((resolve, reject) => {
+      const request = { charges, resolve, reject };
+      const waiting = this.#lanes.get(lane);
+      if (waiting === undefined) this.#lanes.set(lane, [request]);
+      else waiting.push(request);
+    });
+  }
+
+  #flush(): void {
+    const lanes = this.#lanes;
+    this.#lanes = new Map();
+    for (const waiting of lanes.values()) {
+      for (const batch of batchesOf(waiting)) void this.#sendBatch(batch);
+    }
+  }
+
+  async #sendBatch(batch: readonly Waiting[]): Promise<void> {
+    try {
+      const answers = await this.send(batch.map(({ charges }) => charges));
+      for (const [at, { resolve, reject }] of batch.entries()) {
+        const answer = answers[at] as Decided | RedisReplyError;
+        if (answer instanceof Error) reject(answer);
+        else resolve(answer);
+      }
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+  }
+}

@@ -1,0 +1,138 @@
+import type { Charge, Decision } from '../../core/decision.js';
+import { chargeText } from './messages.js';
+
+type Charges = readonly Charge[];
+type Decided = readonly Decision[];
+
+interface Denial {
+  readonly decisions: Decided;
+  /** When the answer came, on the clock of this process: it was true a little before. */
+  readonly answeredAtMs: number;
+  /** Until when it is sure to hold. */
+  untilMs: number;
+  /** The one request that asks again, once it is no longer sure. */
+  recheck: Promise<Decided> | null;
+}
+
+/** No longer than this, so that a reset elsewhere takes hold. */
+const LONGEST_MS = 1_000;
+const MOST_DENIALS = 10_000;
+
+const isDenied = ({ allowed, charge }: Decision): boolean => !allowed && !charge.shadow;
+
+/** How long a denied request is denied at least. */
+function waitOf(decisions: Decided): number {
+  let waitMs = 0;
+  for (const decision of decisions) {
+    if (isDenied(decision)) waitMs = Math.max(waitMs, decision.retryAfterMs ?? LONGEST_MS);
+  }
+  return Math.min(waitMs, LONGEST_MS);
+}
+
+/** A decision as it stands some time later, when nothing has been charged since. */
+function later(decision: Decision, charge: Charge, elapsedMs: number): Decision {
+  const { resetAfterMs, retryAfterMs, atMs } = decision;
+  return {
+    ...decision,
+    charge,
+    atMs: atMs + elapsedMs,
+    resetAfterMs: Math.max(0, resetAfterMs - elapsedMs),
+    retryAfterMs:
+      retryAfterMs === null || decision.allowed ? retryAfterMs : Math.max(1, retryAfterMs - elapsedMs),
+  };
+}
+
+const nameOf = (charges: Charges): string =>
+  charges.map((charge) => `${charge.identity} ${charge.policy.tail} ${chargeText(charge)}`).join('\n');
+
+/**
+ * Remembers denials while they are sure to hold, so that a flood of requests from one caller is not a flood
+ * for the server. When one is no longer sure, a single request asks again, and the others wait for it.
+ */
+export class KnownDenials {
+  readonly #denials = new Map<string, Denial>();
+  readonly #byIdentity = new Map<string, Set<string>>();
+
+  constructor(readonly now: () => number) {}
+
+  /** Decides a request, by what is known or else by `ask`. */
+  decide(charges: Charges, ask: () => Promise<Decided>): Decided | Promise<Decided> {
+    if (this.#denials.size === 0) return this.#ask(null, charges, ask);
+    const name = nameOf(charges);
+    const denial = this.#denials.get(name);
+    if (denial === undefined) return this.#ask(name, charges, ask);
+    const nowMs = this.now();
+    // The clock of a test may step back.
+    if (nowMs < denial.untilMs && nowMs >= denial.answeredAtMs) return this.#told(denial, charges, nowMs);
+    if (denial.recheck !== null) return this.#join(denial.recheck, name, charges, ask);
+    const recheck = this.#ask(name, charges, ask);
+    denial.recheck = recheck;
+    return recheck;
+  }
+
+  /** Forgets what concerns an identity. */
+  forget(identity: string): void {
+    const names = this.#byIdentity.get(identity);
+    if (names !== undefined) for (const name of [...names]) this.#drop(name);
+  }
+
+  #told({ decisions, answeredAtMs }: Denial, charges: Charges, nowMs: number): Decided {
+    const elapsedMs = Math.floor(nowMs - answeredAtMs);
+    return decisions.map((decision, at) => later(decision, charges[at] as Charge, elapsedMs));
+  }
+
+  async #ask(known: string | null, charges: Charges, ask: () => Promise<Decided>): Promise<Decided> {
+    const askedAtMs = this.now();
+    const name = () => known ?? nameOf(charges);
+    try {
+      const decisions = await ask();
+      const waitMs = waitOf(decisions);
+      if (waitMs > 0)
+        this.#keep(name(), {
+          decisions,
+          answeredAtMs: this.now(),
+          untilMs: askedAtMs + waitMs,
+          recheck: null,
+        });
+      else if (known !== null) this.#drop(known);
+      return decisions;
+    } catch (error) {
+      if (known !== null) this.#drop(known);
+      throw error;
+    }
+  }
+
+  /** Waits for a re-check, which answers all who wait when it is another denial. */
+  async #join(
+    recheck: Promise<Decided>,
+    name: string,
+    charges: Charges,
+    ask: () => Promise<Decided>,
+  ): Promise<Decided> {
+    await recheck.catch(() => undefined);
+    const denial = this.#denials.get(name);
+    return denial === undefined ? this.#ask(name, charges, ask) : this.#told(denial, charges, this.now());
+  }
+
+  #keep(name: string, denial: Denial): void {
+    this.#drop(name);
+    if (this.#denials.size >= MOST_DENIALS) this.#drop(this.#denials.keys().next().value as string);
+    this.#denials.set(name, denial);
+    for (const { charge } of denial.decisions) {
+      const names = this.#byIdentity.get(charge.identity);
+      if (names === undefined) this.#byIdentity.set(charge.identity, new Set([name]));
+      else names.add(name);
+    }
+  }
+
+  #drop(name: string): void {
+    const denial = this.#denials.get(name);
+    if (denial === undefined) return;
+    this.#denials.delete(name);
+    for (const { charge } of denial.decisions) {
+      const names = this.#byIdentity.get(charge.identity);
+      names?.delete(name);
+      if (names?.size === 0) this.#byIdentity.delete(charge.identity);
+    }
+  }
+}

@@ -1,0 +1,184 @@
+import type { RedisOptions } from 'ioredis';
+import type { Clock } from '../../core/clock.js';
+import type { Charge, Decision } from '../../core/decision.js';
+import { mistake } from '../../core/errors.js';
+import { escapeSegment } from '../../core/escape.js';
+import type { Store, StoreReply, StoreTarget } from '../store.js';
+import { Batcher } from './batcher.js';
+import { adopt, type Connection, connect, isClient, type RedisClient } from './client.js';
+import { Commands } from './commands.js';
+import { DEFAULT_PREFIX, type KeyOf, keysUnder } from './keys.js';
+import { KnownDenials } from './known-denials.js';
+import { consumeMessage, decisionsIn, type Mode, refundMessage } from './messages.js';
+import { consumeApart, isOfOneIdentity, peekApart } from './spread.js';
+
+/** Settings of a {@link RedisStore}, whoever makes its client. */
+export interface RedisStoreSettings {
+  /** What all of its keys begin with. Applications with the same prefix on the same server share limits. Default `ratelimit`. */
+  readonly prefix?: string | undefined;
+  /**
+   * Under what header values and long identities are hashed: the same to every process of the fleet.
+   * Default: the module's `secret`.
+   */
+  readonly secret?: string | undefined;
+  /**
+   * `'one-slot'`: all keys in one slot of a Cluster, so that a request with several identities is decided in
+   * one call, at the price that one node decides everything. Default: a slot for each identity.
+   */
+  readonly cluster?: 'one-slot' | undefined;
+  /** For tests: decides by this clock in place of the server's. */
+  readonly clock?: Clock | undefined;
+}
+
+/** How a {@link RedisStore} makes a client of its own: a URL, or any options of ioredis, or both. */
+export interface RedisStoreOptions extends RedisOptions, RedisStoreSettings {
+  /** `redis://`, or `rediss://` for TLS. */
+  readonly url?: string | undefined;
+}
+
+type Decided = readonly Decision[];
+
+/**
+ * Keeps buckets in Redis 6.2 or later, or Valkey, for a whole fleet: every limit of a request is decided in
+ * one atomic call, by the server's clock.
+ *
+ * Give a URL or options of ioredis, and the client closes with the application; or give a client of your
+ * own, `Redis` or `Cluster`, which is left open.
+ *
+ * @throws RateLimitConfigError `bad-option` for a prefix or a `cluster` that cannot be meant.
+ * @example
+ * RateLimitModule.forRoot({ store: new RedisStore({ url: process.env.REDIS_URL }), limits: [...] });
+ * @example
+ * new RedisStore(new Cluster(nodes), { prefix: 'shop' });
+ */
+export class RedisStore implements Store {
+  readonly shared = true;
+  readonly secret: string | undefined;
+  readonly #connection: Connection;
+  #isOpening = true;
+  readonly #commands: Commands;
+  readonly #keyOf: KeyOf;
+  readonly #clock: Clock | undefined;
+  /** Whether identities are in slots of their own. */
+  readonly #isSpread: boolean;
+  readonly #batcher: Batcher;
+  readonly #denials: KnownDenials;
+
+  constructor(options: RedisStoreOptions);
+  constructor(client: RedisClient, settings?: RedisStoreSettings);
+  constructor(from: RedisStoreOptions | RedisClient, settings: RedisStoreSettings = {}) {
+    const { prefix = DEFAULT_PREFIX, secret, cluster, clock } = isClient(from) ? settings : from;
+    if (cluster !== undefined && cluster !== 'one-slot') {
+      throw mistake(
+        'bad-option',
+        `RedisStore cannot take cluster: ${String(cluster)}.`,
+        `Give 'one-slot', or leave it out.`,
+      );
+    }
+    this.#keyOf = keysUnder(prefix, cluster === 'one-slot');
+    this.#connection = isClient(from) ? adopt(from) : ownConnection(from);
+    const { client, opening } = this.#connection;
+    void opening.then(() => {
+      this.#isOpening = false;
+    });
+    this.secret = secret;
+    this.#clock = clock;
+    this.#isSpread = client.isCluster === true && cluster !== 'one-slot';
+    this.#commands = new Commands(client);
+    this.#batcher = new Batcher((requests) => this.#ask(requests, 'consume'));
+    this.#denials = new KnownDenials(clock === undefined ? () => performance.now() : () => clock.now());
+  }
+
+  consume(charges: readonly Charge[]): StoreReply | Promise<StoreReply> {
+    const decided = this.#denials.decide(charges, () => this.#decide(charges));
+    return decided instanceof Promise ? decided.then(replyOf) : replyOf(decided);
+  }
+
+  async peek(charges: readonly Charge[]): Promise<StoreReply> {
+    const one = (part: readonly Charge[], mode: Mode) => this.#askOne(part, mode);
+    const isApart = this.#isSpread && !isOfOneIdentity(charges);
+    return replyOf(await (isApart ? peekApart(charges, one) : one(charges, 'peek')));
+  }
+
+  async refund(decisions: readonly Decision[]): Promise<void> {
+    const byLane = new Map<string, Decision[]>();
+    for (const decision of decisions) {
+      if (decision.receipt === null) continue;
+      this.#denials.forget(decision.charge.identity);
+      const lane = this.#laneOf(decision.charge.identity);
+      byLane.set(lane, [...(byLane.get(lane) ?? []), decision]);
+    }
+    const calls = [...byLane.values()].map((some) => {
+      const { keys, given } = refundMessage(some, this.#keyOf, this.#now());
+      return this.#run('refund', keys, given);
+    });
+    await Promise.all(calls);
+  }
+
+  async reset({ identity, scope }: StoreTarget): Promise<void> {
+    const fields = scope === undefined ? '' : `${escapeSegment(scope)}:`;
+    await this.#run('forget', [this.#keyOf(identity)], [this.#now(), 'charges', fields]);
+    this.#denials.forget(identity);
+  }
+
+  async block(identity: string, forMs: number): Promise<void> {
+    await this.#run('block', [this.#keyOf(identity)], [this.#now(), forMs]);
+    this.#denials.forget(identity);
+  }
+
+  async unblock(identity: string): Promise<void> {
+    await this.#run('forget', [this.#keyOf(identity)], [this.#now(), 'blocks', '']);
+    this.#denials.forget(identity);
+  }
+
+  /** Ends its own client; one that was given stays open. */
+  close(): void {
+    this.#connection.end();
+  }
+
+  #decide(charges: readonly Charge[]): Promise<Decided> {
+    if (!this.#isSpread || isOfOneIdentity(charges)) {
+      return this.#batcher.add(this.#laneOf(charges[0]?.identity ?? ''), charges);
+    }
+    return consumeApart(
+      charges,
+      (part, mode) => (mode === 'consume' ? this.#decide(part) : this.#askOne(part, mode)),
+      (decisions) => this.refund(decisions),
+    );
+  }
+
+  async #askOne(charges: readonly Charge[], mode: Mode): Promise<Decided> {
+    const [answer] = await this.#ask([charges], mode);
+    if (answer instanceof Error) throw answer;
+    return answer as Decided;
+  }
+
+  async #ask(requests: readonly (readonly Charge[])[], mode: Mode) {
+    const { keys, given } = consumeMessage(requests, mode, this.#keyOf, this.#now());
+    return decisionsIn(await this.#run('consume', keys, given), requests);
+  }
+
+  async #run(...[script, keys, given]: Parameters<Commands['run']>): Promise<unknown> {
+    if (this.#isOpening) await this.#connection.opening;
+    return this.#commands.run(script, keys, given);
+  }
+
+  #laneOf(identity: string): string {
+    return this.#isSpread ? identity : '';
+  }
+
+  #now(): number | '' {
+    return this.#clock === undefined ? '' : this.#clock.now();
+  }
+}
+
+const replyOf = (decisions: Decided): StoreReply => ({ decisions, degraded: false });
+
+const ownConnection = ({
+  url,
+  prefix: _prefix,
+  secret: _secret,
+  cluster: _cluster,
+  clock: _clock,
+  ...options
+}: RedisStoreOptions): Connection => connect(url, options);

@@ -1,0 +1,596 @@
+// Made from scripts/*.lua by `npm run embed-lua`.
+export const SCRIPTS = {
+  block: `local time = redis.call('TIME')
+local birth = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = tonumber(ARGV[1]) or math.floor(birth / 1000)
+local function whole(number)
+  return string.format('%.0f', number)
+end
+local BLOCK = 'block'
+local function bucketOf(bornAt, blockedUntil, ...)
+  return { birth = bornAt, blockedUntil = blockedUntil, state = { ... } }
+end
+local function unpacked(raw)
+  if raw then return bucketOf(cmsgpack.unpack(raw)) end
+  return { birth = birth, blockedUntil = 0, state = {} }
+end
+local function packed(bucket)
+  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, unpack(bucket.state))
+end
+local function isEmpty(bucket)
+  return #bucket.state == 0 and bucket.blockedUntil <= now
+end
+local function keepFor(key, ms)
+  if ARGV[1] ~= '' then ms = math.max(ms, 60000) end
+  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, whole(ms + math.ceil(ms / 8))) end
+end
+local forMs = tonumber(ARGV[2])
+redis.call('HSET', KEYS[1], BLOCK, whole(now + forMs))
+keepFor(KEYS[1], forMs)
+return 1`,
+  consume: `local time = redis.call('TIME')
+local birth = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = tonumber(ARGV[1]) or math.floor(birth / 1000)
+local function whole(number)
+  return string.format('%.0f', number)
+end
+local NEVER = math.huge
+local algorithms = {}
+algorithms['fixed-window'] = {
+  settle = function(state, rule)
+    if #state == 0 then return state end
+    if state[1] + rule.windowMs <= now then return {} end
+    if state[1] <= now then return state end
+    state[1] = now
+    return state, true
+  end,
+  wait = function(state, rule, cost)
+    if cost > rule.limit then return NEVER end
+    if #state == 0 or state[2] + cost <= rule.limit then return 0 end
+    return state[1] + rule.windowMs - now
+  end,
+  charge = function(state, _, cost)
+    if #state == 0 then return { now, cost } end
+    state[2] = state[2] + cost
+    return state
+  end,
+  refund = function(state, rule, charged)
+    if #state == 0 or state[1] ~= charged.at + charged.resetAfter - rule.windowMs then return state end
+    state[2] = state[2] - charged.cost
+    if state[2] <= 0 then return {} end
+    return state
+  end,
+  used = function(state) return state[2] or 0 end,
+  reset = function(state, rule)
+    if #state == 0 then return 0 end
+    return state[1] + rule.windowMs - now
+  end,
+}
+local EXACT, COARSE = 0, 1
+local FULL_OF_STAMPS = 1 + 2 * 32
+local function subWindowEnd(windowMs, ms)
+  local length = math.ceil(windowMs / 32)
+  return (math.floor(ms / length) + 1) * length - 1
+end
+local function stampOf(state, rule, ms)
+  if state[1] == COARSE then return subWindowEnd(rule.windowMs, ms) end
+  return ms
+end
+local function append(state, stamp, count)
+  local last = #state - 1
+  if last >= 2 and state[last] == stamp then
+    state[last + 1] = state[last + 1] + count
+  else
+    state[last + 2] = stamp
+    state[last + 3] = count
+  end
+end
+local function slice(state, from, to)
+  local kept = { state[1] }
+  for at = from, to do kept[#kept + 1] = state[at] end
+  return kept
+end
+local function clamped(state, rule)
+  local last, ahead = #state - 1, 0
+  if state[last] <= now then return state end
+  local latest = stampOf(state, rule, now)
+  while last >= 2 and state[last] > latest do
+    ahead = ahead + state[last + 1]
+    last = last - 2
+  end
+  if ahead == 0 then return state end
+  local kept = slice(state, 2, last + 1)
+  append(kept, latest, ahead)
+  return kept, true
+end
+local function usedBy(state)
+  local sum = 0
+  for at = 3, #state, 2 do sum = sum + state[at] end
+  return sum
+end
+algorithms['sliding-window'] = {
+  settle = function(state, rule)
+    if #state == 0 then return state end
+    local first = 2
+    while first <= #state and state[first] + rule.windowMs <= now do first = first + 2 end
+    if first > #state then return {} end
+    if first > 2 then state = slice(state, first, #state) end
+    return clamped(state, rule)
+  end,
+  wait = function(state, rule, cost)
+    if cost > rule.limit then return NEVER end
+    local over = usedBy(state) + cost - rule.limit
+    if over <= 0 then return 0 end
+    local at = 2
+    while over > 0 do
+      over = over - state[at + 1]
+      at = at + 2
+    end
+    return state[at - 2] + rule.windowMs - now
+  end,
+  charge = function(state, rule, cost)
+    if #state == 0 then return { EXACT, now, cost } end
+    if state[1] == EXACT and #state == FULL_OF_STAMPS and state[#state - 1] ~= now then
+      local coarse = { COARSE }
+      for at = 2, #state, 2 do append(coarse, subWindowEnd(rule.windowMs, state[at]), state[at + 1]) end
+      state = coarse
+    end
+    append(state, stampOf(state, rule, now), cost)
+    return state
+  end,
+  refund = function(state, rule, charged)
+    if #state == 0 then return state end
+    local stamp = stampOf(state, rule, charged.at)
+    for at = 2, #state, 2 do
+      if state[at] == stamp then
+        state[at + 1] = state[at + 1] - charged.cost
+        if state[at + 1] <= 0 then
+          table.remove(state, at)
+          table.remove(state, at)
+        end
+        break
+      end
+    end
+    if #state == 1 then return {} end
+    return state
+  end,
+  used = usedBy,
+  reset = function(state, rule)
+    if #state == 0 then return 0 end
+    return state[#state - 1] + rule.windowMs - now
+  end,
+}
+local function debtOf(state, rule)
+  if #state == 0 then return 0 end
+  local elapsed = now - state[1]
+  if elapsed >= math.ceil(state[2] / rule.limit) then return 0 end
+  return state[2] - elapsed * rule.limit
+end
+algorithms['token-bucket'] = {
+  settle = function(state, rule)
+    if #state == 0 then return state end
+    local ahead = state[1] > now
+    if ahead then state[1] = now end
+    if debtOf(state, rule) == 0 then return {} end
+    return state, ahead
+  end,
+  wait = function(state, rule, cost)
+    if cost > rule.capacity then return NEVER end
+    local over = debtOf(state, rule) + (cost - rule.capacity) * rule.windowMs
+    if over <= 0 then return 0 end
+    return math.ceil(over / rule.limit)
+  end,
+  charge = function(state, rule, cost)
+    return { now, debtOf(state, rule) + cost * rule.windowMs }
+  end,
+  refund = function(state, rule, charged)
+    if #state == 0 then return state end
+    local unpaid = charged.cost * rule.windowMs - rule.limit * math.max(0, now - charged.at)
+    if unpaid <= 0 then return state end
+    local debt = debtOf(state, rule) - unpaid
+    if debt > 0 then return { now, debt } end
+    return {}
+  end,
+  used = function(state, rule) return math.ceil(debtOf(state, rule) / rule.windowMs) end,
+  reset = function(state, rule) return math.ceil(debtOf(state, rule) / rule.limit) end,
+}
+local function ruleOf(text)
+  local algorithm, windowMs, limit, capacity = string.match(text, '^(%S+) (%d+) (%d+) (%d+)')
+  return {
+    algorithm = algorithms[algorithm],
+    windowMs = tonumber(windowMs),
+    limit = tonumber(limit),
+    capacity = tonumber(capacity),
+  }
+end
+local BLOCK = 'block'
+local function bucketOf(bornAt, blockedUntil, ...)
+  return { birth = bornAt, blockedUntil = blockedUntil, state = { ... } }
+end
+local function unpacked(raw)
+  if raw then return bucketOf(cmsgpack.unpack(raw)) end
+  return { birth = birth, blockedUntil = 0, state = {} }
+end
+local function packed(bucket)
+  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, unpack(bucket.state))
+end
+local function isEmpty(bucket)
+  return #bucket.state == 0 and bucket.blockedUntil <= now
+end
+local function keepFor(key, ms)
+  if ARGV[1] ~= '' then ms = math.max(ms, 60000) end
+  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, whole(ms + math.ceil(ms / 8))) end
+end
+local mode = ARGV[2]
+local call, max = redis.call, math.max
+local charges = {}
+local function chargeOf(text)
+  local cost, shadow, blockMs = string.match(text, ' (%d+) ([01]) (%d+)\$')
+  local charge = ruleOf(text)
+  charge.cost, charge.shadow, charge.blockMs = tonumber(cost), shadow == '1', tonumber(blockMs)
+  charges[text] = charge
+  return charge
+end
+local identities, changed = {}, {}
+local function identityOf(place)
+  local identity = { buckets = {}, blockedUntil = nil, changed = nil, key = KEYS[place] }
+  identities[place] = identity
+  return identity
+end
+local owners, fields, asked, found, waits = {}, {}, {}, {}, {}
+local function read(identity, from, to)
+  local names, count = { BLOCK }, 1
+  for i = from, to do
+    if owners[i] == identity and not identity.buckets[fields[i]] then
+      count = count + 1
+      names[count] = fields[i]
+    end
+  end
+  local raw = call('HMGET', identity.key, unpack(names, 1, count))
+  identity.blockedUntil = tonumber(raw[1] or 0)
+  for i = 2, count do identity.buckets[names[i]] = unpacked(raw[i]) end
+end
+local function change(identity, field, charge)
+  if not identity.changed then
+    identity.changed = {}
+    changed[#changed + 1] = identity
+  end
+  identity.changed[field] = charge
+end
+local function evaluate(i)
+  local identity, field, charge = owners[i], fields[i], asked[i]
+  local bucket = identity.buckets[field]
+  found[i] = bucket
+  if charge.limit == 0 then return NEVER end
+  local state, moved = charge.algorithm.settle(bucket.state, charge)
+  bucket.state = state
+  if moved and mode ~= 'peek' then change(identity, field, charge) end
+  local wait = charge.cost == 0 and 0 or charge.algorithm.wait(state, charge, charge.cost)
+  return max(wait, bucket.blockedUntil - now, identity.blockedUntil - now)
+end
+local reply, size = { now }, 1
+local function answer(i, admitted)
+  local identity, bucket, charge, wait, receipt = owners[i], found[i], asked[i], waits[i], 0
+  if wait == 0 then
+    if admitted and charge.cost > 0 and mode == 'consume' then
+      if isEmpty(bucket) then bucket.birth = birth end
+      bucket.state = charge.algorithm.charge(bucket.state, charge, charge.cost)
+      receipt = bucket.birth
+      change(identity, fields[i], charge)
+    end
+  elseif charge.blockMs > 0 and not charge.shadow and wait ~= NEVER and mode ~= 'peek' then
+    if max(bucket.blockedUntil, identity.blockedUntil) <= now then
+      bucket.blockedUntil = now + charge.blockMs
+      wait = max(wait, charge.blockMs)
+      change(identity, fields[i], charge)
+    end
+  end
+  local counts = charge.limit > 0
+  reply[size + 1] = counts and charge.algorithm.used(bucket.state, charge) or 0
+  reply[size + 2] = counts and charge.algorithm.reset(bucket.state, charge) or 0
+  reply[size + 3] = wait == NEVER and -1 or wait
+  reply[size + 4] = max(0, bucket.blockedUntil - now, identity.blockedUntil - now)
+  reply[size + 5] = receipt
+  size = size + 5
+end
+local function decide(at, count)
+  for i = 1, count do
+    local place, field, text = tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
+    owners[i], fields[i], asked[i] = identities[place] or identityOf(place), field, charges[text] or chargeOf(text)
+    at = at + 3
+  end
+  local admitted = true
+  for i = 1, count do
+    if not owners[i].buckets[fields[i]] then read(owners[i], i, count) end
+    waits[i] = evaluate(i)
+    if waits[i] > 0 and not asked[i].shadow then admitted = false end
+  end
+  size = size + 1
+  reply[size] = 0
+  for i = 1, count do answer(i, admitted) end
+end
+local at = 3
+while at <= #ARGV do
+  local count = tonumber(ARGV[at])
+  local ok, problem = pcall(decide, at, count)
+  if not ok then
+    size = size + 1
+    reply[size] = type(problem) == 'table' and problem.err or tostring(problem)
+  end
+  at = at + 1 + 3 * count
+end
+for i = 1, #changed do
+  local identity = changed[i]
+  local values, count, longest = {}, 0, 0
+  for field, charge in pairs(identity.changed) do
+    local bucket = identity.buckets[field]
+    values[count + 1], values[count + 2] = field, packed(bucket)
+    count = count + 2
+    longest = max(longest, charge.algorithm.reset(bucket.state, charge), bucket.blockedUntil - now)
+  end
+  call('HSET', identity.key, unpack(values, 1, count))
+  keepFor(identity.key, longest)
+end
+return reply`,
+  forget: `local time = redis.call('TIME')
+local birth = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = tonumber(ARGV[1]) or math.floor(birth / 1000)
+local function whole(number)
+  return string.format('%.0f', number)
+end
+local BLOCK = 'block'
+local function bucketOf(bornAt, blockedUntil, ...)
+  return { birth = bornAt, blockedUntil = blockedUntil, state = { ... } }
+end
+local function unpacked(raw)
+  if raw then return bucketOf(cmsgpack.unpack(raw)) end
+  return { birth = birth, blockedUntil = 0, state = {} }
+end
+local function packed(bucket)
+  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, unpack(bucket.state))
+end
+local function isEmpty(bucket)
+  return #bucket.state == 0 and bucket.blockedUntil <= now
+end
+local function keepFor(key, ms)
+  if ARGV[1] ~= '' then ms = math.max(ms, 60000) end
+  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, whole(ms + math.ceil(ms / 8))) end
+end
+local key, what, start = KEYS[1], ARGV[2], ARGV[3]
+if what == 'blocks' then
+  redis.call('HDEL', key, BLOCK)
+  local all = redis.call('HGETALL', key)
+  for at = 1, #all, 2 do
+    local bucket = unpacked(all[at + 1])
+    if bucket.blockedUntil > 0 then
+      bucket.blockedUntil = 0
+      if isEmpty(bucket) then
+        redis.call('HDEL', key, all[at])
+      else
+        redis.call('HSET', key, all[at], packed(bucket))
+      end
+    end
+  end
+elseif start == '' then
+  redis.call('UNLINK', key)
+else
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if string.sub(field, 1, #start) == start then redis.call('HDEL', key, field) end
+  end
+end
+return 1`,
+  refund: `local time = redis.call('TIME')
+local birth = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = tonumber(ARGV[1]) or math.floor(birth / 1000)
+local function whole(number)
+  return string.format('%.0f', number)
+end
+local NEVER = math.huge
+local algorithms = {}
+algorithms['fixed-window'] = {
+  settle = function(state, rule)
+    if #state == 0 then return state end
+    if state[1] + rule.windowMs <= now then return {} end
+    if state[1] <= now then return state end
+    state[1] = now
+    return state, true
+  end,
+  wait = function(state, rule, cost)
+    if cost > rule.limit then return NEVER end
+    if #state == 0 or state[2] + cost <= rule.limit then return 0 end
+    return state[1] + rule.windowMs - now
+  end,
+  charge = function(state, _, cost)
+    if #state == 0 then return { now, cost } end
+    state[2] = state[2] + cost
+    return state
+  end,
+  refund = function(state, rule, charged)
+    if #state == 0 or state[1] ~= charged.at + charged.resetAfter - rule.windowMs then return state end
+    state[2] = state[2] - charged.cost
+    if state[2] <= 0 then return {} end
+    return state
+  end,
+  used = function(state) return state[2] or 0 end,
+  reset = function(state, rule)
+    if #state == 0 then return 0 end
+    return state[1] + rule.windowMs - now
+  end,
+}
+local EXACT, COARSE = 0, 1
+local FULL_OF_STAMPS = 1 + 2 * 32
+local function subWindowEnd(windowMs, ms)
+  local length = math.ceil(windowMs / 32)
+  return (math.floor(ms / length) + 1) * length - 1
+end
+local function stampOf(state, rule, ms)
+  if state[1] == COARSE then return subWindowEnd(rule.windowMs, ms) end
+  return ms
+end
+local function append(state, stamp, count)
+  local last = #state - 1
+  if last >= 2 and state[last] == stamp then
+    state[last + 1] = state[last + 1] + count
+  else
+    state[last + 2] = stamp
+    state[last + 3] = count
+  end
+end
+local function slice(state, from, to)
+  local kept = { state[1] }
+  for at = from, to do kept[#kept + 1] = state[at] end
+  return kept
+end
+local function clamped(state, rule)
+  local last, ahead = #state - 1, 0
+  if state[last] <= now then return state end
+  local latest = stampOf(state, rule, now)
+  while last >= 2 and state[last] > latest do
+    ahead = ahead + state[last + 1]
+    last = last - 2
+  end
+  if ahead == 0 then return state end
+  local kept = slice(state, 2, last + 1)
+  append(kept, latest, ahead)
+  return kept, true
+end
+local function usedBy(state)
+  local sum = 0
+  for at = 3, #state, 2 do sum = sum + state[at] end
+  return sum
+end
+algorithms['sliding-window'] = {
+  settle = function(state, rule)
+    if #state == 0 then return state end
+    local first = 2
+    while first <= #state and state[first] + rule.windowMs <= now do first = first + 2 end
+    if first > #state then return {} end
+    if first > 2 then state = slice(state, first, #state) end
+    return clamped(state, rule)
+  end,
+  wait = function(state, rule, cost)
+    if cost > rule.limit then return NEVER end
+    local over = usedBy(state) + cost - rule.limit
+    if over <= 0 then return 0 end
+    local at = 2
+    while over > 0 do
+      over = over - state[at + 1]
+      at = at + 2
+    end
+    return state[at - 2] + rule.windowMs - now
+  end,
+  charge = function(state, rule, cost)
+    if #state == 0 then return { EXACT, now, cost } end
+    if state[1] == EXACT and #state == FULL_OF_STAMPS and state[#state - 1] ~= now then
+      local coarse = { COARSE }
+      for at = 2, #state, 2 do append(coarse, subWindowEnd(rule.windowMs, state[at]), state[at + 1]) end
+      state = coarse
+    end
+    append(state, stampOf(state, rule, now), cost)
+    return state
+  end,
+  refund = function(state, rule, charged)
+    if #state == 0 then return state end
+    local stamp = stampOf(state, rule, charged.at)
+    for at = 2, #state, 2 do
+      if state[at] == stamp then
+        state[at + 1] = state[at + 1] - charged.cost
+        if state[at + 1] <= 0 then
+          table.remove(state, at)
+          table.remove(state, at)
+        end
+        break
+      end
+    end
+    if #state == 1 then return {} end
+    return state
+  end,
+  used = usedBy,
+  reset = function(state, rule)
+    if #state == 0 then return 0 end
+    return state[#state - 1] + rule.windowMs - now
+  end,
+}
+local function debtOf(state, rule)
+  if #state == 0 then return 0 end
+  local elapsed = now - state[1]
+  if elapsed >= math.ceil(state[2] / rule.limit) then return 0 end
+  return state[2] - elapsed * rule.limit
+end
+algorithms['token-bucket'] = {
+  settle = function(state, rule)
+    if #state == 0 then return state end
+    local ahead = state[1] > now
+    if ahead then state[1] = now end
+    if debtOf(state, rule) == 0 then return {} end
+    return state, ahead
+  end,
+  wait = function(state, rule, cost)
+    if cost > rule.capacity then return NEVER end
+    local over = debtOf(state, rule) + (cost - rule.capacity) * rule.windowMs
+    if over <= 0 then return 0 end
+    return math.ceil(over / rule.limit)
+  end,
+  charge = function(state, rule, cost)
+    return { now, debtOf(state, rule) + cost * rule.windowMs }
+  end,
+  refund = function(state, rule, charged)
+    if #state == 0 then return state end
+    local unpaid = charged.cost * rule.windowMs - rule.limit * math.max(0, now - charged.at)
+    if unpaid <= 0 then return state end
+    local debt = debtOf(state, rule) - unpaid
+    if debt > 0 then return { now, debt } end
+    return {}
+  end,
+  used = function(state, rule) return math.ceil(debtOf(state, rule) / rule.windowMs) end,
+  reset = function(state, rule) return math.ceil(debtOf(state, rule) / rule.limit) end,
+}
+local function ruleOf(text)
+  local algorithm, windowMs, limit, capacity = string.match(text, '^(%S+) (%d+) (%d+) (%d+)')
+  return {
+    algorithm = algorithms[algorithm],
+    windowMs = tonumber(windowMs),
+    limit = tonumber(limit),
+    capacity = tonumber(capacity),
+  }
+end
+local BLOCK = 'block'
+local function bucketOf(bornAt, blockedUntil, ...)
+  return { birth = bornAt, blockedUntil = blockedUntil, state = { ... } }
+end
+local function unpacked(raw)
+  if raw then return bucketOf(cmsgpack.unpack(raw)) end
+  return { birth = birth, blockedUntil = 0, state = {} }
+end
+local function packed(bucket)
+  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, unpack(bucket.state))
+end
+local function isEmpty(bucket)
+  return #bucket.state == 0 and bucket.blockedUntil <= now
+end
+local function keepFor(key, ms)
+  if ARGV[1] ~= '' then ms = math.max(ms, 60000) end
+  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, whole(ms + math.ceil(ms / 8))) end
+end
+local count = 0
+for at = 2, #ARGV, 7 do
+  local key, field, rule = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ruleOf(ARGV[at + 2])
+  local raw = redis.call('HGET', key, field)
+  local bucket = unpacked(raw)
+  if raw and bucket.birth == tonumber(ARGV[at + 6]) then
+    local charged = {
+      cost = tonumber(ARGV[at + 3]),
+      at = tonumber(ARGV[at + 4]),
+      resetAfter = tonumber(ARGV[at + 5]),
+    }
+    bucket.state = rule.algorithm.refund(rule.algorithm.settle(bucket.state, rule), rule, charged)
+    if isEmpty(bucket) then
+      redis.call('HDEL', key, field)
+    else
+      redis.call('HSET', key, field, packed(bucket))
+    end
+    count = count + 1
+  end
+end
+return count`,
+} as const;

@@ -1,0 +1,15 @@
+-- Blocks an identity from now on.
+--
+-- KEYS[1]  the identity's hash
+-- ARGV[1]  now, see clock
+-- ARGV[2]  for how many milliseconds
+--
+-- Returns 1.
+
+-- @include clock
+-- @include buckets
+
+local forMs = tonumber(ARGV[2])
+redis.call('HSET', KEYS[1], BLOCK, whole(now + forMs))
+keepFor(KEYS[1], forMs)
+return 1

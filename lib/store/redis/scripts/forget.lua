@@ -1,0 +1,36 @@
+-- Forgets what an identity was charged, or its blocks.
+--
+-- KEYS[1]  the identity's hash
+-- ARGV[1]  now, see clock
+-- ARGV[2]  `charges`, with the blocks of their buckets; or `blocks` alone
+-- ARGV[3]  for `charges` of one scope how its fields begin, `scope:`; else empty, and nothing is left
+--
+-- Returns 1.
+
+-- @include clock
+-- @include buckets
+
+local key, what, start = KEYS[1], ARGV[2], ARGV[3]
+
+if what == 'blocks' then
+  redis.call('HDEL', key, BLOCK)
+  local all = redis.call('HGETALL', key)
+  for at = 1, #all, 2 do
+    local bucket = unpacked(all[at + 1])
+    if bucket.blockedUntil > 0 then
+      bucket.blockedUntil = 0
+      if isEmpty(bucket) then
+        redis.call('HDEL', key, all[at])
+      else
+        redis.call('HSET', key, all[at], packed(bucket))
+      end
+    end
+  end
+elseif start == '' then
+  redis.call('UNLINK', key)
+else
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if string.sub(field, 1, #start) == start then redis.call('HDEL', key, field) end
+  end
+end
+return 1

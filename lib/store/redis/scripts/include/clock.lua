@@ -1,0 +1,9 @@
+-- Time is read once a script. `now` is in whole epoch milliseconds: ARGV[1], or the server's clock where
+-- that is empty, as it is but for tests. `birth` tells a new bucket from an earlier one of its name.
+local time = redis.call('TIME')
+local birth = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = tonumber(ARGV[1]) or math.floor(birth / 1000)
+
+local function whole(number)
+  return string.format('%.0f', number)
+end

@@ -1,0 +1,34 @@
+-- Gives back charges that still count, to buckets that are the ones charged.
+--
+-- KEYS     the identities' hashes, each once
+-- ARGV[1]  now, see clock
+-- then for each charge: the place of its key in KEYS; its field; `algorithm windowMs limit capacity`; its
+--   cost; when it was charged; when after that its bucket was to be full; the bucket's birth
+--
+-- Returns how many were given back.
+
+-- @include clock
+-- @include algorithms
+-- @include buckets
+
+local count = 0
+for at = 2, #ARGV, 7 do
+  local key, field, rule = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ruleOf(ARGV[at + 2])
+  local raw = redis.call('HGET', key, field)
+  local bucket = unpacked(raw)
+  if raw and bucket.birth == tonumber(ARGV[at + 6]) then
+    local charged = {
+      cost = tonumber(ARGV[at + 3]),
+      at = tonumber(ARGV[at + 4]),
+      resetAfter = tonumber(ARGV[at + 5]),
+    }
+    bucket.state = rule.algorithm.refund(rule.algorithm.settle(bucket.state, rule), rule, charged)
+    if isEmpty(bucket) then
+      redis.call('HDEL', key, field)
+    else
+      redis.call('HSET', key, field, packed(bucket))
+    end
+    count = count + 1
+  end
+end
+return count

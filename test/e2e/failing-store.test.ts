@@ -1,0 +1,171 @@
+import { Controller, Get, UseGuards } from '@nestjs/common';
+import { MemoryStore, RateLimit, RateLimiter, type Store, ThrottleScope } from 'nestjs-ratelimit';
+import { TestClock } from 'nestjs-ratelimit/testing';
+import { type Answer, AuthGuard, platforms, starter, statuses, times } from '../support/app.js';
+import { laterStore, storeWith } from '../support/stores.js';
+
+@Controller()
+class Shop {
+  @Get('plain') @RateLimit({ name: 'plain', rate: '3/min' }) plain() {
+    return 'ok';
+  }
+  @Get('both')
+  @UseGuards(new AuthGuard())
+  @RateLimit({ name: 'address', rate: '4/min', key: 'ip' })
+  @RateLimit({ name: 'user', rate: '2/min', key: 'user' })
+  both() {
+    return 'ok';
+  }
+  @Get('scope') @ThrottleScope('shop') scope() {
+    return 'ok';
+  }
+  @Get('free') free() {
+    return 'ok';
+  }
+}
+
+const down = (): never => {
+  throw new Error('store is down');
+};
+
+const memory = () => {
+  const clock = new TestClock(Date.now());
+  return { clock, store: new MemoryStore({ clock }) };
+};
+
+describe.each(platforms)('a store that fails on %s', (platform) => {
+  const open = starter(platform, { controllers: [Shop], middleware: false });
+  const start = (store: Store) => open({ options: { store, scopes: { shop: '3/min' } } });
+
+  test.each<[string, Store['consume']]>([
+    ['throws', down],
+    ['is rejected', async () => down()],
+    ['answers nothing', () => undefined as never],
+    ['answers nothing later', async () => undefined as never],
+  ])('a charge that %s is a 503 that is worth another try, and is logged once', async (_how, consume) => {
+    const app = await start(storeWith(memory().store, { consume }));
+    for (const path of ['/plain', '/plain', '/both', '/scope']) {
+      const { status, headers, json } = await app.get(path, { as: 'alice' });
+      expect([status, headers.get('retry-after'), headers.get('cache-control')]).toEqual([
+        503,
+        '1',
+        'no-store',
+      ]);
+      expect(json).toEqual({
+        statusCode: 503,
+        error: 'rate_limit_unavailable',
+        message: 'The request could not be checked against its rate limit. Try again shortly.',
+      });
+    }
+    expect((await app.get('/free')).status).toBe(200);
+    expect(app.logged).toEqual([expect.stringContaining('store: A request could not be decided.')]);
+  });
+
+  test('the log says why', async () => {
+    const app = await start(storeWith(memory().store, { consume: down }));
+    await app.get('/plain');
+    expect(app.logged).toEqual([expect.stringContaining('store is down')]);
+  });
+
+  test('the service leaves the error to its caller', async () => {
+    const app = await start(storeWith(memory().store, { consume: down }));
+    await expect(app.app.get(RateLimiter).consume({ scope: 'shop', identity: 'user:1' })).rejects.toThrow(
+      'store is down',
+    );
+  });
+
+  test.each<[string, () => never | Promise<never>]>([
+    ['throws', down],
+    ['is rejected', async () => down()],
+  ])(
+    'when the charge behind the guards %s, what was taken ahead of them is given back',
+    async (_how, fail) => {
+      const { store } = memory();
+      let fails = true;
+      const app = await start(
+        storeWith(store, {
+          consume: (charges) =>
+            fails && charges.some(({ policy }) => policy.name === 'user') ? fail() : store.consume(charges),
+        }),
+      );
+      for (let i = 0; i < 6; i++) {
+        const { status, json } = await app.get('/both', { as: 'alice' });
+        expect([status, json.error]).toEqual([503, 'rate_limit_unavailable']);
+      }
+      fails = false;
+      expect((await app.get('/both', { as: 'alice' })).headers.get('ratelimit')).toBe(
+        '"address";r=3;t=60, "user";r=1;t=60',
+      );
+    },
+  );
+
+  test('a 503 behind the guards carries no headers of charges that were given back', async () => {
+    const { store } = memory();
+    const app = await start(
+      storeWith(store, {
+        consume: (charges) =>
+          charges.some(({ policy }) => policy.name === 'user') ? down() : store.consume(charges),
+      }),
+    );
+    const { status, headers } = await app.get('/both', { as: 'alice' });
+    expect(status).toBe(503);
+    expect([...headers.keys()].filter((name) => name.includes('ratelimit'))).toEqual([]);
+  });
+
+  test.each<[string, () => never | Promise<never>]>([
+    ['throws', down],
+    ['is rejected', async () => down()],
+  ])('a denial stays a denial when giving back %s, and that is logged', async (_how, refund) => {
+    const app = await start(storeWith(memory().store, { refund }));
+    expect(await statuses(app, 2, '/both', { as: 'alice' })).toEqual([200, 200]);
+    const { status, json } = await app.get('/both', { as: 'alice' });
+    expect([status, json.details.throttle_type]).toEqual([429, 'user']);
+    expect(app.logged).toEqual([
+      expect.stringMatching(/store: A charge could not be given back\..*store is down/),
+    ]);
+  });
+
+  test('a store that comes back decides again', async () => {
+    const { store } = memory();
+    let fails = true;
+    const app = await start(
+      storeWith(store, { consume: (charges) => (fails ? down() : store.consume(charges)) }),
+    );
+    expect(await statuses(app, 5, '/plain')).toEqual(times(5, 503));
+    fails = false;
+    expect(await statuses(app, 4, '/plain')).toEqual([...times(3, 200), 429]);
+  });
+
+  test('a store that answers later decides as one that answers at once', async () => {
+    const told = ({ status, headers, text }: Answer) => [
+      status,
+      text,
+      ...['ratelimit', 'ratelimit-policy', 'x-ratelimit-reset', 'retry-after', 'cache-control'].map((name) =>
+        headers.get(name),
+      ),
+    ];
+    const clock = new TestClock(Date.now());
+    const answersOf = async (store: Store) => {
+      const app = await start(store);
+      const answers: unknown[] = [];
+      for (const path of ['/plain', '/both', '/scope']) {
+        for (let i = 0; i < 5; i++) answers.push(told(await app.get(path, { as: 'alice' })));
+        for (let i = 0; i < 3; i++) answers.push(told(await app.get(path, { as: 'bob' })));
+      }
+      return answers;
+    };
+    const atOnce = await answersOf(new MemoryStore({ clock }));
+    expect(await answersOf(laterStore(new MemoryStore({ clock })))).toEqual(atOnce);
+    expect(atOnce.map((answer) => (answer as unknown[])[0])).toEqual([
+      ...[200, 200, 200, ...times(5, 429)],
+      ...[200, 200, 429, 429, 429, 200, 200, 429],
+      ...[200, 200, 200, ...times(5, 429)],
+    ]);
+  });
+
+  test('a store that answers later admits no more of many requests at once', async () => {
+    const app = await start(laterStore(memory().store));
+    const answers = await Promise.all(Array.from({ length: 20 }, () => app.get('/plain')));
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(3);
+  });
+});

@@ -1,0 +1,344 @@
+import { Controller, Get, Inject, Injectable, UseGuards } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import {
+  type LimitInfo,
+  RateLimit,
+  type RateLimitContext,
+  RateLimiter,
+  RateLimitGuard,
+  RateLimitModule,
+} from 'nestjs-ratelimit';
+import { AuthGuard, platforms, starter, statuses, times } from '../support/app.js';
+import { storeWith } from '../support/stores.js';
+
+@Controller()
+class Shop {
+  @Get() @RateLimit('2/min') get() {
+    return 'ok';
+  }
+  @Get('both')
+  @RateLimit({ name: 'first', rate: '5/min' })
+  @RateLimit({ name: 'second', rate: '1/s' })
+  both() {
+    return 'ok';
+  }
+  @Get('staged')
+  @UseGuards(new AuthGuard())
+  @RateLimit({ name: 'address', rate: '5/min', key: 'ip' })
+  @RateLimit({ name: 'user', rate: '1/min', key: 'user' })
+  staged() {
+    return 'ok';
+  }
+}
+
+type Identity = (context: RateLimitContext, limit: LimitInfo<RateLimitContext>) => unknown;
+
+type ShouldSkip = (context: RateLimitContext) => unknown;
+
+const guardWith = ({ identity, shouldSkip }: { identity?: Identity; shouldSkip?: ShouldSkip }) => {
+  @Injectable()
+  class OwnGuard extends RateLimitGuard {
+    protected override identity(context: RateLimitContext, limit: LimitInfo<RateLimitContext>) {
+      return (identity === undefined ? super.identity(context, limit) : identity(context, limit)) as string;
+    }
+    protected override shouldSkip(context: RateLimitContext) {
+      return (shouldSkip === undefined ? super.shouldSkip(context) : shouldSkip(context)) as boolean;
+    }
+  }
+  return OwnGuard;
+};
+
+class Tenant {
+  name = 'acme';
+}
+
+const failing = (): never => {
+  throw new Error('no tenants');
+};
+
+const tenant = (name: string, from = '203.0.113.1') => ({ from, headers: { 'x-tenant': name } });
+
+describe.each(platforms)('a subclass of the guard on %s', (platform) => {
+  const open = starter(platform, { controllers: [Shop], middleware: false });
+  const start = (guard: new () => RateLimitGuard, options: Parameters<typeof open>[0] = {}) =>
+    open({
+      providers: [{ provide: APP_GUARD, useClass: guard }],
+      root: (store) => RateLimitModule.forRoot({ store, registerGuard: false }),
+      ...options,
+    });
+
+  test('says who is charged, who is skipped and what a denial does', async () => {
+    @Injectable()
+    class OwnGuard extends RateLimitGuard {
+      protected override identity(context: RateLimitContext, limit: LimitInfo<RateLimitContext>) {
+        return context.header('x-tenant') === undefined
+          ? super.identity(context, limit)
+          : `tenant:${context.header('x-tenant')}`;
+      }
+      protected override shouldSkip(context: RateLimitContext) {
+        return context.header('x-internal') === 'yes' || super.shouldSkip(context);
+      }
+      protected override deny(...args: Parameters<RateLimitGuard['deny']>): never {
+        args[0].execution.switchToHttp().getResponse().header('x-denied', 'yes');
+        return super.deny(...args);
+      }
+    }
+    const app = await start(OwnGuard);
+    expect(await statuses(app, 3, '/', tenant('a'))).toEqual([200, 200, 429]);
+    expect(await statuses(app, 3, '/', tenant('b'))).toEqual([200, 200, 429]);
+    expect((await app.get('/', tenant('a'))).headers.get('x-denied')).toBe('yes');
+    await app.app.get(RateLimiter).reset({ identity: 'tenant:a' });
+    expect((await app.get('/', tenant('a'))).status).toBe(200);
+    expect(await statuses(app, 5, '/', { headers: { 'x-internal': 'yes' } })).toEqual(times(5, 200));
+  });
+
+  test('has a constructor of its own, with what is injected there', async () => {
+    const TENANTS = Symbol('tenants');
+    @Injectable()
+    class TenantGuard extends RateLimitGuard {
+      readonly #tenants: ReadonlyMap<string, string>;
+      constructor(@Inject(TENANTS) tenants: Readonly<Record<string, string>>) {
+        super();
+        this.#tenants = new Map(Object.entries(tenants));
+      }
+      protected override identity(context: RateLimitContext) {
+        return `tenant:${this.#tenants.get(context.header('x-tenant') ?? '')}`;
+      }
+    }
+    const app = await open({
+      providers: [
+        { provide: TENANTS, useValue: { a: 'acme', alias: 'acme', z: 'zenith' } },
+        { provide: APP_GUARD, useClass: TenantGuard },
+      ],
+      root: (store) => RateLimitModule.forRoot({ store, registerGuard: false }),
+    });
+    expect(await statuses(app, 2, '/', tenant('a'))).toEqual([200, 200]);
+    expect((await app.get('/', tenant('alias'))).status).toBe(429);
+    expect((await app.get('/', tenant('z'))).status).toBe(200);
+  });
+
+  test('finds the identity later, also behind the guards', async () => {
+    const app = await start(
+      guardWith({ identity: async (context) => `tenant:${context.header('x-tenant')}` }),
+    );
+    for (const [path, count] of [
+      ['/', 2],
+      ['/both', 1],
+      ['/staged', 1],
+    ] as const) {
+      expect(await statuses(app, count + 1, path, tenant('a'))).toEqual([...times(count, 200), 429]);
+      expect((await app.get(path, tenant('a', '203.0.113.2'))).status).toBe(429);
+      expect((await app.get(path, tenant('b'))).status).toBe(200);
+    }
+  });
+
+  test('an identity of null skips the limit, and others of the route stay', async () => {
+    const app = await start(
+      guardWith({
+        identity: (context, limit) => (limit.name === 'second' ? null : limit.identify(context)),
+      }),
+    );
+    const first = await app.get('/both');
+    expect(first.headers.get('ratelimit')).toBe('"first";r=4;t=60');
+    expect(await statuses(app, 5, '/both')).toEqual([...times(4, 200), 429]);
+    expect(app.logged).toEqual([]);
+  });
+
+  test.each<[string, Identity, string]>([
+    ['an empty text', () => '', 'It was "".'],
+    ['an empty text later', async () => '', 'It was "".'],
+    ['undefined', () => undefined, `so the caller's address is charged.`],
+    ['a number', () => 42, 'It was 42.'],
+    ['no number', () => Number.NaN, 'It was NaN.'],
+    ['a user', () => ({ id: 42, password: 'hunter2' }), 'It was { id, password }.'],
+    ['an instance', () => new Tenant(), 'It was an object of class Tenant.'],
+    ['a list', () => ['tenant:a', 'tenant:b'], 'It was a list.'],
+    ['a function', () => () => 'tenant:a', 'It was a function.'],
+    ['an error', failing, 'Cause: "no tenants"'],
+    ['an error later', async () => failing(), 'Cause: "no tenants"'],
+  ])('an identity that is %s is logged, and the address is charged', async (_what, identity, said) => {
+    const app = await start(guardWith({ identity }));
+    expect(await statuses(app, 3, '/', { from: '203.0.113.1' })).toEqual([200, 200, 429]);
+    expect((await app.get('/', { from: '203.0.113.2' })).status).toBe(200);
+    expect(app.logged).toEqual([
+      expect.stringContaining(
+        `Shop.get: The guard's identity() gave none, so the caller's address is charged.`,
+      ),
+    ]);
+    expect(app.logged[0]).toContain(said);
+    await app.app.get(RateLimiter).reset({ identity: 'ip:203.0.113.1' });
+    expect((await app.get('/', { from: '203.0.113.1' })).status).toBe(200);
+  });
+
+  test.each<[string, () => unknown]>([
+    ['throws', failing],
+    ['is rejected', async () => failing()],
+  ])('a shouldSkip() that %s skips nobody, and is logged', async (_how, shouldSkip) => {
+    const app = await start(guardWith({ shouldSkip }));
+    expect(await statuses(app, 3, '/')).toEqual([200, 200, 429]);
+    expect(await statuses(app, 2, '/staged', { as: 'alice' })).toEqual([200, 429]);
+    expect(app.logged).toEqual([
+      expect.stringMatching(/shouldSkip\(\) failed, so the call is not skipped\. .*no tenants/),
+    ]);
+  });
+
+  test('a shouldSkip() that answers later skips', async () => {
+    const app = await start(guardWith({ shouldSkip: async () => true }));
+    expect(await statuses(app, 5, '/')).toEqual(times(5, 200));
+    expect(app.store.size).toBe(0);
+  });
+
+  describe('on a route behind an authenticating guard', () => {
+    @Controller()
+    @UseGuards(new AuthGuard())
+    class Guarded {
+      @Get() @RateLimit('2/min') get() {
+        return 'ok';
+      }
+      @Get('several')
+      @RateLimit({ name: 'address', rate: '9/min', key: 'ip' })
+      @RateLimit({ name: 'user', rate: '2/min', key: 'user' })
+      several() {
+        return 'ok';
+      }
+    }
+    const begin = (guard: new () => RateLimitGuard) => start(guard, { controllers: [Guarded] });
+
+    test.each<[string, ShouldSkip]>([
+      ['at once', ({ user }) => user?.isStaff === true],
+      ['later', async ({ user }) => user?.isStaff === true],
+      ['or fails without the user', ({ user }) => (user as { isStaff?: boolean }).isStaff === true],
+      [
+        'or is rejected without the user',
+        async ({ user }) => (user as { isStaff?: boolean }).isStaff === true,
+      ],
+    ])('shouldSkip() sees the user: it answers %s', async (_how, shouldSkip) => {
+      const app = await start(guardWith({ shouldSkip }), { controllers: [Guarded] });
+      for (const path of ['/', '/several']) {
+        expect(await statuses(app, 12, path, { as: 'staff' })).toEqual(times(12, 200));
+        const { headers } = await app.get(path, { as: 'staff' });
+        expect([...headers.keys()].filter((name) => name.includes('ratelimit'))).toEqual([]);
+        expect(await statuses(app, 3, path, { as: 'alice' })).toEqual([200, 200, 429]);
+      }
+      expect(app.logged).toEqual([]);
+    });
+
+    test.each<[string, Identity]>([
+      ['at once', ({ user }, limit) => (user === undefined ? null : `${limit.name}:${user.id}`)],
+      ['later', async ({ user }, limit) => (user === undefined ? null : `${limit.name}:${user.id}`)],
+      ['or fails without the user', ({ user }, { name }) => `${name}:${(user as { id: string }).id}`],
+      [
+        'or is rejected without the user',
+        async ({ user }, { name }) => `${name}:${(user as { id: string }).id}`,
+      ],
+    ])('identity() sees the user: it answers %s', async (_how, identity) => {
+      const app = await begin(guardWith({ identity }));
+      for (const path of ['/', '/several']) {
+        expect(await statuses(app, 2, path, { as: 'alice' })).toEqual([200, 200]);
+        expect((await app.get(path, { as: 'alice', from: '203.0.113.7' })).status).toBe(429);
+        expect(await statuses(app, 3, path, { as: 'bob' })).toEqual([200, 200, 429]);
+      }
+      expect(app.logged).toEqual([
+        expect.stringMatching(/^Guarded\.get: .* reads the user/),
+        expect.stringMatching(/^Guarded\.several: .* reads the user/),
+      ]);
+    });
+
+    test('both see it', async () => {
+      const app = await begin(
+        guardWith({
+          shouldSkip: ({ user }) => user?.isStaff === true,
+          identity: ({ user }, limit) => `${limit.name}:${user?.id ?? 'nobody'}`,
+        }),
+      );
+      expect(await statuses(app, 5, '/', { as: 'staff' })).toEqual(times(5, 200));
+      expect(await statuses(app, 3, '/', { as: 'alice' })).toEqual([200, 200, 429]);
+      expect((await app.get('/', { as: 'bob' })).status).toBe(200);
+      expect(await statuses(app, 3, '/')).toEqual([200, 200, 429]);
+    });
+  });
+
+  describe('an identity of odd characters or of many', () => {
+    const long = 'x'.repeat(100);
+
+    test.each<[string, RegExp]>([
+      ['acme', /^tenant:acme$/],
+      ['acme+sons', /^tenant:acme%2Bsons$/],
+      ['{acme}', /^tenant:%7Bacme%7D$/],
+      ['acme and sons', /^tenant:acme%20and%20sons$/],
+      ['~acme', /^tenant:%7Eacme$/],
+      ['100%', /^tenant:100%25$/],
+      ['acme:sons', /^tenant:acme:sons$/],
+      [long, /^tenant:~[A-Za-z0-9_-]{22}$/],
+      ['+'.repeat(100), /^tenant:~[A-Za-z0-9_-]{22}$/],
+    ])('%s is written as a key would, and the service reaches it', async (name, written) => {
+      const seen = new Set<string>();
+      const app = await start(guardWith({ identity: (context) => `tenant:${context.header('x-tenant')}` }), {
+        root: (store) =>
+          RateLimitModule.forRoot({
+            registerGuard: false,
+            store: storeWith(store, {
+              consume: (charges) => {
+                for (const { identity } of charges) seen.add(identity);
+                return store.consume(charges);
+              },
+            }),
+          }),
+      });
+      const limiter = app.app.get(RateLimiter);
+      expect(await statuses(app, 3, '/', tenant(name))).toEqual([200, 200, 429]);
+      expect((await app.get('/', tenant(`${name}.`))).status).toBe(200);
+      const [identity] = seen;
+      expect(identity).toMatch(written);
+      for (const known of [`tenant:${name}`, [`tenant:${name}`], identity as string]) {
+        await limiter.reset({ identity: known });
+        expect(await statuses(app, 3, '/', tenant(name))).toEqual([200, 200, 429]);
+      }
+      await limiter.block({ identity: `tenant:${name}`, for: '15min' });
+      await limiter.reset({ identity: 'tenant:another' });
+      expect((await app.get('/', tenant(name))).headers.get('retry-after')).toBe('900');
+      await limiter.unblock({ identity: identity as string });
+      await limiter.reset({ identity: `tenant:${name}` });
+      expect((await app.get('/', tenant(name))).status).toBe(200);
+    });
+
+    test('what a key has found stays as it is', async () => {
+      @Controller()
+      class Users {
+        @Get() @RateLimit({ rate: '2/min', key: 'ip+user' }) get() {
+          return 'ok';
+        }
+      }
+      const app = await start(guardWith({ identity: (context, limit) => limit.identify(context) }), {
+        controllers: [Users],
+        middleware: true,
+      });
+      for (const [as, id] of [
+        ['tagged', 'bob+tag@example.org'],
+        ['encoded', 'bob%2Btag@example.org'],
+        ['long', 'x'.repeat(65)],
+      ] as const) {
+        expect(await statuses(app, 3, '/', { as, from: '203.0.113.7' })).toEqual([200, 200, 429]);
+        await app.app.get(RateLimiter).reset({ identity: ['ip:203.0.113.7', `user:${id}`] });
+        expect((await app.get('/', { as, from: '203.0.113.7' })).status).toBe(200);
+      }
+    });
+  });
+
+  test('decides for a class that names it in @UseGuards', async () => {
+    @Controller()
+    @UseGuards(guardWith({ identity: (context) => `tenant:${context.header('x-tenant')}` }))
+    class Named {
+      @Get() @RateLimit('1/min') get() {
+        return 'ok';
+      }
+    }
+    const app = await open({
+      controllers: [Named],
+      root: (store) => RateLimitModule.forRoot({ store, registerGuard: false }),
+    });
+    expect(await statuses(app, 2, '/', tenant('a'))).toEqual([200, 429]);
+    expect((await app.get('/', tenant('b'))).status).toBe(200);
+    expect(app.logged).toEqual([]);
+  });
+});

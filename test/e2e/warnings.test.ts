@@ -1,0 +1,395 @@
+import {
+  type CallHandler,
+  Controller,
+  type ExecutionContext,
+  Get,
+  Injectable,
+  type NestInterceptor,
+  Scope,
+  UseGuards,
+  UseInterceptors,
+} from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import {
+  RateLimit,
+  RateLimitGuard,
+  RateLimitModule,
+  type RateLimitOptions,
+  SkipRateLimit,
+  ThrottleScope,
+} from 'nestjs-ratelimit';
+import {
+  type AppOptions,
+  AuthGuard,
+  authenticate,
+  platforms,
+  starter,
+  statuses,
+  times,
+} from '../support/app.js';
+
+@Injectable()
+class StrictGuard extends AuthGuard {
+  constructor() {
+    super(true);
+  }
+}
+
+const unregistered: AppOptions['root'] = (store) => RateLimitModule.forRoot({ store, registerGuard: false });
+
+describe('warnings at start-up', () => {
+  const start = starter('fastify', { middleware: false });
+  const warningsOf = async (options: AppOptions) => {
+    const { logged, warned } = await start(options);
+    expect(logged).toEqual(warned);
+    return warned;
+  };
+
+  test('a static limit that can never bind', async () => {
+    @Controller()
+    class Redundant {
+      @Get('a') @RateLimit({ name: 'wide', rate: '100/min' }) a() {}
+      @Get('b') @RateLimit({ name: 'dear', rate: '100/hour', cost: 2 }) b() {}
+      @Get('c') @RateLimit({ name: 'short', rate: '50/s' }) c() {}
+      @Get('d') @RateLimit({ name: 'other-key', rate: '100/min', key: 'global' }) d() {}
+      @Get('e') @RateLimit({ name: 'bucket', rate: '100/min', algorithm: 'token-bucket' }) e() {}
+    }
+    const limits = [{ name: 'burst', rate: '60/min' }] as const;
+    expect(await warningsOf({ controllers: [Redundant], options: { limits } })).toEqual([
+      'The limit "wide" of Redundant.a can never bind, since "burst" of limits[0] always denies first. Remove one of them.',
+    ]);
+  });
+
+  test('of two limits that are the same, one', async () => {
+    @Controller()
+    class Same {
+      @Get()
+      @RateLimit({ name: 'first', rate: '10/min' })
+      @RateLimit({ name: 'second', rate: '10/min' })
+      get() {}
+    }
+    expect(await warningsOf({ controllers: [Same] })).toHaveLength(1);
+  });
+
+  test('nothing of a limit that binds on one route, where the tighter one is skipped', async () => {
+    @Controller()
+    class Skipping {
+      @Get('both') both() {}
+      @Get('wide') @SkipRateLimit('tight') wide() {}
+    }
+    @Controller('same')
+    class Both {
+      @Get('both') both() {}
+    }
+    const limits = [
+      { name: 'tight', rate: '5/min' },
+      { name: 'wide', rate: '10/min' },
+    ] as const;
+    expect(await warningsOf({ controllers: [Skipping], options: { limits } })).toEqual([]);
+    expect(await warningsOf({ controllers: [Both], options: { limits } })).toEqual([
+      expect.stringContaining('The limit "wide" of limits[1] can never bind'),
+    ]);
+  });
+
+  test('nothing of a limit that two others deny first, each on a route of its own', async () => {
+    @Controller()
+    @RateLimit({ name: 'inner', rate: '8/min' })
+    @RateLimit({ name: 'class', rate: '10/min' })
+    class Split {
+      @Get('a') @SkipRateLimit('outer') a() {}
+      @Get('b') @SkipRateLimit('inner') b() {}
+    }
+    const limits = [{ name: 'outer', rate: '9/min' }] as const;
+    expect(await warningsOf({ controllers: [Split], options: { limits } })).toEqual([]);
+  });
+
+  test('a limit that admits no request, for what each costs', async () => {
+    @Controller()
+    class Dear {
+      @Get('dear') @RateLimit({ name: 'dear', rate: '5/min', cost: 6 }) dear() {}
+      @Get('fits') @RateLimit({ rate: '5/min', cost: 5 }) fits() {}
+      @Get('closed') @RateLimit('0/min') closed() {}
+      @Get('asked') @RateLimit({ rate: '5/min', cost: () => 6 }) asked() {}
+      @Get('shadow') @RateLimit({ rate: '5/min', cost: 6, shadow: true }) shadow() {}
+    }
+    expect(await warningsOf({ controllers: [Dear] })).toEqual([
+      'The limit "dear" of Dear.dear denies every request: each costs 6, and 5 is all it admits.',
+    ]);
+  });
+
+  test('a limit on a method that Nest never calls for a request', async () => {
+    @Injectable()
+    class Service {
+      @RateLimit('1/min') work() {}
+    }
+    expect(await warningsOf({ providers: [Service] })).toEqual([
+      expect.stringContaining('Service.work has limits, but Nest calls it for no request'),
+    ]);
+  });
+
+  test('a limit on a class of which Nest calls no method for a request', async () => {
+    @Injectable()
+    @RateLimit('1/min')
+    class Service {
+      work() {}
+    }
+    expect(await warningsOf({ providers: [Service] })).toEqual([
+      'Service has limits, but Nest calls it for no request, so that nothing decides them.',
+    ]);
+  });
+
+  test('limits that nothing decides', async () => {
+    @Controller()
+    class Open {
+      @Get('a') @RateLimit('1/min') a() {
+        return 'ok';
+      }
+      @Get('b') @UseGuards(RateLimitGuard) @RateLimit('1/min') b() {
+        return 'ok';
+      }
+      @Get('c') c() {
+        return 'ok';
+      }
+    }
+    const app = await start({ controllers: [Open], root: unregistered });
+    expect(await statuses(app, 3, '/a')).toEqual(times(3, 200));
+    expect(app.logged).toEqual([
+      'Open.a has limits, but no guard decides them. Remove registerGuard: false, or add @UseGuards(RateLimitGuard).',
+    ]);
+  });
+
+  test('a flood that no limit counts, since all limits wait for the user behind the guards', async () => {
+    @Controller()
+    @UseGuards(StrictGuard)
+    class Flooded {
+      @Get('a') @RateLimit({ rate: '5/min', key: 'user' }) a() {}
+      @Get('b') @RateLimit({ rate: '5/min', key: 'user|ip' }) b() {}
+      @Get('c') @RateLimit({ rate: '5/min', needs: 'user' }) c() {}
+    }
+    @Controller()
+    @UseGuards(StrictGuard)
+    class One {
+      @Get('one') @RateLimit({ rate: '5/min', key: 'user' }) one() {}
+    }
+    @Controller()
+    class Counted {
+      @Get('a')
+      @UseGuards(StrictGuard)
+      @RateLimit({ rate: '5/min', key: 'user' })
+      @RateLimit({ rate: '50/min', key: 'ip' })
+      a() {}
+      @Get('b') @RateLimit({ rate: '5/min', key: 'user|ip' }) b() {}
+      @Get('c') @UseGuards(StrictGuard) c() {}
+    }
+    expect(await warningsOf({ controllers: [Flooded] })).toEqual([
+      "Flooded.a and 2 others: no limit by address is decided ahead of the guards, so a flood of requests that they refuse, such as guessed tokens, is not limited. Add a limit with key: 'ip'.",
+    ]);
+    expect(await warningsOf({ controllers: [One] })).toEqual([
+      expect.stringMatching(/^One\.one: no limit by address is decided ahead of the guards/),
+    ]);
+    expect(await warningsOf({ controllers: [Counted] })).toEqual([]);
+  });
+
+  describe('a flood is held back', () => {
+    const warningsBeside = (limit: RateLimitOptions) => {
+      @Controller()
+      @UseGuards(StrictGuard)
+      class Flooded {
+        @Get()
+        @RateLimit({ name: 'user', rate: '5/min', key: 'user' })
+        @RateLimit({ name: 'beside', ...limit })
+        get() {}
+      }
+      return warningsOf({ controllers: [Flooded] });
+    };
+
+    test.each<[string, RateLimitOptions]>([
+      ['addresses', { rate: '50/min', key: 'ip' }],
+      ['all requests', { rate: '50/min', key: 'global' }],
+      ['addresses and all requests', { rate: '50/min', key: 'ip+global' }],
+      [
+        'addresses, of a rate that the request decides',
+        { rate: () => '50/min', key: 'ip', needs: 'request' },
+      ],
+    ])('by a limit on %s', async (_what, limit) => {
+      expect(await warningsBeside(limit)).toEqual([]);
+    });
+
+    test.each<[string, RateLimitOptions]>([
+      ['a shadow', { rate: '50/min', key: 'ip', shadow: true }],
+      ['a header, which callers choose', { rate: '50/min', key: 'header:x-api-key' }],
+      ['a header or the address', { rate: '50/min', key: 'header:x-api-key|ip' }],
+      ['a header of an address', { rate: '50/min', key: 'ip+header:x-api-key' }],
+      ['no rate', { rate: null, key: 'ip' }],
+      ['an unlimited rate', { rate: 'unlimited', key: 'ip' }],
+      ['a key that is a function', { rate: '50/min', key: () => 'everybody' }],
+      [
+        'a key that is a function of the request',
+        { rate: '50/min', key: () => 'everybody', needs: 'request' },
+      ],
+      ['a rate that is a function', { rate: () => '50/min', key: 'ip' }],
+      ['a cost that is a function', { rate: '50/min', cost: () => 1, key: 'ip' }],
+    ])('but not by %s', async (_what, limit) => {
+      expect(await warningsBeside(limit)).toEqual([
+        expect.stringMatching(/^Flooded\.get: no limit by address is decided ahead of the guards/),
+      ]);
+    });
+  });
+
+  describe('a subclass of the guard that never decides, since the registered one goes first', () => {
+    @Injectable()
+    class OwnGuard extends RateLimitGuard {}
+    @Controller()
+    class Limited {
+      @Get() @RateLimit('1/min') get() {}
+    }
+    @Controller()
+    class Free {
+      @Get() get() {}
+    }
+    const said =
+      'OwnGuard never decides, since the registered guard goes first. Set registerGuard: false for RateLimitModule.';
+
+    test.each([
+      ['default', Scope.DEFAULT],
+      ['request', Scope.REQUEST],
+      ['transient', Scope.TRANSIENT],
+    ])('as APP_GUARD of %s scope', async (_name, scope) => {
+      const providers = [{ provide: APP_GUARD, useClass: OwnGuard, scope }];
+      expect(await warningsOf({ controllers: [Limited], providers })).toEqual([said]);
+      expect(await warningsOf({ controllers: [Limited], providers, root: unregistered })).toEqual([]);
+      expect(await warningsOf({ controllers: [Free], providers })).toEqual([]);
+    });
+
+    test('in @UseGuards', async () => {
+      @Controller()
+      @UseGuards(OwnGuard)
+      class Own {
+        @Get() @RateLimit('1/min') get() {}
+      }
+      expect(await warningsOf({ controllers: [Own] })).toEqual([said]);
+      expect(await warningsOf({ controllers: [Own], root: unregistered })).toEqual([]);
+    });
+
+    test('but not the registered guard once more', async () => {
+      const providers = [{ provide: APP_GUARD, useExisting: RateLimitGuard }];
+      expect(await warningsOf({ controllers: [Limited], providers })).toEqual([]);
+    });
+  });
+
+  test('nothing, where there is nothing to say', async () => {
+    @Controller()
+    class Fine {
+      @Get() @RateLimit('10/min') @ThrottleScope('shared') get() {}
+    }
+    const options: AppOptions['options'] = {
+      scopes: { shared: '1000/day' },
+      limits: [
+        { name: 'anon', rate: '100/hour', key: 'anon' },
+        { name: 'user', rate: '1000/hour', key: 'user' },
+        { name: 'burst', rate: '60/min', key: 'user|ip' },
+      ],
+    };
+    expect(await warningsOf({ controllers: [Fine], options })).toEqual([]);
+  });
+});
+
+describe.each(platforms)('warnings while requests run on %s', (platform) => {
+  const start = starter(platform, { middleware: false });
+
+  test('a user who is set behind all guards is warned about once', async () => {
+    @Injectable()
+    class LateAuth implements NestInterceptor {
+      intercept(context: ExecutionContext, next: CallHandler) {
+        authenticate(context.switchToHttp().getRequest());
+        return next.handle();
+      }
+    }
+    @Controller()
+    @UseInterceptors(LateAuth)
+    class Late {
+      @Get() @RateLimit({ rate: '2/min', key: 'user' }) get() {
+        return 'ok';
+      }
+      @Get('by-address') @RateLimit('9/min') byAddress() {
+        return 'ok';
+      }
+    }
+    const app = await start({ controllers: [Late] });
+    expect(await statuses(app, 5, '/')).toEqual(times(5, 200));
+    expect(app.logged).toEqual([]);
+    expect(await statuses(app, 5, '/', { as: 'alice' })).toEqual(times(5, 200));
+    expect(app.logged).toEqual([
+      expect.stringContaining('Late.get: request.user was set only after its limits were decided'),
+    ]);
+    expect(await statuses(app, 3, '/by-address', { as: 'alice' })).toEqual(times(3, 200));
+    expect(app.logged).toHaveLength(1);
+  });
+
+  describe('a limit for signed-in users alone', () => {
+    @Controller()
+    class ForUsers {
+      @Get('user') @RateLimit({ name: 'own', rate: '2/min', key: 'user' }) user() {
+        return 'ok';
+      }
+      @Get('guarded')
+      @UseGuards(new AuthGuard())
+      @RateLimit({ name: 'own', rate: '2/min', key: 'user' })
+      @RateLimit({ name: 'all', rate: '999/min', key: 'ip' })
+      guarded() {
+        return 'ok';
+      }
+      @Get('scope') @ThrottleScope('own') scope() {
+        return 'ok';
+      }
+      @Get('either') @RateLimit({ name: 'either', rate: '999/min', key: 'user|ip' }) either() {
+        return 'ok';
+      }
+    }
+
+    const options = { scopes: { own: { rate: '2/min', key: 'user' } } } as const;
+
+    test.each(['user', 'guarded', 'scope'])(
+      'is warned about once after a hundred callers of whom none was signed in: %s',
+      async (path) => {
+        const app = await start({ controllers: [ForUsers], options });
+        expect(await statuses(app, 99, `/${path}`)).toEqual(times(99, 200));
+        expect(app.logged).toEqual([]);
+        expect(await statuses(app, 101, `/${path}`)).toEqual(times(101, 200));
+        expect(app.logged).toEqual([
+          `ForUsers.${path}: "own" is for signed-in users alone, and none of the first 100 callers was signed in, so that it limited nobody. Authenticate in middleware or in a guard, or use key: 'user|ip'.`,
+        ]);
+        expect(app.warned).toEqual(app.logged);
+      },
+    );
+
+    test('is not warned about once somebody was signed in, nor is one for addresses as well', async () => {
+      const app = await start({ controllers: [ForUsers], options, middleware: true });
+      await app.get('/user', { as: 'alice' });
+      await app.get('/guarded', { as: 'alice' });
+      await app.get('/scope', { as: 'alice' });
+      for (const path of ['/user', '/guarded', '/scope', '/either']) await statuses(app, 120, path);
+      expect(app.logged).toEqual([]);
+    });
+
+    test('is not warned about as one of the module, whose public routes nobody has to sign in for', async () => {
+      @Controller()
+      class Public {
+        @Get() get() {
+          return 'ok';
+        }
+      }
+      const app = await start({
+        controllers: [Public],
+        options: {
+          limits: [
+            { name: 'anon', rate: '999/min', key: 'anon' },
+            { name: 'user', rate: '999/min', key: 'user' },
+          ],
+        },
+      });
+      expect(await statuses(app, 201, '/')).toEqual(times(201, 200));
+      expect(app.logged).toEqual([]);
+    });
+  });
+});

@@ -1,0 +1,136 @@
+import fc from 'fast-check';
+import { type Charge, type Decision, MemoryStore } from 'nestjs-ratelimit';
+import { RedisStore } from 'nestjs-ratelimit/redis';
+import { TestClock } from 'nestjs-ratelimit/testing';
+import { algorithms, policies } from '../support/arbitraries.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+
+let redis: RedisServer;
+beforeAll(async () => {
+  redis = await startRedis();
+});
+
+/** What a request may ask of one of its limits. */
+interface Ask {
+  readonly limit: number;
+  readonly identity: string;
+  readonly cost: number;
+  readonly shadow: boolean;
+  readonly blockMs: number;
+}
+
+type Action =
+  | { readonly do: 'consume' | 'peek'; readonly gap: number; readonly asks: readonly Ask[] }
+  | { readonly do: 'refund'; readonly gap: number; readonly which: number }
+  | { readonly do: 'block' | 'unblock' | 'reset'; readonly gap: number; readonly identity: string };
+
+const LIMITS = 3;
+const identities = fc.constantFrom('user:1', 'ip:203.0.113.7', 'global');
+
+const asks: fc.Arbitrary<Ask> = fc.record({
+  limit: fc.integer({ min: 0, max: LIMITS - 1 }),
+  identity: identities,
+  cost: fc.oneof(
+    { weight: 6, arbitrary: fc.constant(1) },
+    { weight: 2, arbitrary: fc.integer({ min: 0, max: 60 }) },
+  ),
+  shadow: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+  blockMs: fc.oneof(
+    { weight: 5, arbitrary: fc.constant(0) },
+    { weight: 1, arbitrary: fc.constantFrom(1, 5_000) },
+  ),
+});
+
+/** As a share of the first limit's window. Never back: what has ended by then, a store may forget or keep. */
+const gaps = fc.oneof(
+  { weight: 5, arbitrary: fc.constant(0) },
+  { weight: 5, arbitrary: fc.double({ min: 0, max: 0.1, noNaN: true }) },
+  { weight: 1, arbitrary: fc.double({ min: 0, max: 2, noNaN: true }) },
+);
+
+const requests = fc.uniqueArray(asks, {
+  minLength: 1,
+  maxLength: LIMITS,
+  selector: ({ limit, identity }) => `${limit} ${identity}`,
+});
+
+const actions: fc.Arbitrary<Action> = fc.oneof(
+  { weight: 20, arbitrary: fc.record({ do: fc.constant('consume' as const), gap: gaps, asks: requests }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('peek' as const), gap: gaps, asks: requests }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('refund' as const), gap: gaps, which: fc.nat({ max: 100 }) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constantFrom('block' as const, 'unblock' as const, 'reset' as const),
+      gap: gaps,
+      identity: identities,
+    }),
+  },
+);
+
+const seen = ({ name, allowed, limit, remaining, resetAfterMs, retryAfterMs, atMs, receipt }: Decision) => [
+  name,
+  allowed,
+  limit,
+  remaining,
+  resetAfterMs,
+  retryAfterMs,
+  atMs,
+  receipt === null,
+];
+
+let runs = 0;
+
+test('A27 memory and Redis agree decision by decision, whatever is asked and whenever', async () => {
+  const limits = fc.tuple(
+    ...Array.from({ length: LIMITS }, (_, at) =>
+      fc.constantFrom(...algorithms).chain((algorithm) => policies(algorithm, `limit-${at}`)),
+    ),
+  );
+  const script = fc.array(actions, { minLength: 1, maxLength: 60 });
+  await fc.assert(
+    fc.asyncProperty(limits, script, async (given, steps) => {
+      const clock = new TestClock();
+      const memory = new MemoryStore({ clock });
+      const shared = new RedisStore({ url: redis.url, prefix: `run-${runs++}`, clock });
+      const charged: (readonly [Decision, Decision])[] = [];
+      try {
+        for (const step of steps) {
+          clock.set(clock.now() + Math.round(step.gap * (given[0]?.windowMs ?? 1)));
+          if ('asks' in step) {
+            const charges = step.asks.map(
+              ({ limit, ...rest }): Charge => ({ policy: given[limit] as Charge['policy'], ...rest }),
+            );
+            const expected = memory[step.do](charges).decisions;
+            const { decisions } = await shared[step.do](charges);
+            expect(decisions.map(seen)).toEqual(expected.map(seen));
+            for (const [at, decision] of decisions.entries()) {
+              if (decision.receipt !== null) charged.push([decision, expected[at] as Decision]);
+            }
+          } else if ('which' in step) {
+            const [pair] = charged.splice(step.which % Math.max(1, charged.length), 1);
+            if (pair === undefined) continue;
+            await shared.refund([pair[0]]);
+            memory.refund([pair[1]]);
+          } else if (step.do === 'block') {
+            await shared.block(step.identity, 10_000);
+            memory.block(step.identity, 10_000);
+          } else if (step.do === 'unblock') {
+            await shared.unblock(step.identity);
+            memory.unblock(step.identity);
+          } else {
+            await shared.reset({ identity: step.identity });
+            memory.reset({ identity: step.identity });
+          }
+        }
+      } finally {
+        shared.close();
+        memory.close();
+      }
+    }),
+    { numRuns: 1_500 },
+  );
+}, 120_000);

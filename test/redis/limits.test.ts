@@ -1,0 +1,156 @@
+import { Controller, Get } from '@nestjs/common';
+import { RateLimit, RateLimiter, type RateLimitModuleOptions } from 'nestjs-ratelimit';
+import { RedisStore } from 'nestjs-ratelimit/redis';
+import { TestClock } from 'nestjs-ratelimit/testing';
+import { platforms, serve, statuses, type TestApp, times } from '../support/app.js';
+import { keysWithoutExpiry } from '../support/redis/expiry.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+
+let redis: RedisServer;
+beforeAll(async () => {
+  redis = await startRedis();
+});
+
+@Controller()
+class Shop {
+  @Get('burst') @RateLimit('10/min') burst() {
+    return 'ok';
+  }
+  @Get('slow') @RateLimit('3/min') slow() {
+    return 'ok';
+  }
+  @Get('costs')
+  @RateLimit({ rate: '5/min', cost: ({ request }) => Number((request.query as { cost: string }).cost) })
+  costs() {
+    return 'ok';
+  }
+  @Get('fixed') @RateLimit({ rate: '5/min', algorithm: 'fixed-window' }) fixed() {
+    return 'ok';
+  }
+  @Get('sliding') @RateLimit('5/min') sliding() {
+    return 'ok';
+  }
+  @Get('bucket') @RateLimit({ rate: '5/min', algorithm: 'token-bucket' }) bucket() {
+    return 'ok';
+  }
+}
+
+let runs = 0;
+
+describe.each(platforms)('limits on Redis, on %s', (platform) => {
+  let app: TestApp;
+  let clock: TestClock;
+  let prefix: string;
+  const start = async (limits: RateLimitModuleOptions['limits'] = []) => {
+    clock = new TestClock();
+    prefix = `run-${runs++}`;
+    const store = new RedisStore({ url: redis.url, prefix, clock });
+    app = await serve(platform, { controllers: [Shop], options: { limits, store } });
+  };
+  afterEach(async () => {
+    await app.close();
+    expect(await keysWithoutExpiry(redis)).toEqual([]);
+  });
+
+  test('A24 of 50 parallel requests at 10/min exactly 10 pass, and two looser limits are charged 10', async () => {
+    await start([
+      { name: 'minute', rate: '20/min' },
+      { name: 'day', rate: '1000/day' },
+    ]);
+    const answers = await Promise.all(Array.from({ length: 50 }, () => app.get('/burst')));
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(10);
+    expect(answers.filter(({ status }) => status === 429)).toHaveLength(40);
+    const left = (await app.get('/burst')).headers.get('ratelimit');
+    expect(left).toBe('"minute";r=10;t=60, "day";r=990;t=86400, "burst-0";r=0;t=60');
+  });
+
+  test('A26 requests at 0, 20, 40, 60 and 80 seconds at 3/min are never denied', async () => {
+    await start();
+    for (let i = 0; i < 5; i++) {
+      expect((await app.get('/slow')).status).toBe(200);
+      clock.advance('20s');
+    }
+  });
+
+  test('A28 costs 1, 3 and 1 at 5/min pass, the next 1 does not; 6 never does, without a Retry-After', async () => {
+    await start();
+    for (const cost of [1, 3, 1]) expect((await app.get(`/costs?cost=${cost}`)).status).toBe(200);
+    expect((await app.get('/costs?cost=1')).headers.get('retry-after')).toBe('60');
+    const never = await app.get('/costs?cost=6', { from: '203.0.113.9' });
+    expect([never.status, never.headers.get('retry-after')]).toEqual([429, null]);
+  });
+
+  test.each(['/fixed', '/sliding', '/bucket'])(
+    'A30 waiting the Retry-After is enough on %s',
+    async (path) => {
+      await start();
+      expect(await statuses(app, 6, path)).toEqual([...times(5, 200), 429]);
+      const denied = await app.get(path);
+      clock.advance(`${BigInt(denied.headers.get('retry-after') ?? '')}s`);
+      expect((await app.get(path)).status).toBe(200);
+    },
+  );
+
+  test('A31 a burst over the edge of two windows passes fixed-window and not sliding-window', async () => {
+    await start();
+    for (const [path, expected] of [
+      ['/fixed', times(5, 200)],
+      ['/sliding', [200, ...times(4, 429)]],
+    ] as const) {
+      await app.get(path);
+      clock.advance('59s');
+      expect(await statuses(app, 4, path)).toEqual(times(4, 200));
+      clock.advance('1s');
+      expect(await statuses(app, 5, path)).toEqual(expected);
+    }
+  });
+
+  test('A11 of a header that is charged, its value stands nowhere in Redis', async () => {
+    const secrets = new RedisStore({ url: redis.url, prefix: `secrets-${platform}`, secret: 's' });
+    const limits = [{ name: 'key', rate: '4/min', key: 'header:x-api-key' }] as const;
+    app = await serve(platform, { controllers: [Shop], options: { limits, store: secrets } });
+    const headers = { 'x-api-key': 'a-very-secret-key' };
+    expect(await statuses(app, 5, '/burst', { headers })).toEqual([...times(4, 200), 429]);
+    const keys = await redis.cli('KEYS', `secrets-${platform}:*`);
+    expect(keys).toContain('header:x-api-key:');
+    expect(keys).not.toContain('a-very-secret-key');
+    for (const key of keys.split('\n')) {
+      expect(await redis.cli('HGETALL', key)).not.toContain('a-very-secret-key');
+    }
+  });
+
+  test('the service resets, blocks and unblocks what routes have charged, for every process', async () => {
+    await start();
+    expect(await statuses(app, 11, '/burst')).toEqual([...times(10, 200), 429]);
+    const limiter = app.app.get(RateLimiter);
+    await limiter.reset({ identity: 'ip:127.0.0.1' });
+    expect((await app.get('/burst')).status).toBe(200);
+    const store = new RedisStore({ url: redis.url, prefix, clock });
+    const elsewhere = new RateLimiter({ scopes: {}, store });
+    await elsewhere.block({ identity: 'ip:127.0.0.1', for: '15min' });
+    const blocked = await app.get('/slow');
+    expect([blocked.status, blocked.headers.get('retry-after')]).toEqual([429, '900']);
+    await limiter.unblock({ identity: 'ip:127.0.0.1' });
+    expect((await app.get('/slow')).status).toBe(200);
+    store.close();
+  });
+});
+
+test('a key made of headers needs a secret that the fleet shares', async () => {
+  const store = new RedisStore({ url: redis.url });
+  const limits = [{ name: 'key', rate: '4/min', key: 'header:x-api-key' }] as const;
+  await expect(serve('express', { options: { limits, store } })).rejects.toThrow(
+    '[no-secret] limits[0]: The value of a header may be a secret',
+  );
+  store.close();
+});
+
+test('two processes write the same identity alike, a long one too', async () => {
+  const id = `urn:${'x'.repeat(100)}`;
+  const stores = [0, 1].map(() => new RedisStore({ url: redis.url, prefix: 'alike' }));
+  const [first, second] = stores.map((store) => new RateLimiter({ store, scopes: { login: '2/min' } }));
+  await first?.consume({ scope: 'login', identity: `user:${id}` });
+  const outcome = await second?.consume({ scope: 'login', identity: `user:${id}` });
+  expect(outcome?.binding?.remaining).toBe(0);
+  for (const store of stores) store.close();
+});

@@ -1,0 +1,52 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { type RedisServer, startRedis } from '../support/redis.js';
+
+const MAIN = fileURLToPath(new URL('../../sample-app/dist/main.js', import.meta.url));
+
+const running: ChildProcess[] = [];
+
+/** A process of the built sample on Redis, and where it listens. */
+async function openShop(redis: RedisServer, platform: string): Promise<string> {
+  const shop = spawn(process.execPath, [MAIN], {
+    env: { ...process.env, PORT: '0', PLATFORM: platform, REDIS_URL: redis.url, NO_COLOR: '1' },
+  });
+  running.push(shop);
+  return new Promise((resolve, reject) => {
+    let said = '';
+    shop.stdout.on('data', (chunk) => {
+      said += String(chunk);
+      const [, url] = /open at (http:\/\/localhost:\d+)\/ \(\w+, store on Redis\)/.exec(said) ?? [];
+      if (url !== undefined) resolve(url);
+    });
+    shop.once('exit', (code) => reject(new Error(`The shop ended with ${code}: ${said}`)));
+  });
+}
+
+let redis: RedisServer;
+let shops: readonly string[];
+
+describe('two processes of the shop on one Redis', () => {
+  beforeAll(async () => {
+    redis = await startRedis();
+    shops = await Promise.all([openShop(redis, 'express'), openShop(redis, 'fastify')]);
+  }, 30_000);
+  afterAll(() => {
+    for (const shop of running) shop.kill();
+  });
+
+  const post = async (at: number, path: string): Promise<number> =>
+    (await fetch(`${shops[at % shops.length]}${path}`, { method: 'POST' })).status;
+
+  test('guesses of a password in turn are denied at the sixth', async () => {
+    const seen: number[] = [];
+    for (let at = 0; at < 7; at++) seen.push(await post(at, '/auth/login'));
+    expect(seen).toEqual([401, 401, 401, 401, 401, 429, 429]);
+  });
+
+  test('A24 of 50 parallel requests at 3/hour exactly 3 pass', async () => {
+    const seen = await Promise.all(Array.from({ length: 50 }, (_, at) => post(at, '/auth/register')));
+    expect(seen.filter((status) => status === 201)).toHaveLength(3);
+    expect(seen.filter((status) => status === 429)).toHaveLength(47);
+  });
+});

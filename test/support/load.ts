@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Charge, Decision, Store } from 'nestjs-ratelimit';
+import { algorithms } from './arbitraries.js';
+import { keepsBound } from './bounds.js';
+import { chargeOf } from './charges.js';
+import { until } from './until.js';
+
+/** Three limits that bind over and over within a second, one of each algorithm. */
+export const busy = (identity: string): Charge[] =>
+  algorithms.map((algorithm) => chargeOf({ identity, name: algorithm, algorithm, limit: 20, windowMs: 200 }));
+
+/** Asks a store for decisions, several at a time, while something happens to its server. */
+export class Load {
+  readonly decided: Decision[] = [];
+  readonly errors: Error[] = [];
+  #underWay = 0;
+  #asked = 0;
+  #stops = false;
+
+  /**
+   * @param charges of each request in turn
+   * @param atOnce how many requests are under way at a time
+   */
+  constructor(
+    readonly store: Store,
+    readonly charges: (turn: number) => readonly Charge[],
+    atOnce = 16,
+  ) {
+    for (let i = 0; i < atOnce; i++) void this.#ask();
+  }
+
+  /** Waits until so many more decisions have been made. */
+  async more(count: number, withinMs?: number): Promise<void> {
+    const enough = this.decided.length + count;
+    await until(`${count} more decisions`, async () => this.decided.length >= enough, withinMs);
+  }
+
+  /** Ends it; what is under way has to settle soon. */
+  async stop(withinMs = 5_000): Promise<void> {
+    this.#stops = true;
+    await until('every decision has settled', async () => this.#underWay === 0, withinMs);
+  }
+
+  /** Limits and identities that were admitted more than they allow, by the times of the store. */
+  overLimit(since = 0): readonly string[] {
+    const timelines = new Map<string, Decision[]>();
+    for (const decision of this.decided.slice(since)) {
+      const name = `${decision.name} ${decision.charge.identity}`;
+      const timeline = timelines.get(name) ?? [];
+      timelines.set(name, timeline);
+      if (decision.receipt !== null) timeline.push(decision);
+    }
+    const over = [...timelines].filter(([, timeline]) => {
+      const admissions = timeline
+        .map(({ atMs, charge }) => ({ atMs, cost: charge.cost, policy: charge.policy }))
+        .sort((a, b) => a.atMs - b.atMs);
+      const policy = admissions[0]?.policy;
+      return policy !== undefined && !keepsBound(admissions, policy);
+    });
+    return over.map(([name]) => name);
+  }
+
+  async #ask(): Promise<void> {
+    this.#underWay++;
+    while (!this.#stops) {
+      try {
+        const { decisions } = await this.store.consume(this.charges(this.#asked++));
+        this.decided.push(...decisions);
+      } catch (error) {
+        this.errors.push(error as Error);
+      }
+      // What is known or refused at once would leave no time for anything else.
+      await sleep(1);
+    }
+    this.#underWay--;
+  }
+}
