@@ -26,7 +26,8 @@ export function mostInItsWindows(admissions: readonly Admission[], windowMs: num
   let sum = 0;
   let startMs = Number.NEGATIVE_INFINITY;
   for (const { atMs, cost } of admissions) {
-    if (startMs + windowMs <= atMs) {
+    // What costs nothing starts no window.
+    if (cost > 0 && startMs + windowMs <= atMs) {
       startMs = atMs;
       sum = 0;
     }
