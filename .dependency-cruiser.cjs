@@ -54,7 +54,8 @@ module.exports = {
       from: { path: '^lib/' },
       to: {
         dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'],
-        pathNot: '^node_modules/(@nestjs/(common|core|websockets|microservices)|ioredis)/|reflect-metadata',
+        pathNot:
+          '^node_modules/(@nestjs/(common|core|websockets|microservices)|ioredis)/|reflect-metadata|rxjs',
       },
     },
   ],

@@ -6,15 +6,22 @@ export type { AlgorithmName, Policy } from './core/policy.js';
 export { type Rate, type RateInput, type RateObject, type RateText, rate } from './core/rate.js';
 export type { RateLimitBody, RateLimitProblem } from './http/body.js';
 export type { HeaderOptions } from './http/headers.js';
+export type { ValueSource } from './key/caller.js';
+export type { TrustProxy } from './key/forwarded.js';
 export type { IdentityInWords } from './key/identity.js';
 export type { KeyForm, KeyText } from './key/key.js';
+export type { AccessList } from './nest/access-lists.js';
 export type {
   RateLimitContext,
   RateLimitRequest,
   RateLimitUser,
 } from './nest/context.js';
 export { type ClassOrMethodDecorator, RateLimit, SkipRateLimit, ThrottleScope } from './nest/decorators.js';
-export { RateLimitException, RateLimitUnavailableException } from './nest/exceptions.js';
+export {
+  RateLimitException,
+  RateLimitForbiddenException,
+  RateLimitUnavailableException,
+} from './nest/exceptions.js';
 export { RateLimitExceptionFilter } from './nest/filter.js';
 export { RateLimitGuard } from './nest/guard.js';
 export { RateLimitModule } from './nest/module.js';
@@ -33,24 +40,36 @@ export type {
 } from './nest/options.js';
 export { RATE_LIMIT_STORE } from './nest/tokens.js';
 export type { RequestLike, TransportName } from './nest/transports/transport.js';
+export { byLoad, type LoadRates, RateByLoad } from './plan/by-load.js';
 export type { LimitInfo } from './plan/limit.js';
+export type { LoadLevel, LoadOptions, LoadSample, LoadThresholds } from './plan/load.js';
 export type {
+  CallResult,
+  ConditionFunction,
+  ConditionOptions,
   CostFunction,
+  CountFunction,
   KeyFunction,
+  KeyResolver,
   KeyRule,
   LimitOptions,
   ModuleLimitOptions,
   RateFunction,
+  RateResolver,
   RateRule,
+  ResolverClass,
+  ScopeLimit,
   ScopeOverrides,
   ScopeRule,
   TierMap,
 } from './plan/options.js';
+export { presets } from './plan/presets.js';
 export {
   type LimiterCharge,
   type LimiterTarget,
   RateLimiter,
   type RateLimiterOptions,
+  type Standing,
 } from './plan/rate-limiter.js';
 export type { TierFunction } from './plan/rate-source.js';
 export type { Register, ScopeName } from './plan/register.js';

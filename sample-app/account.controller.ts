@@ -1,10 +1,13 @@
-import { Controller, Get, HttpCode, Post } from '@nestjs/common';
-import { RateLimit, SkipRateLimit, ThrottleScope } from 'nestjs-ratelimit';
+import { Controller, Get, HttpCode, Post, Req } from '@nestjs/common';
+import { RateLimit, RateLimiter, SkipRateLimit, ThrottleScope } from 'nestjs-ratelimit';
 import { GENERAL } from './limits.js';
 import { SignedIn } from './token.guard.js';
+import type { AppUser } from './users.js';
 
 @Controller('account')
 export class AccountController {
+  constructor(private readonly limiter: RateLimiter) {}
+
   @Post('uploads')
   @SignedIn()
   @ThrottleScope('upload')
@@ -18,6 +21,24 @@ export class AccountController {
   @ThrottleScope('export')
   export() {
     return { queued: true };
+  }
+
+  /** How the caller stands under every scope. */
+  @Get('limits')
+  @SignedIn()
+  limits(@Req() { user }: { readonly user: AppUser }) {
+    return this.limiter.explain({ identity: `user:${user.id}`, tier: user.tier });
+  }
+
+  /** Heavy work for few, and for all together: a large one costs more. */
+  @Get('summary')
+  @SignedIn()
+  @ThrottleScope('expensive', {
+    cost: ({ request }) => (request.url?.includes('year') ? 5 : 1),
+    needs: 'request',
+  })
+  summary() {
+    return { totals: [] };
   }
 
   @Get('report')

@@ -1,8 +1,8 @@
 import 'reflect-metadata';
 import { type INestApplication, type LogLevel, Module } from '@nestjs/common';
 import { APP_GUARD, NestFactory } from '@nestjs/core';
-import { ExpressAdapter, type NestExpressApplication } from '@nestjs/platform-express';
-import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { MemoryStore, RateLimitModule, type Store } from 'nestjs-ratelimit';
 import { AccountController } from './account.controller.js';
 import { AuthController } from './auth.controller.js';
@@ -12,6 +12,7 @@ import { IntegrationsController } from './integrations.controller.js';
 import { shopLimits } from './limits.js';
 import { OrdersController } from './orders.controller.js';
 import { PagesController } from './pages.controller.js';
+import { PartnerKey, PartnerRate, Partners } from './partners.js';
 import { TokenGuard } from './token.guard.js';
 
 @Module({
@@ -24,7 +25,7 @@ import { TokenGuard } from './token.guard.js';
     IntegrationsController,
     PagesController,
   ],
-  providers: [{ provide: APP_GUARD, useClass: TokenGuard }],
+  providers: [{ provide: APP_GUARD, useClass: TokenGuard }, Partners, PartnerKey, PartnerRate],
 })
 class ShopModule {}
 
@@ -37,7 +38,7 @@ export interface ShopOptions {
   readonly logger?: LogLevel[];
 }
 
-/** The shop, ready to listen. It trusts a proxy on this machine to tell the address of a client. */
+/** The shop, ready to listen. */
 export async function createShop({
   platform = 'express',
   store = new MemoryStore(),
@@ -47,12 +48,6 @@ export async function createShop({
     module: ShopModule,
     imports: [RateLimitModule.forRoot(shopLimits(store))],
   };
-  const options = { logger, abortOnError: false };
-  if (platform === 'fastify') {
-    const adapter = new FastifyAdapter({ trustProxy: 'loopback' });
-    return NestFactory.create<NestFastifyApplication>(module, adapter, options);
-  }
-  const app = await NestFactory.create<NestExpressApplication>(module, new ExpressAdapter(), options);
-  app.set('trust proxy', 'loopback');
-  return app;
+  const adapter = platform === 'fastify' ? new FastifyAdapter() : new ExpressAdapter();
+  return NestFactory.create(module, adapter, { logger, abortOnError: false });
 }

@@ -1,5 +1,5 @@
 import { Controller, Get, NotFoundException, Param, Query } from '@nestjs/common';
-import { RateLimit, SkipRateLimit, ThrottleScope } from 'nestjs-ratelimit';
+import { byLoad, RateLimit, SkipRateLimit, ThrottleScope } from 'nestjs-ratelimit';
 import { GENERAL } from './limits.js';
 
 const PRODUCTS = [
@@ -30,6 +30,25 @@ export class CatalogueController {
     const product = PRODUCTS.find((known) => known.id === id);
     if (product === undefined) throw new NotFoundException('There is no such product.');
     return product;
+  }
+
+  /** Nice to have: the busier the process, the less of it. */
+  @Get(':id/related')
+  @RateLimit({
+    name: 'related',
+    rate: byLoad({ normal: '500/hour', elevated: '100/hour', critical: '50/hour' }),
+    key: 'user|ip',
+  })
+  related() {
+    return PRODUCTS.slice(1);
+  }
+
+  /** A tighter limit on trial: the log says whom it would deny. */
+  @Get(':id/reviews')
+  @ThrottleScope('retrieve')
+  @RateLimit({ name: 'trial', rate: '30/min', key: 'user|ip', shadow: true })
+  reviews() {
+    return [];
   }
 
   /** Polled by the shop's own pages: a token bucket lets them go on evenly. */

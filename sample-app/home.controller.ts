@@ -13,14 +13,23 @@ const as = (token: string) => `-H 'Authorization: Bearer ${token}' `;
 
 const EXAMPLES: readonly Example[] = [
   {
-    limit: 'login, 5 in 15 minutes by address',
-    what: 'The sixth attempt is denied',
+    limit:
+      'login, 5 in 15 minutes by address and e-mail (presets, several limits in a scope, body: keys, countWhen)',
+    what: 'The sixth wrong password is denied; right ones are free',
     curl: `for i in 1 2 3 4 5 6; do ${post('/auth/login', `-H 'Content-Type: application/json' -d '{"email":"alice@example.org","password":"guess"}' `)}; done`,
   },
   { limit: 'register, 3 an hour', what: 'Sign up', curl: post('/auth/register') },
-  { limit: 'password-reset, 3 an hour', what: 'Forgot the password', curl: post('/auth/password-reset') },
+  {
+    limit: 'password-reset, 3 an hour, and blocked for longer each time (block)',
+    what: 'Forgot the password',
+    curl: post('/auth/password-reset'),
+  },
   { limit: 'email-verify, 5 an hour', what: 'Confirm an address', curl: post('/auth/email-verify') },
-  { limit: 'search, 200 an hour', what: 'Search', curl: `curl -i '{url}/products/search?q=tea'` },
+  {
+    limit: 'search, 200 an hour, an empty one is free (skipIf)',
+    what: 'Search',
+    curl: `curl -i '{url}/products/search?q=tea'`,
+  },
   { limit: 'list, 500 an hour', what: 'All products', curl: 'curl -i {url}/products' },
   { limit: 'retrieve, 1000 an hour', what: 'One product', curl: 'curl -i {url}/products/1' },
   {
@@ -28,9 +37,17 @@ const EXAMPLES: readonly Example[] = [
     what: 'The sixth is denied, and one second later the next passes',
     curl: 'for i in 1 2 3 4 5 6; do curl -i {url}/products/1/stock; done',
   },
-  { limit: 'cart, 100 an hour', what: 'The cart', curl: 'curl -i {url}/cart' },
+  {
+    limit: 'cart, 100 an hour by user, else by cookie; writes 60 an hour (methods, cookie: keys)',
+    what: 'The cart',
+    curl: 'curl -i {url}/cart',
+  },
   { limit: 'order-create, 20 an hour by user', what: 'Order', curl: post('/orders', as('alice-token')) },
-  { limit: 'payment, 10 an hour by user', what: 'Pay', curl: post('/orders/1/payment', as('alice-token')) },
+  {
+    limit: 'payment, 10 an hour by user, 3 for each order (param: keys)',
+    what: 'Pay',
+    curl: post('/orders/1/payment', as('alice-token')),
+  },
   { limit: 'upload, 50 a day by user', what: 'Upload', curl: post('/account/uploads', as('bob-token')) },
   { limit: 'export, 10 a day by user', what: 'Export', curl: post('/account/exports', as('bob-token')) },
   {
@@ -47,6 +64,41 @@ const EXAMPLES: readonly Example[] = [
     limit: 'integrations, 5000 an hour by API key',
     what: 'Another system',
     curl: `curl -i -H 'X-Api-Key: demo-key' {url}/integrations/orders`,
+  },
+  {
+    limit: 'partner, as agreed with each (RateResolver, KeyResolver)',
+    what: 'Compare demo-key, large-key and none',
+    curl: `curl -i -H 'X-Api-Key: large-key' {url}/integrations/stock`,
+  },
+  {
+    limit: 'feed, 60 an hour by token (query: keys)',
+    what: 'A news reader',
+    curl: `curl -i '{url}/integrations/feed?token=abc'`,
+  },
+  {
+    limit: 'related, 500 an hour, 100 or 50 when the process is busy (byLoad)',
+    what: 'Nice to have',
+    curl: 'curl -i {url}/products/1/related',
+  },
+  {
+    limit: 'trial, 30 a minute, on trial (shadow)',
+    what: 'Denies nobody; the log says whom it would',
+    curl: 'for i in $(seq 31); do curl -s {url}/products/1/reviews; done',
+  },
+  {
+    limit: 'expensive, 10 a minute, 100 for all together (presets, cost)',
+    what: 'A year costs five',
+    curl: `curl -i ${as('bob-token')}'{url}/account/summary?of=year'`,
+  },
+  {
+    limit: 'none: how a user stands under every scope (explain)',
+    what: 'From the service',
+    curl: `curl ${as('bob-token')}{url}/account/limits`,
+  },
+  {
+    limit: 'none: on the deny list, or on the allow list (deny, allow, trustProxy)',
+    what: '192.0.2.66 gets 403, 192.0.2.10 no limits',
+    curl: `curl -i -H 'X-Forwarded-For: 192.0.2.66' {url}/products`,
   },
   {
     limit: 'everywhere: anonymous 100 an hour, signed in 1000 an hour, 60 a minute, 1000 a day',

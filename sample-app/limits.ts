@@ -1,4 +1,4 @@
-import type { RateLimitModuleOptions, Store } from 'nestjs-ratelimit';
+import { presets, type RateLimitModuleOptions, type Store } from 'nestjs-ratelimit';
 
 /** Where a route's own limit takes the place of the general ones, it skips these. */
 export const GENERAL = ['anon', 'user', 'burst', 'sustained'] as const;
@@ -15,23 +15,42 @@ export const shopLimits = (store: Store): RateLimitModuleOptions => ({
     { name: 'sustained', rate: '1000/day', key: 'user|ip' },
   ],
   scopes: {
-    login: '5/15min',
+    ...presets.expensive,
+    // Only guesses count: who knows the password may sign in as often as they like.
+    login: presets.login.login.map((limit) => ({
+      ...limit,
+      countWhen: (_context, { status }) => status === 401,
+    })),
     register: '3/hour',
-    'password-reset': '3/hour',
+    'password-reset': { rate: '3/hour', block: ['15min', '1h', '1d'] },
     'email-verify': '5/hour',
     'order-create': { rate: '20/hour', key: 'user' },
-    payment: { rate: '10/hour', key: 'user' },
-    cart: { rate: '100/hour', key: 'user|ip' },
-    search: { rate: '200/hour', key: 'user|ip' },
+    payment: [
+      { rate: '10/hour', key: 'user' },
+      { name: 'payment-order', rate: '3/hour', key: 'param:id' },
+    ],
+    cart: { rate: '100/hour', key: 'user|cookie:cart|ip' },
+    search: {
+      rate: '200/hour',
+      key: 'user|ip',
+      skipIf: ({ request }) => !request.url?.includes('q='),
+      needs: 'request',
+    },
     list: { rate: '500/hour', key: 'user|ip' },
     retrieve: { rate: '1000/hour', key: 'user|ip' },
     upload: { rate: '50/day', key: 'user' },
     export: { rate: '10/day', key: 'user' },
     report: { rate: '20/day', key: 'user' },
-    integrations: { rate: '5000/hour', key: 'header:x-api-key' },
+    integrations: [
+      { rate: '5000/hour', key: 'header:x-api-key' },
+      { name: 'integrations-address', rate: '10000/hour', key: 'ip' },
+    ],
   },
-  // API keys are kept as hashes under it, which processes that share a store have to agree on.
+  // API keys and cookies are kept as hashes under it, which processes that share a store have to agree on.
   secret: process.env.RATE_LIMIT_SECRET ?? 'only for trying it out',
+  trustProxy: 'loopback',
+  deny: ['192.0.2.66'],
+  allow: ['192.0.2.10'],
   tier: (context) => context.user?.tier,
   exempt: (context) => context.user?.isStaff === true,
 });

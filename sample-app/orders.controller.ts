@@ -1,8 +1,9 @@
 import { Controller, Get, HttpCode, Post } from '@nestjs/common';
-import { ThrottleScope } from 'nestjs-ratelimit';
+import { RateLimit, ThrottleScope } from 'nestjs-ratelimit';
 import { SignedIn } from './token.guard.js';
 
 @Controller()
+@RateLimit({ name: 'writes', rate: '60/hour', key: 'user|ip', methods: ['POST', 'PUT', 'PATCH', 'DELETE'] })
 export class OrdersController {
   @Get('cart')
   @ThrottleScope('cart')
@@ -24,7 +25,7 @@ export class OrdersController {
     return { order: 1 };
   }
 
-  @Post('orders/1/payment')
+  @Post('orders/:id/payment')
   @HttpCode(202)
   @SignedIn()
   @ThrottleScope('payment')

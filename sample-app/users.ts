@@ -40,6 +40,7 @@ declare module 'nestjs-ratelimit' {
       | 'upload'
       | 'export'
       | 'report'
-      | 'integrations';
+      | 'integrations'
+      | 'expensive';
   }
 }

@@ -9,8 +9,11 @@ export interface Charge {
   readonly cost: number;
   /** Decides and reports, but never denies and never binds. */
   readonly shadow: boolean;
-  /** How long the bucket is blocked after a denial by this charge's own limit; 0 for not at all. */
-  readonly blockMs: number;
+  /**
+   * How long the bucket is blocked after a denial by this charge's own limit: the first time, the second,
+   * and so on, the last for all after it; in milliseconds, none shorter than the one before; empty for not at all.
+   */
+  readonly blocks: readonly number[];
 }
 
 /** One limit's verdict on a request. */

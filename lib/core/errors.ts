@@ -16,6 +16,7 @@ export type ProblemCode =
   | 'bad-option'
   | 'bad-header-name'
   | 'unknown-scope'
+  | 'unknown-resolver'
   | 'unknown-skip'
   | 'duplicate-name'
   | 'ambiguous-bucket';

@@ -1,3 +1,6 @@
+/** Where a request holds values that callers choose. */
+export type ValueSource = 'header' | 'query' | 'body' | 'cookie' | 'param';
+
 /** A request as far as it tells who sent it: what keys are made of. */
 export interface Caller {
   /** The address in canonical form (see `addressForm`), null where the transport knows none. */
@@ -6,6 +9,8 @@ export interface Caller {
   readonly authenticated: boolean;
   /** The signed-in user's id; null when there is no user, or one without a usable id. */
   readonly userId: string | null;
-  /** Gives a request header by its name, undefined when absent. */
-  readonly header: (name: string) => string | undefined;
+  /** The method of an HTTP request, undefined over other transports. */
+  readonly method: string | undefined;
+  /** What the request holds under a name, undefined when nothing; of a header the name is in lower case. */
+  value(source: ValueSource, name: string): unknown;
 }

@@ -1,15 +1,9 @@
 import { escapeValue, unescapeValue } from '../core/escape.js';
 import type { AddressForm } from './address.js';
 import type { Hash } from './hash.js';
-
-// A longer value is kept as its hash alone: an attacker chooses how long it is.
-const LONGEST_VALUE = 64;
+import { identityOf, isValueSource, valueInWords } from './value.js';
 
 const HASHED_VALUE = /^~[A-Za-z0-9_-]{22}$/;
-
-/** `kind:value` with the value escaped, or hashed behind a `~` when it is long. */
-export const identityOf = (kind: string, value: string, hash: Hash): string =>
-  value.length > LONGEST_VALUE ? `${kind}:~${hash(value)}` : `${kind}:${escapeValue(value)}`;
 
 /** How identities are written where they are given by hand. */
 export interface IdentityForm {
@@ -33,8 +27,7 @@ function inWords(text: string, form: IdentityForm): string {
   const [, kind, value] = KIND_AND_VALUE.exec(text) ?? [];
   if (kind === undefined || value === undefined) return escapeValue(text);
   if (kind === 'ip') return `ip:${addressIn(value, form.address)}`;
-  // Of a header an identity holds the hash, which is as keys write it.
-  return kind === 'header' ? text : identityOf(kind, value, form.hash);
+  return isValueSource(kind) ? valueInWords(kind, value, form.hash) : identityOf(kind, value, form.hash);
 }
 
 /**

@@ -1,11 +1,11 @@
 import { mistake } from '../core/errors.js';
 import { shown } from '../core/shown.js';
-import type { Caller } from './caller.js';
+import type { Caller, ValueSource } from './caller.js';
 import type { Hashing } from './hash.js';
-import { identityOf } from './identity.js';
+import { checkSecrecy, identityOf, identityOfValue, isValueSource, VALUE_SOURCES } from './value.js';
 
 /** One form of a key. */
-export type KeyForm = 'ip' | 'user' | 'anon' | 'global' | `header:${string}`;
+export type KeyForm = 'ip' | 'user' | 'anon' | 'global' | `${ValueSource}:${string}`;
 
 /**
  * Who is charged, as text: a form, or forms joined by `+` ("together") and `|` ("else", which binds
@@ -14,11 +14,13 @@ export type KeyForm = 'ip' | 'user' | 'anon' | 'global' | `header:${string}`;
  * - `ip`: the caller's address. `global`: one bucket for all callers.
  * - `user`: the signed-in user; the limit is skipped for anonymous callers.
  * - `anon`: the address of an anonymous caller; the limit is skipped for signed-in ones.
- * - `header:<name>`: a header's value, kept as a keyed hash; the address when the header is absent.
+ * - `header:<name>`, `query:<name>`, `cookie:<name>`: a value of the request, kept as a keyed hash; `body:<name>`,
+ *   `param:<name>`: one that is no secret. The address when it is absent, or no single text or number.
  *
  * @example
  * 'user|ip'              // the user, else the address
  * 'header:x-api-key|ip'  // the API key, else the address
+ * 'ip+body:email'        // each account from each address
  */
 export type KeyText = KeyForm | `${KeyForm}${'|' | '+'}${string}`;
 
@@ -57,26 +59,17 @@ function userPart({ hash, report }: KeyTools): Part {
   };
 }
 
-function headerPart(name: string, { hash, keepsSecrets }: KeyTools): Part {
-  if (!keepsSecrets) {
-    throw mistake(
-      'no-secret',
-      `The value of a header may be a secret, and the shared store would keep it under a hash that anybody can make.`,
-      `Give RateLimitModule a secret, the same to every process: secret: process.env.RATE_LIMIT_SECRET.`,
-    );
-  }
-  const lower = name.toLowerCase();
-  return (caller) => {
-    const value = caller.header(lower);
-    return value === undefined || value === '' ? undefined : `header:${lower}:${hash(value)}`;
-  };
+function valuePart(source: ValueSource, written: string, tools: KeyTools): Part {
+  checkSecrecy(source, tools);
+  const name = source === 'header' ? written.toLowerCase() : written;
+  return (caller) => identityOfValue(source, name, caller.value(source, name), tools.hash);
 }
 
 const FORM = /^(?<kind>[a-z]+)(?::(?<name>[!#$%&'*.^_`~0-9A-Za-z-]+))?$/;
 
 function partOf(form: string, tools: KeyTools): Part {
   const { kind, name } = FORM.exec(form)?.groups ?? {};
-  if (kind === 'header' && name !== undefined) return headerPart(name, tools);
+  if (kind !== undefined && name !== undefined && isValueSource(kind)) return valuePart(kind, name, tools);
   if (name === undefined) {
     if (kind === 'ip') return (caller) => addressIdentity(caller, tools.report);
     if (kind === 'user') return userPart(tools);
@@ -87,7 +80,7 @@ function partOf(form: string, tools: KeyTools): Part {
   throw mistake(
     'bad-key',
     `${shown(form)} is not a form of key.`,
-    `Use ip, user, anon, global or header:<name>, joined by + and |, such as 'user|ip', or a function of the context.`,
+    `Use ip, user, anon, global or ${VALUE_SOURCES.join(', ')} with :<name>, joined by + and |, such as 'user|ip', or a function of the context.`,
   );
 }
 

@@ -6,6 +6,7 @@ import type { Later } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
 import type { Marked, Unfinished } from './finishing-guard.js';
 import type { GuardHooks } from './guard-hooks.js';
+import { LateCharges } from './late-charges.js';
 import type { RoutePlan } from './plans.js';
 import type { Runtime } from './runtime.js';
 import { CALL } from './tokens.js';
@@ -22,6 +23,8 @@ export class Call implements Unfinished {
   #left: Limits | null = null;
   /** Limits of which it is to be seen whether they were decided too early. */
   #doubted: Limits = NONE;
+  /** What may be given back at the end of the call; null when nothing is. */
+  #late: LateCharges | null = null;
 
   constructor(
     readonly plan: RoutePlan,
@@ -64,6 +67,11 @@ export class Call implements Unfinished {
     if (!outcome.allowed) this.hooks.deny(this.context, outcome);
     this.runtime.responder.announce(this.context, outcome);
     this.#first = outcome;
+    const { countsLater } = this.plan;
+    if (countsLater !== null) {
+      this.#late = LateCharges.of(countsLater, this.context, this.runtime);
+      this.#late.add(outcome);
+    }
     if (this.#left === null) this.runtime.noteUser(this.plan, this.context);
     if (this.#left !== null || this.#doubted.length > 0) (this.context.execution as Marked)[CALL] = this;
     return true;
@@ -101,17 +109,22 @@ export class Call implements Unfinished {
     }
     const both = outcomeOf([...this.#first.decisions, ...second.decisions], degraded);
     this.runtime.responder.announce(context, both);
+    this.#late?.add(second);
     return true;
   }
 
   async #exempt(): Promise<true> {
-    await this.runtime.giveBack(this.#first);
+    await this.#giveBackFirst();
     this.runtime.responder.withdraw(this.context);
     return true;
   }
 
   async #refused(error: unknown): Promise<never> {
-    await this.runtime.giveBack(this.#first);
+    await this.#giveBackFirst();
     throw error;
+  }
+
+  #giveBackFirst(): Promise<void> {
+    return this.runtime.giveBack(this.#late === null ? this.#first : this.#late.takeBack(this.#first));
   }
 }

@@ -51,6 +51,13 @@ const RULES: Readonly<Record<OptionName, Rule>> = {
     fits: (value) => typeof value === 'string' && value !== '',
     mend: 'Give a text that is not empty, the same to every process.',
   },
+  shadow: { fits: (value) => typeof value === 'boolean', mend: 'Give true or false.' },
+  allow: { fits: Array.isArray, mend: `Give a list, such as ['10.0.0.0/8'].` },
+  deny: { fits: Array.isArray, mend: `Give a list, such as ['203.0.113.7'].` },
+  trustProxy: {
+    fits: (value) => ['number', 'string'].includes(typeof value) || Array.isArray(value),
+    mend: `Give a number of hops, or networks such as '10.0.0.0/8'.`,
+  },
   ipv6Prefix: { fits: isBits, mend: 'Give a number of bits from 1 to 128; 64 is usual.' },
 };
 

@@ -1,8 +1,11 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { AddressForm } from '../key/address.js';
-import type { Caller } from '../key/caller.js';
+import type { Caller, ValueSource } from '../key/caller.js';
+import type { Forwarded } from '../key/forwarded.js';
 import type { Register } from '../plan/register.js';
 import type { RequestLike, Transport, TransportName } from './transports/transport.js';
+import type { UntrustedProxy } from './untrusted-proxy.js';
+import { findValue } from './values.js';
 
 /** The signed-in user: as registered, else a record of unknowns. */
 export type RateLimitUser = Register extends { user: infer User } ? User : Record<string, unknown>;
@@ -14,6 +17,9 @@ export type RateLimitRequest = Register extends { request: infer Request } ? Req
 export interface CallerReader {
   readonly transport: Transport;
   readonly addressForm: AddressForm;
+  /** The module's own walk over `X-Forwarded-For`; null where the platform's word is taken. */
+  readonly forwarded: Forwarded | null;
+  readonly untrusted: UntrustedProxy;
   /** The module's `user` function, if any. */
   readonly userOf: ((request: RateLimitRequest) => unknown) | undefined;
 }
@@ -78,11 +84,28 @@ export class RateLimitContext implements Caller {
   /** The caller's address as it is charged: IPv4, or the network of an IPv6 address; null where there is none. */
   get address(): string | null {
     if (this.#address === undefined) {
-      const { transport, addressForm } = this.#reader;
-      const request = this.#request;
-      this.#address = addressForm(transport.address(request)) ?? addressForm(transport.peer(request));
+      const { addressForm, transport } = this.#reader;
+      this.#address = addressForm(this.#told()) ?? addressForm(transport.peer(this.#request));
     }
     return this.#address;
+  }
+
+  /** @internal The caller's address as it was told. */
+  get fullAddress(): string | undefined {
+    return this.#told() ?? this.#reader.transport.peer(this.#request);
+  }
+
+  /** The address, by the module's own walk over proxies or by the platform's. */
+  #told(): string | undefined {
+    const { transport, forwarded, untrusted } = this.#reader;
+    const platform = forwarded === null;
+    if (platform && !untrusted.isLooking) return transport.address(this.#request);
+    const header = this.header('x-forwarded-for');
+    const peer = transport.peer(this.#request);
+    if (!platform) return forwarded(peer, header);
+    const told = transport.address(this.#request);
+    if (header !== undefined) untrusted.note(told, peer);
+    return told;
   }
 
   /** Whether a user is signed in. */
@@ -108,6 +131,18 @@ export class RateLimitContext implements Caller {
       const value = this.#reader.transport.headers(this.#request)?.[name.toLowerCase()];
       return Array.isArray(value) ? value.join(', ') : value;
     };
+  }
+
+  /** @internal */
+  get method(): string | undefined {
+    return this.transport === 'http' ? this.#request.method : undefined;
+  }
+
+  /** @internal */
+  value(source: ValueSource, name: string): unknown {
+    if (source === 'header') return this.header(name);
+    const values = this.#reader.transport.values(this.execution, this.#request);
+    return findValue(source, name, values, this.header);
   }
 
   /** @internal Whether somebody asked for a user when there was none. */

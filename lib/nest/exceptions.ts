@@ -72,3 +72,23 @@ export class RateLimitUnavailableException extends HttpException {
   }
 }
 brand(RateLimitUnavailableException);
+
+const FORBIDDEN = {
+  statusCode: 403,
+  error: 'rate_limit_forbidden',
+  message: 'Requests from here are not accepted.',
+};
+
+/** A caller on the `deny` list: status 403. */
+export class RateLimitForbiddenException extends HttpException {
+  /** @param body What the client gets. Default: the JSON body. */
+  constructor(body: object = FORBIDDEN) {
+    super(body, 403);
+  }
+
+  /** For GraphQL clients. */
+  get extensions(): Readonly<Record<string, unknown>> {
+    return extensionsOf('FORBIDDEN', this.getResponse());
+  }
+}
+brand(RateLimitForbiddenException);

@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import type { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import type { HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
 import { systemClock } from '../core/clock.js';
 import { Problems } from '../core/errors.js';
 import { RouteCompiler } from '../plan/compile.js';
@@ -14,6 +14,7 @@ import { sampledReport } from './log.js';
 import type { RateLimitAsyncResult, RateLimitScope, RateLimitScopes } from './options.js';
 import { Plans } from './plans.js';
 import { Refusals } from './refusals.js';
+import { Resolvers } from './resolvers.js';
 import { Runtime } from './runtime.js';
 import { compileSettings } from './settings.js';
 import { RATE_LIMIT_OPTIONS, SCOPES_BRAND } from './tokens.js';
@@ -68,10 +69,12 @@ export async function explore(
   store: Store,
   modules: ModulesContainer,
   adapterHost: HttpAdapterHost,
+  moduleRef: ModuleRef,
 ): Promise<Runtime> {
   const problems = new Problems();
   refuseSecondRoot(modules, problems);
-  const settings = compileSettings(options, store, sampledReport(systemClock), problems);
+  const resolvers = new Resolvers(moduleRef);
+  const settings = compileSettings(options, store, resolvers.resolve, sampledReport(systemClock), problems);
   const scopes = new Scopes<RateLimitContext>(settings.defaults);
   for (const source of scopeSources(settings.scopes, modules)) scopes.add(source, problems);
 
@@ -92,5 +95,5 @@ export async function explore(
   await refusals.load(new Set(all.map(({ transport }) => transport)));
   const identity = { hash: settings.defaults.hash, address: settings.addressForm };
   const limiter = new RateLimiter(new LimiterParts(scopes, store, settings.enabled, identity));
-  return new Runtime(settings, plans, limiter, adapterHost, refusals);
+  return new Runtime(settings, plans, limiter, adapterHost, refusals, resolvers);
 }

@@ -1,12 +1,16 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, type HttpException, Inject } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { RateLimitException, RateLimitUnavailableException } from './exceptions.js';
+import {
+  RateLimitException,
+  RateLimitForbiddenException,
+  RateLimitUnavailableException,
+} from './exceptions.js';
 
 /**
  * Sends the body of our exceptions as it is. Their headers are set already. The module registers it;
  * a filter of the application that catches them goes first, and finds the same in the exception.
  */
-@Catch(RateLimitException, RateLimitUnavailableException)
+@Catch(RateLimitException, RateLimitUnavailableException, RateLimitForbiddenException)
 export class RateLimitExceptionFilter implements ExceptionFilter<HttpException> {
   constructor(@Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost) {}
 

@@ -1,11 +1,13 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import type { Outcome } from '../core/decision.js';
+import { andThen } from '../plan/later.js';
 import type { LimitInfo } from '../plan/limit.js';
 import type { Later } from '../store/store.js';
 import { Call } from './call.js';
 import type { RateLimitContext } from './context.js';
 import type { Marked } from './finishing-guard.js';
 import { type GuardHooks, guardHooks, type OwnWays } from './guard-hooks.js';
+import type { RoutePlan } from './plans.js';
 import type { Runtime } from './runtime.js';
 import { CALL, GUARD_BRAND, RUNTIME } from './tokens.js';
 
@@ -35,8 +37,15 @@ export class RateLimitGuard implements CanActivate {
     if (call[CALL] !== undefined || !this.runtime.enabled) return true;
     call[CALL] = true;
     const plan = this.runtime.plans.of(execution);
-    const context = plan === null ? null : this.runtime.contextOf(execution);
-    if (plan === null || context === null) return true;
+    const { hasLists } = this.runtime;
+    const context = plan === null && !hasLists ? null : this.runtime.contextOf(execution);
+    if (context === null) return true;
+    if (!hasLists) return this.#decide(plan, context);
+    return andThen(this.runtime.screen(context), (isAllowed) => isAllowed || this.#decide(plan, context));
+  }
+
+  #decide(plan: RoutePlan | null, context: RateLimitContext): Later<boolean> {
+    if (plan === null) return true;
     this.#hooks ??= guardHooks(this.#own(), this.runtime);
     return new Call(plan, context, this.#hooks, this.runtime).start();
   }

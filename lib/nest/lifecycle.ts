@@ -7,7 +7,7 @@ import {
   type Type,
 } from '@nestjs/common';
 import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
-import { mistake } from '../core/errors.js';
+import { mistake, Problems } from '../core/errors.js';
 import { enter, entryGuard } from './entry-guard.js';
 import type { RateLimitExceptionFilter } from './filter.js';
 import { RateLimitGuard } from './guard.js';
@@ -59,7 +59,10 @@ export class RateLimitLifecycle implements OnModuleInit, OnApplicationShutdown {
     @Inject(GUARD_REGISTERED) private readonly registered: boolean,
   ) {}
 
-  onModuleInit(): void {
+  async onModuleInit(): Promise<void> {
+    const problems = new Problems();
+    await this.runtime.resolvers.load(problems);
+    problems.throwIfAny();
     this.runtime.plans.stage(this.config, this.registered);
     if (this.registered) this.#leave = enter(messageTypes(this.modules), this.guard);
   }

@@ -3,7 +3,13 @@ import type { Type } from '@nestjs/common';
 import type { Declared } from '../plan/compile.js';
 import type { Declaration, Skip } from '../plan/options.js';
 import type { RateLimitContext } from './context.js';
-import { ENTERED_METADATA, GUARD_BRAND, LIMITS_METADATA, SKIP_METADATA } from './tokens.js';
+import {
+  ENTERED_METADATA,
+  GUARD_BRAND,
+  INTERCEPTOR_BRAND,
+  LIMITS_METADATA,
+  SKIP_METADATA,
+} from './tokens.js';
 import type { TransportName } from './transports/transport.js';
 
 /** A class or a method. */
@@ -111,6 +117,19 @@ export function bindLastGuard(method: Decorated, guard: Branded): void {
 /** Binds a guard to a class ahead of all those it has, once. */
 export function bindFirstGuard(type: Decorated, guard: Branded): void {
   if (!isBound(type, guard)) Reflect.defineMetadata(GUARDS_METADATA, [guard, ...guardsOn(type)], type);
+}
+
+const INTERCEPTORS_METADATA = '__interceptors__';
+
+/** Binds an interceptor to a method closer to it than all those it has, once. */
+export function bindLastInterceptor(
+  method: Decorated,
+  interceptor: { readonly [INTERCEPTOR_BRAND]: true },
+): void {
+  const bound = (Reflect.getMetadata(INTERCEPTORS_METADATA, method) ?? []) as readonly object[];
+  // It may be of another copy of the library.
+  if (bound.some((other) => INTERCEPTOR_BRAND in other)) return;
+  Reflect.defineMetadata(INTERCEPTORS_METADATA, [...bound, interceptor], method);
 }
 
 /** The guards of running applications that stand behind the entry guard of a class, the latest last. */

@@ -1,5 +1,5 @@
 import { type DynamicModule, Inject, Module, Optional, type Provider } from '@nestjs/common';
-import { ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { ApplicationConfig, HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
 import { mistake } from '../core/errors.js';
 import { shown } from '../core/shown.js';
 import { RateLimiter } from '../plan/rate-limiter.js';
@@ -31,7 +31,7 @@ const CORE_PROVIDERS: readonly Provider[] = [
   {
     provide: RUNTIME,
     useFactory: explore,
-    inject: [RATE_LIMIT_OPTIONS, RATE_LIMIT_STORE, ModulesContainer, HttpAdapterHost],
+    inject: [RATE_LIMIT_OPTIONS, RATE_LIMIT_STORE, ModulesContainer, HttpAdapterHost, ModuleRef],
   },
   { provide: RateLimiter, useFactory: (runtime: Runtime) => runtime.limiter, inject: [RUNTIME] },
   RateLimitGuard,

@@ -2,6 +2,7 @@ import type { FactoryProvider, ModuleMetadata, Type } from '@nestjs/common';
 import type { Outcome } from '../core/decision.js';
 import type { AlgorithmName } from '../core/policy.js';
 import type { HeaderOptions } from '../http/headers.js';
+import type { TrustProxy } from '../key/forwarded.js';
 import type {
   KeyRule,
   LimitOptions,
@@ -13,6 +14,7 @@ import type {
 import type { TierFunction } from '../plan/rate-source.js';
 import type { ScopeName } from '../plan/register.js';
 import type { Later, Store } from '../store/store.js';
+import type { AccessList } from './access-lists.js';
 import type { RateLimitContext, RateLimitRequest } from './context.js';
 
 /** A rate for `@RateLimit`: fixed, by tier, or a function of the context. */
@@ -65,6 +67,17 @@ export interface RateLimitModuleOptions {
   readonly body?: 'json' | 'problem' | BodyFunction | undefined;
   /** Under what header values and long identities are hashed. Default: random for each process. */
   readonly secret?: string | undefined;
+  /** Whether limits that do not say only report. Default false. */
+  readonly shadow?: boolean | undefined;
+  /** Addresses, networks and functions of callers that no limit counts. Default: none. */
+  readonly allow?: AccessList | undefined;
+  /** Addresses, networks and functions of callers that are refused with 403; goes before `allow`. Default: none. */
+  readonly deny?: AccessList | undefined;
+  /**
+   * Which hops of `X-Forwarded-For` are believed: how many, counted from this server, or which networks.
+   * Default: as the platform has been told.
+   */
+  readonly trustProxy?: TrustProxy | undefined;
   /** How many bits of an IPv6 address are one caller, 1 to 128. Default 64. */
   readonly ipv6Prefix?: number | undefined;
   /** Whether the guard is registered for all routes. Default true. */

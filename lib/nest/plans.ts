@@ -5,10 +5,11 @@ import type { RouteCompiler, RouteDeclaration } from '../plan/compile.js';
 import type { Limit } from '../plan/limit.js';
 import { type Plan, stagedPlan, type Ways } from '../plan/plan.js';
 import type { RateLimitContext } from './context.js';
+import { countingInterceptor } from './counting-interceptor.js';
 import { finishingGuard } from './finishing-guard.js';
 import { runsGuardsBehind } from './guards.js';
 import { type Handler, routeOf } from './handlers.js';
-import { bindLastGuard } from './metadata.js';
+import { bindLastGuard, bindLastInterceptor } from './metadata.js';
 import { type CompiledRoute, warnings } from './warnings.js';
 
 /** The plan of a call of this library's handlers. */
@@ -34,6 +35,8 @@ export class Plans {
       const limits = this.#compiler.compile(handler.route, problems);
       this.#compiled.push({ handler, limits });
       if (limits.some((limit) => this.#mayNeedUser(limit))) bindLastGuard(handler.method, finishingGuard);
+      if (limits.some((limit) => limit.counts !== null))
+        bindLastInterceptor(handler.method, countingInterceptor);
     }
   }
 

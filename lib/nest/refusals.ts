@@ -1,13 +1,17 @@
-import { RateLimitException, RateLimitUnavailableException } from './exceptions.js';
+import {
+  RateLimitException,
+  RateLimitForbiddenException,
+  RateLimitUnavailableException,
+} from './exceptions.js';
 import type { TransportName } from './transports/transport.js';
 
-type Refusal = RateLimitException | RateLimitUnavailableException;
+type Refusal = RateLimitException | RateLimitForbiddenException | RateLimitUnavailableException;
 
 /** The exception classes of optional packages, which take what the client is to be sent. */
 type ErrorClass = new (error: object) => Error;
 
-/** gRPC's RESOURCE_EXHAUSTED and UNAVAILABLE; other transports of microservices carry them along. */
-const GRPC_CODES: Readonly<Record<number, number>> = { 429: 8, 503: 14 };
+/** gRPC's PERMISSION_DENIED, RESOURCE_EXHAUSTED and UNAVAILABLE; other transports of microservices carry them along. */
+const GRPC_CODES: Readonly<Record<number, number>> = { 403: 7, 429: 8, 503: 14 };
 
 function payloadOf(refusal: Refusal, transport: TransportName): object {
   const body = refusal.getResponse();
@@ -20,8 +24,9 @@ function forGraphql(refusal: Refusal): Error {
   const body = refusal.getResponse();
   if (typeof body !== 'object') return refusal;
   const { statusCode: _, ...rest } = body as { readonly statusCode?: unknown };
-  return refusal instanceof RateLimitException
-    ? new RateLimitException(refusal.outcome, rest)
+  if (refusal instanceof RateLimitException) return new RateLimitException(refusal.outcome, rest);
+  return refusal instanceof RateLimitForbiddenException
+    ? new RateLimitForbiddenException(rest)
     : new RateLimitUnavailableException(rest);
 }
 

@@ -4,7 +4,11 @@ import { jsonBody, PROBLEM_TYPE, problemBody } from '../http/body.js';
 import type { HeaderList } from '../http/headers.js';
 import { isPromise } from '../plan/later.js';
 import type { RateLimitContext } from './context.js';
-import { RateLimitException, RateLimitUnavailableException } from './exceptions.js';
+import {
+  RateLimitException,
+  RateLimitForbiddenException,
+  RateLimitUnavailableException,
+} from './exceptions.js';
 import type { BodyFunction } from './options.js';
 import type { Refusals } from './refusals.js';
 import type { Settings } from './settings.js';
@@ -50,6 +54,12 @@ export class Responder {
     this.announce(context, outcome);
     const exception = new RateLimitException(outcome, this.#body(context, outcome));
     return this.refusals.inFormOf(context.transport, exception);
+  }
+
+  /** The exception for a caller that is on the list of those denied. */
+  forbidden(context: RateLimitContext): Error {
+    if (context.transport === 'http') this.#set(context, NOT_STORED);
+    return this.refusals.inFormOf(context.transport, new RateLimitForbiddenException());
   }
 
   /** The exception for a request that could not be decided. */

@@ -5,22 +5,25 @@ import type { Outcome } from '../core/decision.js';
 import { shown } from '../core/shown.js';
 import { writtenIdentity } from '../key/identity.js';
 import { decide, decideWithoutUser, type Identify, type PartlyDecided } from '../plan/decide.js';
-import { isPromise } from '../plan/later.js';
+import { andThen, isPromise } from '../plan/later.js';
 import type { Limit } from '../plan/limit.js';
 import type { RateLimiter } from '../plan/rate-limiter.js';
 import { UnknownRateError } from '../plan/rate-source.js';
 import type { Report } from '../plan/report.js';
 import type { Later } from '../store/store.js';
+import { standingOf } from './access-lists.js';
 import { type CallerReader, RateLimitContext } from './context.js';
 import { EarlyAsks } from './early-asks.js';
 import { LateUsers } from './late-users.js';
 import { sampledReport } from './log.js';
 import type { Plans, RoutePlan } from './plans.js';
 import type { Refusals } from './refusals.js';
+import type { Resolvers } from './resolvers.js';
 import { Responder } from './responder.js';
 import type { Settings } from './settings.js';
 import { TRANSPORTS } from './transports/index.js';
 import type { TransportName } from './transports/transport.js';
+import { UntrustedProxy } from './untrusted-proxy.js';
 
 /** What the guard works with: everything that could be worked out at start-up. */
 export class Runtime {
@@ -38,6 +41,7 @@ export class Runtime {
     readonly limiter: RateLimiter,
     adapterHost: HttpAdapterHost,
     refusals: Refusals,
+    readonly resolvers: Resolvers,
   ) {
     this.#settings = settings;
     this.enabled = settings.enabled;
@@ -77,6 +81,20 @@ export class Runtime {
   written(identity: string): string {
     const { defaults, addressForm } = this.#settings;
     return writtenIdentity(identity, { hash: defaults.hash, address: addressForm });
+  }
+
+  /** Whether there are lists of callers to look at. */
+  get hasLists(): boolean {
+    const { allow, deny } = this.#settings.lists;
+    return allow !== null || deny !== null;
+  }
+
+  /** Whether the lists allow a caller without limits; refuses one that they deny. */
+  screen(context: RateLimitContext): Later<boolean> {
+    return andThen(standingOf(this.#settings.lists, context), (standing) => {
+      if (standing === 'deny') throw this.responder.forbidden(context);
+      return standing === 'allow';
+    });
   }
 
   /** Whether the module's options exempt the caller. */
@@ -131,7 +149,9 @@ export class Runtime {
   }
 }
 
-const readersOf = ({ addressForm, user }: Settings): Record<string, CallerReader | undefined> =>
-  Object.fromEntries(
-    Object.entries(TRANSPORTS).map(([name, transport]) => [name, { transport, addressForm, userOf: user }]),
+function readersOf({ addressForm, forwarded, user }: Settings): Record<string, CallerReader | undefined> {
+  const shared = { addressForm, forwarded, userOf: user, untrusted: new UntrustedProxy() };
+  return Object.fromEntries(
+    Object.entries(TRANSPORTS).map(([name, transport]) => [name, { transport, ...shared }]),
   );
+}

@@ -2,12 +2,15 @@ import type { Problems } from '../core/errors.js';
 import { DEFAULT_ALGORITHM } from '../core/policy.js';
 import { RateLimitHeaders } from '../http/headers.js';
 import { type AddressForm, addressForm, DEFAULT_IPV6_PREFIX } from '../key/address.js';
+import { compileForwarded, type Forwarded } from '../key/forwarded.js';
 import { hashingFor } from '../key/hash.js';
 import { compileIdentifier } from '../plan/identify.js';
 import { isPromise, rescued } from '../plan/later.js';
 import type { LimitDefaults } from '../plan/limit.js';
 import { type Report, reportFor } from '../plan/report.js';
+import type { Resolve } from '../plan/resolve.js';
 import type { Later, Store } from '../store/store.js';
+import { type AccessLists, compileList } from './access-lists.js';
 import { checkedOptions } from './check-options.js';
 import type { RateLimitContext, RateLimitRequest } from './context.js';
 import type { RateLimitAsyncResult, RateLimitModuleLimit, RateLimitScopes } from './options.js';
@@ -26,20 +29,23 @@ export interface Settings {
   readonly body: NonNullable<RateLimitAsyncResult['body']>;
   readonly user: RateLimitAsyncResult['user'];
   readonly addressForm: AddressForm;
+  readonly forwarded: Forwarded | null;
+  readonly lists: AccessLists;
 }
 
 /** Puts the module's options and their defaults together; what is wrong goes to `problems`. */
 export function compileSettings(
   given: RateLimitAsyncResult,
   store: Store,
+  resolve: Resolve<RateLimitContext>,
   report: Report,
   problems: Problems,
 ): Settings {
   const options = checkedOptions(given, problems);
-  const { key = DEFAULT_KEY, tier, user, exempt, headers = {} } = options;
+  const { key = DEFAULT_KEY, tier, user, exempt, headers = {}, trustProxy } = options;
   const hashing = hashingFor(options.secret ?? store.secret, store.shared === true);
   const isKey =
-    problems.try('key', () => compileIdentifier(key, 'key', { ...hashing, report })) !== undefined;
+    problems.try('key', () => compileIdentifier(key, 'key', { ...hashing, report, resolve })) !== undefined;
   return {
     enabled: options.enabled ?? true,
     store,
@@ -56,6 +62,8 @@ export function compileSettings(
           return undefined;
         }),
       ...hashing,
+      resolve,
+      shadow: options.shadow ?? false,
       report,
     },
     exempt:
@@ -73,6 +81,14 @@ export function compileSettings(
     body: options.body ?? 'json',
     user: user && ((request) => userIdOf(user, request, report)),
     addressForm: addressForm(options.ipv6Prefix ?? DEFAULT_IPV6_PREFIX),
+    forwarded:
+      trustProxy === undefined
+        ? null
+        : (problems.try('trustProxy', () => compileForwarded(trustProxy)) ?? null),
+    lists: {
+      allow: problems.try('allow', () => compileList(options.allow, 'allow', report)) ?? null,
+      deny: problems.try('deny', () => compileList(options.deny, 'deny', report)) ?? null,
+    },
   };
 }
 

@@ -22,6 +22,12 @@ export const RUNTIME: unique symbol = Symbol.for('nestjs-ratelimit:runtime');
 /** On an `ExecutionContext` that a guard has seen: `true`, or what is left to decide after the other guards. */
 export const CALL: unique symbol = Symbol.for('nestjs-ratelimit:call');
 
+/** On what a call hands to guards and interceptors alike: who waits for what the handler does. */
+export const WATCHED: unique symbol = Symbol.for('nestjs-ratelimit:watched');
+
+/** On the interceptor of this library. */
+export const INTERCEPTOR_BRAND: unique symbol = Symbol.for('nestjs-ratelimit:interceptor');
+
 /** On the prototype of every guard of this library. */
 export const GUARD_BRAND: unique symbol = Symbol.for('nestjs-ratelimit:guard');
 

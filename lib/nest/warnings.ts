@@ -1,5 +1,6 @@
 import type { Type } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
+import { isValueSource } from '../key/value.js';
 import type { Limit } from '../plan/limit.js';
 import { neverAdmitting, neverBinding } from '../plan/never-binds.js';
 import type { Plan, Ways } from '../plan/plan.js';
@@ -24,6 +25,21 @@ const holdsBackFloods = ({ key, rate, cost, shadow, usesFunctions }: Limit<RateL
   typeof key === 'string' &&
   UNFORGEABLE.test(key) &&
   (rate.kind !== 'fixed' || rate.policy !== null);
+
+/** Whether a client can make up who is charged: one of the key's alternatives has nothing but its values. */
+const isInvented = ({ key }: Limit<RateLimitContext>): boolean =>
+  typeof key === 'string' &&
+  key
+    .split('|')
+    .some((words) => words.split('+').every((form) => isValueSource(form.trim().split(':')[0] ?? '')));
+
+/** Routes on which a client that invents values is limited by nothing. */
+const inventable = ({ handler, limits }: CompiledRoute): readonly string[] =>
+  limits.some((limit) => !limit.shadow) && limits.every((limit) => limit.shadow || isInvented(limit))
+    ? [
+        `${handler.name}: every limit counts values that a client invents, so whoever changes them is not limited. Add a limit with key: 'ip'.`,
+      ]
+    : [];
 
 /** Routes on which guards behind ours refuse callers before any limit has counted them. */
 function unguarded(plans: readonly (Plan<RateLimitContext> | null)[]): readonly string[] {
@@ -76,6 +92,7 @@ export function warnings(
     // A guard that says who is charged makes of limits with the same key what it likes.
     ...(identifies ? [] : neverBinding(routes.map(({ limits }) => limits))),
     ...routes.flatMap(({ limits }) => neverAdmitting(limits)),
+    ...routes.flatMap(inventable),
     ...guarded.flatMap(registered ? shadowed : unlimited),
     ...unguarded(plans),
   ]);

@@ -120,20 +120,22 @@ export class RouteCompiler<Context extends Caller> {
   ): readonly Placed<Context>[] {
     const own: Placed<Context>[] = [];
     limits.forEach((declaration, index) => {
+      if (declaration.kind === 'scope') {
+        const { scope: name, overrides } = declaration;
+        const used = problems.try(place, () => this.scopes.use(name, overrides, place)) ?? [];
+        own.push(...used.map((limit) => ({ limit, named: true })));
+        return;
+      }
+      const { options } = declaration;
+      const number = offset + index;
       const limit = problems.try(place, () => {
-        if (declaration.kind === 'scope') {
-          return this.scopes.use(declaration.scope, declaration.overrides, place);
-        }
-        const { options } = declaration;
-        const number = offset + index;
         const where =
           options.name === undefined
             ? { name: `${word}-${number}`, scope: `${scope}#${number}` }
             : { name: options.name, scope };
         return compileLimit(options, { reach, place, isOfModule: false, ...where }, this.scopes.defaults);
       });
-      const named = declaration.kind === 'scope' || declaration.options.name !== undefined;
-      if (limit !== undefined) own.push({ limit, named });
+      if (limit !== undefined) own.push({ limit, named: options.name !== undefined });
     });
     return distinct(own, place, problems);
   }

@@ -17,6 +17,17 @@ function chargeOf<Context>(
   context: Context,
   identify: Identify<Context>,
 ): Later<Charge | null> {
+  if (limit.applies === null) return chargeApplying(limit, context, identify);
+  const applies = limit.applies(context);
+  if (!isPromise(applies)) return applies ? chargeApplying(limit, context, identify) : null;
+  return applies.then((does) => (does ? chargeApplying(limit, context, identify) : null));
+}
+
+function chargeApplying<Context>(
+  limit: Limit<Context>,
+  context: Context,
+  identify: Identify<Context>,
+): Later<Charge | null> {
   const identity = identify(context, limit);
   if (isPromise(identity)) {
     return identity.then((found) => (found === null ? null : limit.charge(context, found)));

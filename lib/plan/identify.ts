@@ -2,12 +2,13 @@ import { mistake } from '../core/errors.js';
 import { shown } from '../core/shown.js';
 import type { Caller } from '../key/caller.js';
 import type { Hash, Hashing } from '../key/hash.js';
-import { identityOf } from '../key/identity.js';
 import { addressIdentity, compileKey } from '../key/key.js';
+import { identityOf } from '../key/value.js';
 import type { Later } from '../store/store.js';
 import { andThen, rescued } from './later.js';
-import type { KeyFunction, KeyRule } from './options.js';
+import type { KeyFunction, KeyResolver, KeyRule } from './options.js';
 import { type Report, reportFor } from './report.js';
+import { isResolver, type Resolve } from './resolve.js';
 
 /** Finds who is charged, or null to skip the limit. */
 export interface Identifier<Context> {
@@ -37,6 +38,12 @@ function byFunction<Context extends Caller>(
   );
 }
 
+/** What a limit takes from its surroundings to find who is charged. */
+export interface IdentifySurroundings<Context> extends Hashing {
+  readonly report: Report;
+  readonly resolve: Resolve<Context>;
+}
+
 /**
  * Compiles the key of the limit at `place`.
  *
@@ -45,9 +52,15 @@ function byFunction<Context extends Caller>(
 export function compileIdentifier<Context extends Caller>(
   key: KeyRule<Context>,
   place: string,
-  { hash, keepsSecrets, report }: Hashing & { readonly report: Report },
+  { hash, keepsSecrets, report, resolve }: IdentifySurroundings<Context>,
 ): Identifier<Context> {
-  if (typeof key === 'function') return { needsUser: false, identify: byFunction(key, place, hash, report) };
+  if (isResolver<KeyResolver<Context>>(key, 'resolveKey')) {
+    const found = resolve(key, place);
+    const find = (context: Context) => andThen(found(context), (resolver) => resolver.resolveKey(context));
+    return { needsUser: false, identify: byFunction(find, place, hash, report) };
+  }
+  if (typeof key === 'function')
+    return { needsUser: false, identify: byFunction(key as KeyFunction<Context>, place, hash, report) };
   if (typeof key !== 'string') {
     throw mistake(
       'bad-key',

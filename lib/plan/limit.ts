@@ -1,21 +1,28 @@
 import type { Charge } from '../core/decision.js';
 import { parseDuration } from '../core/duration.js';
+import { mistake } from '../core/errors.js';
 import type { AlgorithmName, Policy } from '../core/policy.js';
 import type { Caller } from '../key/caller.js';
 import type { Hashing } from '../key/hash.js';
 import type { Later } from '../store/store.js';
+import { type Condition, compileCondition } from './condition.js';
 import { type Cost, checkFits, compileCost } from './cost.js';
+import { type Counts, compileCountWhen } from './count-when.js';
 import { compileIdentifier } from './identify.js';
 import { isPromise } from './later.js';
 import { checkLimitOptions, type KeyRule, type LimitOptions } from './options.js';
 import { compileRate, type RateSource, type TierFunction } from './rate-source.js';
 import type { Report } from './report.js';
+import type { Resolve } from './resolve.js';
 
 /** What limits take from the module where they do not say it themselves. */
 export interface LimitDefaults<Context> extends Hashing {
   readonly key: KeyRule<Context>;
   readonly algorithm: AlgorithmName;
   readonly tier: TierFunction<Context> | undefined;
+  readonly resolve: Resolve<Context>;
+  /** Whether limits that do not say only report. */
+  readonly shadow: boolean;
   readonly report: Report;
 }
 
@@ -41,13 +48,17 @@ export interface Limit<Context> extends LimitPlace {
   /** Whether functions of the application decide in it, of which nothing is said of what they need. */
   readonly usesFunctions: boolean;
   readonly shadow: boolean;
-  readonly blockMs: number;
+  readonly blocks: readonly number[];
   /** The key it was written with. */
   readonly key: KeyRule<Context>;
   readonly cost: Cost<Context>;
   readonly rate: RateSource<Context>;
   /** Who is charged, or null to skip the limit. */
   readonly identify: (context: Context) => Later<string | null>;
+  /** Whether the limit applies to a request; null when it does to all. */
+  readonly applies: Condition<Context> | null;
+  /** Whether a call that was charged counts, asked at its end; null when every call does. */
+  readonly counts: Counts<Context> | null;
   /** What the request asks of the bucket of `identity`, or null when the caller has no limit. */
   charge(context: Context, identity: string): Later<Charge | null>;
 }
@@ -74,6 +85,12 @@ function chargeFunction<Context>(
   };
 }
 
+function compileBlocks(block: LimitOptions<never>['block']): readonly number[] {
+  const blocks = (Array.isArray(block) ? block : block === undefined ? [] : [block]).map(parseDuration);
+  if (blocks.every((ms, at) => at === 0 || ms >= (blocks[at - 1] as number))) return Object.freeze(blocks);
+  throw mistake('bad-duration', 'The lengths of a block get shorter.', 'Order them from short to long.');
+}
+
 /**
  * Compiles one limit.
  *
@@ -85,12 +102,18 @@ export function compileLimit<Context extends Caller>(
   defaults: LimitDefaults<Context>,
 ): Limit<Context> {
   checkLimitOptions(options);
-  const { key = defaults.key, algorithm = defaults.algorithm, burst, message, shadow = false } = options;
+  const {
+    key = defaults.key,
+    algorithm = defaults.algorithm,
+    burst,
+    message,
+    shadow = defaults.shadow,
+  } = options;
   const frame = { name, scope, algorithm, burst, message };
-  const rate = compileRate(options.rate, frame, defaults.tier, place, defaults.report);
+  const rate = compileRate(options.rate, frame, place, defaults);
   const cost = compileCost(options.cost, place, defaults.report);
   if (rate.kind === 'fixed') checkFits(cost, rate.policy);
-  const blockMs = options.block === undefined ? 0 : parseDuration(options.block);
+  const blocks = compileBlocks(options.block);
   const { identify, needsUser } = compileIdentifier(key, place, defaults);
   return {
     name,
@@ -99,17 +122,21 @@ export function compileLimit<Context extends Caller>(
     place,
     isOfModule,
     shadow,
-    blockMs,
+    blocks,
     key,
     cost,
     rate,
     identify,
+    applies: compileCondition(options, place, defaults.report),
+    counts: compileCountWhen(options.countWhen, place, defaults.report),
     usesFunctions:
       options.needs === undefined &&
-      [key, options.cost, options.rate].some((part) => typeof part === 'function'),
+      [key, options.cost, options.rate, options.when, options.skipIf].some(
+        (part) => typeof part === 'function',
+      ),
     needsUser: needsUser || options.needs === 'user' || rate.kind === 'tiers',
     charge: chargeFunction(rate, cost, (policy, identity, units) =>
-      policy === null ? null : { policy, identity, cost: units, shadow, blockMs },
+      policy === null ? null : { policy, identity, cost: units, shadow, blocks },
     ),
   };
 }

@@ -10,7 +10,8 @@ function requestsOf<Context>({ rate, cost }: Limit<Context>): { count: number; w
 
 /** Whether `first` denies at the latest when `limit` does, where both are charged alike. */
 function isTighter<Context>(first: Limit<Context>, limit: Limit<Context>): boolean {
-  if (first.shadow || limit.shadow || first.key !== limit.key) return false;
+  if (first.shadow || limit.shadow || first.key !== limit.key || first.applies !== null) return false;
+  if (first.counts !== null) return false;
   if (first.rate.kind !== 'fixed' || first.rate.policy?.algorithm !== 'sliding-window') return false;
   const a = requestsOf(first);
   const b = requestsOf(limit);

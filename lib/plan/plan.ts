@@ -10,6 +10,8 @@ export interface Plan<Context> {
   readonly afterGuards: readonly Limit<Context>[] | null;
   /** Whether limits at the guard may ask for a user who is known only later. */
   readonly mayAskTooEarly: boolean;
+  /** Limits of which it is seen at the end of a call whether it counts; null when there are none. */
+  readonly countsLater: readonly Limit<Context>[] | null;
   /** Whether some of the limits only report. */
   readonly hasShadows: boolean;
   /** A limit of the route's own that is for signed-in users alone, which without users would never apply. */
@@ -39,12 +41,14 @@ export function stagedPlan<Context>(
   if (limits.length === 0) return null;
   const ofUser = limits.filter((limit) => limit.needsUser);
   const twoStages = userComesLater && (ofUser.length > 0 || exempts);
+  const countsLater = limits.filter((limit) => limit.counts !== null);
   const atGuard = twoStages ? limits.filter((limit) => !limit.needsUser) : limits;
   return Object.freeze({
     route,
     atGuard,
     afterGuards: twoStages ? ofUser : null,
     mayAskTooEarly: userComesLater && atGuard.some((limit) => limit.usesFunctions || identifies),
+    countsLater: countsLater.length > 0 ? countsLater : null,
     hasShadows: limits.some((limit) => limit.shadow),
     forUsersAlone: limits.some((limit) => limit.key === 'anon')
       ? null

@@ -1,4 +1,4 @@
-import { type Charge, type Outcome, outcomeOf, SKIPPED } from '../core/decision.js';
+import { type Charge, type Decision, type Outcome, outcomeOf, SKIPPED } from '../core/decision.js';
 import { type Duration, parseDuration } from '../core/duration.js';
 import { mistake, Problems } from '../core/errors.js';
 import { type AlgorithmName, DEFAULT_ALGORITHM, type Policy } from '../core/policy.js';
@@ -20,6 +20,7 @@ import type { Limit } from './limit.js';
 import type { ScopeRule } from './options.js';
 import type { ScopeName } from './register.js';
 import { inShort, type Report } from './report.js';
+import { resolveNothing } from './resolve.js';
 import { Scopes } from './scopes.js';
 
 /** What a {@link RateLimiter} outside Nest is made from. */
@@ -52,10 +53,25 @@ export interface LimiterCharge<Scope extends string = ScopeName> extends Limiter
   readonly cost?: number | undefined;
 }
 
+/** How one limit stands for an identity. */
+export interface Standing {
+  readonly scope: string;
+  /** The limit's name, as clients see it. */
+  readonly name: string;
+  readonly limit: number;
+  readonly remaining: number;
+  /** Milliseconds until nothing counts any more. */
+  readonly resetAfterMs: number;
+  /** 0 when a cost of 1 passes now, else the wait; null when no wait helps. */
+  readonly retryAfterMs: number | null;
+  /** Milliseconds until there is a unit more than remains now; null when none will be, as in a full bucket. */
+  readonly nextUnitMs: number | null;
+}
+
 /** What a limiter works with, compiled: for the module, which has compiled its scopes already. */
 export class LimiterParts {
   constructor(
-    readonly scopes: Pick<Scopes<never>, 'get'>,
+    readonly scopes: Pick<Scopes<never>, 'get' | 'names'>,
     readonly store: Store,
     readonly enabled: boolean,
     readonly identity: IdentityForm,
@@ -76,6 +92,8 @@ function partsOf(options: RateLimiterOptions): LimiterParts {
     key: 'ip',
     algorithm: options.algorithm ?? DEFAULT_ALGORITHM,
     tier: () => undefined,
+    resolve: resolveNothing,
+    shadow: false,
     ...hashing,
     report: warn,
   });
@@ -105,6 +123,7 @@ function policyOf(
 ): Policy | null {
   if (source.kind === 'fixed') return source.policy;
   if (source.kind === 'tiers') return source.ofTier(tier);
+  if (source.kind === 'load') return source.policyFor(undefined as never) as Policy | null;
   if (rate !== undefined) return source.ofRate(rate);
   throw mistake(
     'bad-rate',
@@ -141,18 +160,50 @@ export class RateLimiter<Scope extends string = ScopeName> {
    *   scope whose rate needs a `rate` here.
    */
   async consume(target: LimiterCharge<Scope>): Promise<Outcome> {
-    const charge = this.#charge(target, costOr1(target.cost ?? 1, 'RateLimiter.consume', warn));
-    if (charge === null) return SKIPPED;
-    const { decisions, degraded } = await this.#parts.store.consume([charge]);
+    const charges = this.#charges(target, costOr1(target.cost ?? 1, 'RateLimiter.consume', warn));
+    if (charges.length === 0) return SKIPPED;
+    const { decisions, degraded } = await this.#parts.store.consume(charges);
     return outcomeOf(decisions, degraded);
   }
 
   /** What a charge of 1 would be answered now; charges nothing. */
   async peek(target: LimiterTarget<Scope>): Promise<Outcome> {
-    const charge = this.#charge(target, 1);
-    if (charge === null) return SKIPPED;
-    const { decisions, degraded } = await this.#parts.store.peek([charge]);
+    const charges = this.#charges(target, 1);
+    if (charges.length === 0) return SKIPPED;
+    const { decisions, degraded } = await this.#parts.store.peek(charges);
     return outcomeOf(decisions, degraded);
+  }
+
+  /**
+   * How every limit of an identity stands, under one scope or under all; charges nothing. Scopes whose rate
+   * is a function are left out unless a `rate` is given.
+   *
+   * @example
+   * for (const { scope, remaining, nextUnitMs } of await limiter.explain({ identity: 'user:42' })) {
+   *   console.log(scope, remaining, nextUnitMs);
+   * }
+   */
+  async explain(
+    target: Omit<LimiterTarget<Scope>, 'scope'> & { readonly scope?: Scope },
+  ): Promise<readonly Standing[]> {
+    const { scopes, store } = this.#parts;
+    const names = target.scope === undefined ? scopes.names : [target.scope];
+    const asked = names.flatMap((scope) => {
+      const isKnown =
+        target.rate !== undefined || scopes.get(scope).every(({ rate }) => rate.kind !== 'function');
+      if (!isKnown) return [];
+      return this.#charges({ ...target, scope: scope as Scope }, 1).map((charge) => ({ scope, charge }));
+    });
+    if (asked.length === 0) return [];
+    const now = await store.peek(asked.map(({ charge }) => charge));
+    const more = await store.peek(
+      asked.map(({ charge }, at) => ({ ...charge, cost: (now.decisions[at] as Decision).remaining + 1 })),
+    );
+    return asked.map(({ scope }, at) => {
+      const { name, limit, remaining, resetAfterMs, retryAfterMs } = now.decisions[at] as Decision;
+      const { retryAfterMs: nextUnitMs } = more.decisions[at] as Decision;
+      return { scope, name, limit, remaining, resetAfterMs, retryAfterMs, nextUnitMs };
+    });
   }
 
   /** Gives back what an outcome was charged and still counts; a second time gives back nothing. */
@@ -203,11 +254,13 @@ export class RateLimiter<Scope extends string = ScopeName> {
     return writtenIdentity(checkIdentity(identity), this.#parts.identity);
   }
 
-  #charge(target: LimiterTarget<Scope>, cost: number): Charge | null {
-    const limit = this.#parts.scopes.get(target.scope);
+  #charges(target: LimiterTarget<Scope>, cost: number): readonly Charge[] {
+    const limits = this.#parts.scopes.get(target.scope);
     const identity = identityInWords(checkIdentity(target.identity), this.#parts.identity);
-    const policy = policyOf(target.scope, limit, target);
-    if (policy === null || !this.#parts.enabled) return null;
-    return { policy, identity, cost, shadow: limit.shadow, blockMs: limit.blockMs };
+    return limits.flatMap((limit) => {
+      const policy = policyOf(target.scope, limit, target);
+      if (policy === null || !this.#parts.enabled) return [];
+      return [{ policy, identity, cost, shadow: limit.shadow, blocks: limit.blocks }];
+    });
   }
 }

@@ -3,13 +3,17 @@ import { definePolicy, type Policy, type PolicyInput } from '../core/policy.js';
 import { parseRate, type Rate, type RateInput } from '../core/rate.js';
 import { shown } from '../core/shown.js';
 import type { Later } from '../store/store.js';
+import { RateByLoad } from './by-load.js';
 import { andThen, rescued } from './later.js';
-import type { RateRule, TierMap } from './options.js';
+import { LOAD_LEVELS } from './load.js';
+import type { RateFunction, RateResolver, RateRule, TierMap } from './options.js';
 import { type Report, reportFor } from './report.js';
+import { isResolver, type Resolve } from './resolve.js';
 
 /** Where a limit's policy comes from; a policy of null means unlimited. */
 export type RateSource<Context> =
   | { readonly kind: 'fixed'; readonly policy: Policy | null }
+  | { readonly kind: 'load'; policyFor(context: Context): Later<Policy | null> }
   | {
       readonly kind: 'tiers';
       policyFor(context: Context): Later<Policy | null>;
@@ -110,21 +114,62 @@ function byFunction<Context>(
   return { kind: 'function', policyFor, ofRate };
 }
 
+function ofLoad<Context>(
+  { rates, level }: RateByLoad,
+  frame: PolicyFrame,
+  place: string,
+  report: Report,
+): RateSource<Context> {
+  const policies = new Map<unknown, Policy | null>();
+  for (const name of LOAD_LEVELS) {
+    if (!Object.hasOwn(rates, name)) {
+      throw mistake('bad-rate', `There is no rate for the load ${name}.`, `Add ${name}: '<rate>'.`);
+    }
+    policies.set(name, policyOf(frame, parseRate(rates[name])));
+  }
+  const normal = policies.get('normal') as Policy | null;
+  const ofLevel = rescued(
+    (): Policy | null => {
+      const policy = policies.get(level());
+      if (policy !== undefined) return policy;
+      report(place, 'The load is none that there is a rate for, so it counts as normal.');
+      return normal;
+    },
+    (error) => {
+      report(place, 'The load cannot be told, so it counts as normal.', error);
+      return normal;
+    },
+  );
+  return { kind: 'load', policyFor: () => ofLevel(undefined) as Policy | null };
+}
+
 const isTierMap = (rule: object): rule is TierMap => !Array.isArray(rule) && !('limit' in rule);
 
+/** What a limit takes from its surroundings to find its rate. */
+export interface RateSurroundings<Context> {
+  readonly tier: TierFunction<Context> | undefined;
+  readonly resolve: Resolve<Context>;
+  readonly report: Report;
+}
+
 /**
- * Compiles the rate of a limit: everything that can be parsed is parsed here.
+ * Compiles the rate of the limit at `place`: everything that can be parsed is parsed here.
  *
  * @throws RateLimitConfigError for a rate that is none, or a map of tiers that could leave a caller without.
  */
 export function compileRate<Context>(
   rule: RateRule<Context>,
   frame: PolicyFrame,
-  tierOf: TierFunction<Context> | undefined,
   place: string,
-  report: Report,
+  { tier, resolve, report }: RateSurroundings<Context>,
 ): RateSource<Context> {
-  if (typeof rule === 'function') return byFunction(rule, frame, place, report);
-  if (typeof rule === 'object' && rule !== null && isTierMap(rule)) return byTier(rule, frame, tierOf);
+  if (rule instanceof RateByLoad) return ofLoad(rule, frame, place, report);
+  if (isResolver<RateResolver<Context>>(rule, 'resolveRate')) {
+    const found = resolve(rule, place);
+    const rateOf = (context: Context) => andThen(found(context), (resolver) => resolver.resolveRate(context));
+    return byFunction(rateOf, frame, place, report);
+  }
+  if (typeof rule === 'function') return byFunction(rule as RateFunction<Context>, frame, place, report);
+  if (typeof rule === 'object' && rule !== null && isTierMap(rule)) return byTier(rule, frame, tier);
   return { kind: 'fixed', policy: policyOf(frame, parseRate(rule as RateInput)) };
 }

@@ -6,6 +6,7 @@ import {
   asLimit,
   checkOverrides,
   type LimitOptions,
+  type ScopeLimit,
   type ScopeOverrides,
   type ScopeRule,
 } from './options.js';
@@ -21,8 +22,20 @@ export interface ScopeSource<Context> {
 }
 
 interface Entry<Context> {
-  readonly options: LimitOptions<Context>;
-  readonly limit: Limit<Context>;
+  readonly place: string;
+  readonly rule: ScopeRule<Context>;
+  /** The options of its limits, named. */
+  readonly options: readonly LimitOptions<Context>[];
+  readonly limits: readonly Limit<Context>[];
+}
+
+/** The limits of a scope as options with names: the first has the scope's, the others their own or one after it. */
+function namedLimits<Context>(rule: ScopeRule<Context>, scope: string): readonly LimitOptions<Context>[] {
+  const rules = (Array.isArray(rule) ? rule : [rule]) as readonly ScopeLimit<Context>[];
+  return rules.map((limit, at) => {
+    const options = asLimit<Context>(limit);
+    return { ...options, name: options.name ?? (at === 0 ? scope : `${scope}-${at}`) };
+  });
 }
 
 /** Whether two modules declare a scope alike: with the same values, and the very same functions. */
@@ -45,20 +58,19 @@ export class Scopes<Context extends Caller> {
   add({ scopes, place }: ScopeSource<Context>, problems: Problems): void {
     for (const [name, rule] of Object.entries(scopes)) {
       const here = `${place}.${name}`;
-      const options = { ...asLimit<Context>(rule), name };
       const known = this.#entries.get(name);
       if (known !== undefined) {
-        if (isAlike(known.options, options)) continue;
+        if (isAlike(known.rule, rule)) continue;
         problems.add(
           'duplicate-name',
           here,
-          `The scope ${shown(name)} is already declared with other options at ${known.limit.place}.`,
+          `The scope ${shown(name)} is already declared with other options at ${known.place}.`,
           'Declare it once, or give the two scopes different names.',
         );
         continue;
       }
-      const limit = problems.try(here, () => this.#compile(options, name, here));
-      if (limit !== undefined) this.#entries.set(name, { options, limit });
+      const entry = problems.try(here, () => this.#compile(rule, name, here));
+      if (entry !== undefined) this.#entries.set(name, entry);
       else this.#broken.add(name);
     }
   }
@@ -68,21 +80,28 @@ export class Scopes<Context extends Caller> {
   }
 
   /**
-   * The limit of a named scope.
+   * The limits of a named scope.
    *
    * @throws RateLimitConfigError `unknown-scope`, naming those there are.
    */
-  get(name: string): Limit<Context> {
-    return this.#entry(name).limit;
+  get(name: string): readonly Limit<Context>[] {
+    return this.#entry(name).limits;
   }
 
-  /** The limit of a named scope as one place uses it, undefined where the scope itself is a mistake. */
-  use(name: string, overrides: ScopeOverrides<Context>, place: string): Limit<Context> | undefined {
+  /** The limits of a named scope as one place uses it; none where the scope itself is a mistake. */
+  use(name: string, overrides: ScopeOverrides<Context>, place: string): readonly Limit<Context>[] {
     checkOverrides(overrides);
-    if (this.#broken.has(name)) return undefined;
-    const { options, limit } = this.#entry(name);
-    if (Object.keys(overrides).length === 0) return limit;
-    return this.#compile({ ...options, ...overrides }, name, place);
+    if (this.#broken.has(name)) return [];
+    const { options, limits } = this.#entry(name);
+    if (Object.keys(overrides).length === 0) return limits;
+    if (overrides.key !== undefined && options.length > 1) {
+      throw mistake(
+        'bad-option',
+        `The scope ${shown(name)} carries several limits, and one key cannot stand for those of all.`,
+        'Leave the key out, or declare another scope.',
+      );
+    }
+    return options.map((own) => this.#limit({ ...own, ...overrides }, name, place));
   }
 
   #entry(name: string): Entry<Context> {
@@ -96,7 +115,7 @@ export class Scopes<Context extends Caller> {
     );
   }
 
-  #compile(options: LimitOptions<Context>, name: string, place: string): Limit<Context> {
+  #compile(rule: ScopeRule<Context>, name: string, place: string): Entry<Context> {
     if (!SCOPE_NAME.test(name)) {
       throw mistake(
         'bad-scope-name',
@@ -104,10 +123,20 @@ export class Scopes<Context extends Caller> {
         `Use letters, digits, '-' and '_', with ':' or '/' between words.`,
       );
     }
-    return compileLimit(
-      options,
-      { name, scope: name, reach: 'scope', place, isOfModule: false },
-      this.defaults,
-    );
+    if (Array.isArray(rule) && rule.length === 0) {
+      throw mistake('bad-rate', 'The scope has no limit.', `Give it a rate, or 'unlimited'.`);
+    }
+    const options = namedLimits(rule, name);
+    const names = options.map((limit) => limit.name);
+    const twice = names.find((own, at) => names.indexOf(own) < at);
+    if (twice !== undefined) {
+      throw mistake('duplicate-name', `Two of its limits are called ${shown(twice)}.`, 'Name them apart.');
+    }
+    return { place, rule, options, limits: options.map((own) => this.#limit(own, name, place)) };
+  }
+
+  #limit(options: LimitOptions<Context>, scope: string, place: string): Limit<Context> {
+    const name = options.name as string;
+    return compileLimit(options, { name, scope, reach: 'scope', place, isOfModule: false }, this.defaults);
   }
 }

@@ -30,7 +30,7 @@ export interface Store {
    * Decides all charges of one request together: they are written when every charge that is not a
    * shadow is admitted, else none is. Charges name different buckets. A shadow charge is written when
    * the request passes and its own limit admits it. A cost of 0 passes uncharged, unless the limit is 0
-   * or the bucket blocked. A denial by a charge with `blockMs` blocks that bucket, unless it is blocked
+   * or the bucket blocked. A denial by a charge with `blocks` blocks that bucket, unless it is blocked
    * already or the wait is for ever.
    */
   consume(charges: readonly Charge[]): Later<StoreReply>;

@@ -31,7 +31,7 @@ interface ChargeOptions {
   readonly identity?: string;
   readonly cost?: number;
   readonly shadow?: boolean;
-  readonly blockMs?: number;
+  readonly blockMs?: number | readonly number[];
 }
 
 /** A charge of 1 to one bucket of 5 a minute, but for what is said. */
@@ -43,12 +43,12 @@ function charge({
   identity = 'user:1',
   cost = 1,
   shadow = false,
-  blockMs = 0,
+  blockMs = [],
   algorithm,
   burst,
 }: ChargeOptions = {}): Charge {
   const policy = definePolicy({ name, scope, rate: { limit, windowMs }, algorithm, burst });
-  return { policy, identity, cost, shadow, blockMs };
+  return { policy, identity, cost, shadow, blocks: typeof blockMs === 'number' ? [blockMs] : blockMs };
 }
 
 /** A store in use, with what a check asks of it. */
@@ -260,6 +260,35 @@ must('a denial starts the block of its own bucket, which nothing extends', async
   assert.equal((await subject.one({ name: 'other' })).allowed, true);
   subject.clock.advance(1);
   assert.equal((await subject.one(blocking)).allowed, true);
+});
+
+must('blocks grow, and are forgotten once none has been for as long as the longest', async (subject) => {
+  const growing = { limit: 1, windowMs: 1_000, blockMs: [10_000, 60_000, 300_000] };
+  await subject.one(growing);
+  for (const blockMs of [10_000, 60_000, 300_000, 300_000]) {
+    assert.equal((await subject.one(growing)).retryAfterMs, blockMs);
+    subject.clock.advance(blockMs);
+    assert.equal((await subject.one(growing)).allowed, true);
+  }
+  subject.clock.advance(299_999);
+  await subject.one(growing);
+  assert.equal((await subject.one(growing)).retryAfterMs, 300_000);
+  subject.clock.advance(600_000);
+  await subject.one(growing);
+  assert.equal((await subject.one(growing)).retryAfterMs, 10_000);
+});
+
+must('unblock and reset forget how often a bucket was blocked', async (subject) => {
+  const growing = { limit: 1, windowMs: 1_000, blockMs: [10_000, 60_000] };
+  for (const forget of [
+    () => subject.store.unblock('user:1'),
+    () => subject.store.reset({ identity: 'user:1' }),
+  ]) {
+    await subject.one(growing);
+    assert.equal((await subject.one(growing)).retryAfterMs, 10_000);
+    await forget();
+    subject.clock.advance(1_000);
+  }
 });
 
 must('a shadow limit, a peek and a cost that never fits start no block', async (subject) => {

@@ -13,7 +13,7 @@ class Player {
   constructor(readonly policy: Policy) {}
 
   #charge(cost: number) {
-    return { policy: this.policy, identity: 'user:1', cost, shadow: false, blockMs: 0 };
+    return { policy: this.policy, identity: 'user:1', cost, shadow: false, blocks: [] };
   }
 
   consume(cost: number): Decision {

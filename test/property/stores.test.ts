@@ -16,7 +16,7 @@ interface Ask {
   readonly identity: string;
   readonly cost: number;
   readonly shadow: boolean;
-  readonly blockMs: number;
+  readonly blocks: readonly number[];
 }
 
 type Action =
@@ -35,9 +35,9 @@ const asks: fc.Arbitrary<Ask> = fc.record({
     { weight: 2, arbitrary: fc.integer({ min: 0, max: 60 }) },
   ),
   shadow: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
-  blockMs: fc.oneof(
-    { weight: 5, arbitrary: fc.constant(0) },
-    { weight: 1, arbitrary: fc.constantFrom(1, 5_000) },
+  blocks: fc.oneof(
+    { weight: 5, arbitrary: fc.constant([]) },
+    { weight: 1, arbitrary: fc.constantFrom([1], [5_000], [1, 5_000, 60_000]) },
   ),
 });
 

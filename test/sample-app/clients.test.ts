@@ -43,7 +43,7 @@ describe.each(['express', 'fastify'] as const)('clients of the shop on %s', (pla
   // It reads an early draft's RateLimit field, of another form, before anything else: so not that one.
   test('ratelimit-header-parser: reads our X-RateLimit headers', async () => {
     const now = Date.now();
-    const response = await fetch(`${url}/products/search`);
+    const response = await fetch(`${url}/products/search?q=tea`);
     const headers = [...response.headers].filter(([name]) => name.startsWith('x-ratelimit'));
     const parsed = parseRateLimit(Object.fromEntries(headers), { reset: 'unix' });
     expect(parsed).toMatchObject({ limit: 200, used: 1, remaining: 199 });

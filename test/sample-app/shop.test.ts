@@ -79,7 +79,7 @@ describe.each(['express', 'fastify'] as const)('the limits of the shop on %s', (
     ['POST', '/orders', as('alice'), '"order-create";q=20;w=3600'],
     ['POST', '/orders/1/payment', as('alice'), '"payment";q=10;w=3600'],
     ['GET', '/cart', {}, '"cart";q=100;w=3600'],
-    ['GET', '/products/search', {}, '"search";q=200;w=3600'],
+    ['GET', '/products/search?q=tea', {}, '"search";q=200;w=3600'],
     ['GET', '/products', {}, '"list";q=500;w=3600'],
     ['GET', '/products/1', {}, '"retrieve";q=1000;w=3600'],
     ['POST', '/account/uploads', as('alice'), '"upload";q=50;w=86400'],

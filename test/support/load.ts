@@ -9,6 +9,12 @@ import { until } from './until.js';
 export const busy = (identity: string): Charge[] =>
   algorithms.map((algorithm) => chargeOf({ identity, name: algorithm, algorithm, limit: 20, windowMs: 200 }));
 
+/** What a failing test has left running, which would keep Jest waiting for ever. */
+const running = new Set<Load>();
+afterAll(() => {
+  for (const load of running) load.end();
+});
+
 /** Asks a store for decisions, several at a time, while something happens to its server. */
 export class Load {
   readonly decided: Decision[] = [];
@@ -26,6 +32,7 @@ export class Load {
     readonly charges: (turn: number) => readonly Charge[],
     atOnce = 16,
   ) {
+    running.add(this);
     for (let i = 0; i < atOnce; i++) void this.#ask();
   }
 
@@ -35,9 +42,15 @@ export class Load {
     await until(`${count} more decisions`, async () => this.decided.length >= enough, withinMs);
   }
 
+  /** Asks no more. */
+  end(): void {
+    this.#stops = true;
+    running.delete(this);
+  }
+
   /** Ends it; what is under way has to settle soon. */
   async stop(withinMs = 5_000): Promise<void> {
-    this.#stops = true;
+    this.end();
     await until('every decision has settled', async () => this.#underWay === 0, withinMs);
   }
 

@@ -14,5 +14,6 @@ const requestOf = (context: GraphqlContext): RequestLike =>
 export const graphql: Transport = {
   ...http,
   name: 'graphql',
+  values: (execution, request) => ({ ...http.values(execution, request), body: execution.getArgByIndex(1) }),
   request: (execution) => requestOf(execution.getArgByIndex<GraphqlContext | undefined>(2) ?? {}),
 };

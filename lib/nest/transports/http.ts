@@ -2,8 +2,8 @@ import type { RequestLike, Transport } from './transport.js';
 
 interface PlatformRequest extends RequestLike {
   readonly socket?: { readonly remoteAddress?: string };
-  /** Node's request under Fastify's: what middleware sees, and may put a user on. */
-  readonly raw?: { readonly user?: unknown };
+  /** Node's request under Fastify's: what middleware sees, and may put a user and cookies on. */
+  readonly raw?: Pick<RequestLike, 'user' | 'cookies'>;
 }
 
 /** Express and Fastify: `req.ip` is the platform's answer, by its own trust in proxies. */
@@ -12,6 +12,12 @@ export const http: Transport = {
   request: (execution) => execution.getArgByIndex<RequestLike>(0),
   user: (request: PlatformRequest) => request.user ?? request.raw?.user,
   headers: ({ headers }) => headers,
+  values: (_execution, { query, body, params, cookies, raw }: PlatformRequest) => ({
+    query,
+    body,
+    param: params,
+    cookie: cookies ?? raw?.cookies,
+  }),
   address: ({ ip }) => ip,
   peer: (request: PlatformRequest) => request.socket?.remoteAddress,
 };

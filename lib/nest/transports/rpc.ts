@@ -10,6 +10,7 @@ export const rpc: Transport = {
   request: (execution) => execution.getArgByIndex<RpcContext | undefined>(1) ?? {},
   user: ({ user }) => user,
   headers: ({ headers }) => headers,
+  values: (execution) => ({ body: execution.getArgByIndex(0) }),
   address: () => undefined,
   peer: (context: RpcContext) => context.getSocketRef?.().socket?.remoteAddress,
 };

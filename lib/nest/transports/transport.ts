@@ -11,8 +11,18 @@ export interface RequestLike {
   readonly params?: unknown;
   readonly query?: unknown;
   readonly body?: unknown;
+  readonly cookies?: unknown;
   readonly user?: unknown;
   readonly ip?: string;
+}
+
+/** Values of a call by name, where callers put them. */
+export interface CallValues {
+  readonly query?: unknown;
+  readonly body?: unknown;
+  readonly param?: unknown;
+  /** Where something has parsed them. */
+  readonly cookie?: unknown;
 }
 
 /** Reads callers from the calls of one transport. */
@@ -22,6 +32,7 @@ export interface Transport {
   request(execution: ExecutionContext): RequestLike;
   user(request: RequestLike): unknown;
   headers(request: RequestLike): RequestLike['headers'];
+  values(execution: ExecutionContext, request: RequestLike): CallValues;
   /** The caller's address as the platform tells it. */
   address(request: RequestLike): string | undefined;
   /** The address at the other end of the connection: counts when the platform's is none. */

@@ -3,7 +3,11 @@ import type { RequestLike, Transport } from './transport.js';
 /** A client of Socket.IO (`handshake`, `data`) or of `ws` (`_socket`). */
 interface SocketLike extends RequestLike {
   readonly data?: { readonly user?: unknown };
-  readonly handshake?: { readonly headers?: RequestLike['headers']; readonly address?: string };
+  readonly handshake?: {
+    readonly headers?: RequestLike['headers'];
+    readonly address?: string;
+    readonly query?: unknown;
+  };
   readonly _socket?: { readonly remoteAddress?: string };
 }
 
@@ -12,6 +16,10 @@ export const ws: Transport = {
   request: (execution) => execution.getArgByIndex<SocketLike>(0),
   user: (socket: SocketLike) => socket.user ?? socket.data?.user,
   headers: (socket: SocketLike) => socket.handshake?.headers,
+  values: (execution, socket: SocketLike) => ({
+    query: socket.handshake?.query,
+    body: execution.getArgByIndex(1),
+  }),
   address: (socket: SocketLike) => socket.handshake?.address,
-  peer: (socket: SocketLike) => socket._socket?.remoteAddress,
+  peer: (socket: SocketLike) => socket._socket?.remoteAddress ?? socket.handshake?.address,
 };

@@ -93,7 +93,7 @@ export class Buckets {
   }
 
   unblock(bucket: Bucket): void {
-    bucket.blockedUntilMs = 0;
+    bucket.unblock();
     this.#blocked.delete(bucket);
   }
 

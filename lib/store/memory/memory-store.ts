@@ -93,7 +93,7 @@ export class MemoryStore implements Store {
       let receipt: Bucket | null = null;
       if (waitMs === 0) {
         if (admitted && charge.cost > 0) receipt = this.#charge(charge, buckets, i, atMs);
-      } else if (charge.blockMs > 0 && !charge.shadow) {
+      } else if (charge.blocks.length > 0 && !charge.shadow) {
         waitMs = this.#block(charge, buckets[i], waitMs, atMs);
       }
       const bucket = buckets[i];
@@ -198,10 +198,13 @@ export class MemoryStore implements Store {
   }
 
   /** The wait of a denied charge once its block has begun. */
-  #block({ identity, blockMs }: Charge, bucket: Bucket | undefined, waitMs: number, nowMs: number): number {
+  #block({ identity, blocks }: Charge, bucket: Bucket | undefined, waitMs: number, nowMs: number): number {
     const never = waitMs === Number.POSITIVE_INFINITY;
     if (never || bucket === undefined || this.#blockedUntilMs(identity, bucket) > nowMs) return waitMs;
-    return this.#buckets.block(bucket, nowMs + blockMs, nowMs) ? Math.max(waitMs, blockMs) : waitMs;
+    const blockMs = bucket.nextBlockMs(blocks, nowMs);
+    if (!this.#buckets.block(bucket, nowMs + blockMs, nowMs)) return waitMs;
+    bucket.strike(blocks, blockMs, nowMs);
+    return Math.max(waitMs, blockMs);
   }
 
   #watch(bucket: Bucket, nowMs: number): void {

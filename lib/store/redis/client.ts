@@ -27,7 +27,7 @@ const OWN: RedisOptions = {
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   connectTimeout: 2_000,
-  // A server that has gone silent, and stays connected, may have lost its place to another one.
+  // A server that has gone silent stays connected, though it may be gone for good.
   socketTimeout: 2_000,
   retryStrategy: (attempt) => Math.min(50 * attempt, RECONNECT_WITHIN_MS),
   // After a failover the server that we know may have become a replica: connect anew, to the one that leads.

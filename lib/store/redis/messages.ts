@@ -42,8 +42,8 @@ function ruleText(policy: Policy): string {
 }
 
 /** What a charge asks of its bucket, as the script reads it. */
-export const chargeText = ({ policy, cost, shadow, blockMs }: Charge): string =>
-  `${ruleText(policy)} ${cost} ${shadow ? 1 : 0} ${blockMs}`;
+export const chargeText = ({ policy, cost, shadow, blocks }: Charge): string =>
+  `${ruleText(policy)} ${cost} ${shadow ? 1 : 0} ${blocks.join(',')}`;
 
 /** The message that asks for the decisions on several requests, each a list of charges. */
 export function consumeMessage(

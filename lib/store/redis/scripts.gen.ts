@@ -7,18 +7,31 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 local BLOCK = 'block'
-local function bucketOf(bornAt, blockedUntil, ...)
-  return { birth = bornAt, blockedUntil = blockedUntil, state = { ... } }
+local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, ...)
+  return { birth = bornAt, blockedUntil = blockedUntil, strikes = strikes, strikesEnd = strikesEnd, state = { ... } }
 end
 local function unpacked(raw)
-  if raw then return bucketOf(cmsgpack.unpack(raw)) end
-  return { birth = birth, blockedUntil = 0, state = {} }
+  if raw then
+    local bucket = bucketOf(cmsgpack.unpack(raw))
+    math.max(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd)
+    return bucket
+  end
+  return { birth = birth, blockedUntil = 0, strikes = 0, strikesEnd = 0, state = {} }
 end
 local function packed(bucket)
-  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, unpack(bucket.state))
+  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
 end
 local function isEmpty(bucket)
-  return #bucket.state == 0 and bucket.blockedUntil <= now
+  return #bucket.state == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
+end
+local function strike(bucket, lengths)
+  local before = bucket.strikesEnd > now and bucket.strikes or 0
+  local length = lengths[math.min(before + 1, #lengths)]
+  bucket.blockedUntil = now + length
+  if #lengths > 1 then
+    bucket.strikes, bucket.strikesEnd = before + 1, now + length + lengths[#lengths]
+  end
+  return length
 end
 local function keepFor(key, ms)
   if ARGV[1] ~= '' then ms = math.max(ms, 60000) end
@@ -204,18 +217,31 @@ local function ruleOf(text)
   }
 end
 local BLOCK = 'block'
-local function bucketOf(bornAt, blockedUntil, ...)
-  return { birth = bornAt, blockedUntil = blockedUntil, state = { ... } }
+local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, ...)
+  return { birth = bornAt, blockedUntil = blockedUntil, strikes = strikes, strikesEnd = strikesEnd, state = { ... } }
 end
 local function unpacked(raw)
-  if raw then return bucketOf(cmsgpack.unpack(raw)) end
-  return { birth = birth, blockedUntil = 0, state = {} }
+  if raw then
+    local bucket = bucketOf(cmsgpack.unpack(raw))
+    math.max(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd)
+    return bucket
+  end
+  return { birth = birth, blockedUntil = 0, strikes = 0, strikesEnd = 0, state = {} }
 end
 local function packed(bucket)
-  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, unpack(bucket.state))
+  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
 end
 local function isEmpty(bucket)
-  return #bucket.state == 0 and bucket.blockedUntil <= now
+  return #bucket.state == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
+end
+local function strike(bucket, lengths)
+  local before = bucket.strikesEnd > now and bucket.strikes or 0
+  local length = lengths[math.min(before + 1, #lengths)]
+  bucket.blockedUntil = now + length
+  if #lengths > 1 then
+    bucket.strikes, bucket.strikesEnd = before + 1, now + length + lengths[#lengths]
+  end
+  return length
 end
 local function keepFor(key, ms)
   if ARGV[1] ~= '' then ms = math.max(ms, 60000) end
@@ -225,9 +251,10 @@ local mode = ARGV[2]
 local call, max = redis.call, math.max
 local charges = {}
 local function chargeOf(text)
-  local cost, shadow, blockMs = string.match(text, ' (%d+) ([01]) (%d+)\$')
+  local cost, shadow, blocks = string.match(text, ' (%d+) ([01]) ([%d,]*)\$')
   local charge = ruleOf(text)
-  charge.cost, charge.shadow, charge.blockMs = tonumber(cost), shadow == '1', tonumber(blockMs)
+  charge.cost, charge.shadow, charge.blocks = tonumber(cost), shadow == '1', {}
+  for ms in string.gmatch(blocks, '%d+') do table.insert(charge.blocks, tonumber(ms)) end
   charges[text] = charge
   return charge
 end
@@ -261,12 +288,13 @@ local function evaluate(i)
   local identity, field, charge = owners[i], fields[i], asked[i]
   local bucket = identity.buckets[field]
   found[i] = bucket
+  local blocked = max(bucket.blockedUntil, identity.blockedUntil) - now
   if charge.limit == 0 then return NEVER end
   local state, moved = charge.algorithm.settle(bucket.state, charge)
   bucket.state = state
   if moved and mode ~= 'peek' then change(identity, field, charge) end
-  local wait = charge.cost == 0 and 0 or charge.algorithm.wait(state, charge, charge.cost)
-  return max(wait, bucket.blockedUntil - now, identity.blockedUntil - now)
+  local wait = charge.algorithm.wait(state, charge, charge.cost)
+  return max(charge.cost == 0 and 0 or wait, blocked)
 end
 local reply, size = { now }, 1
 local function answer(i, admitted)
@@ -278,10 +306,9 @@ local function answer(i, admitted)
       receipt = bucket.birth
       change(identity, fields[i], charge)
     end
-  elseif charge.blockMs > 0 and not charge.shadow and wait ~= NEVER and mode ~= 'peek' then
+  elseif #charge.blocks > 0 and not charge.shadow and wait ~= NEVER and mode ~= 'peek' then
     if max(bucket.blockedUntil, identity.blockedUntil) <= now then
-      bucket.blockedUntil = now + charge.blockMs
-      wait = max(wait, charge.blockMs)
+      wait = max(wait, strike(bucket, charge.blocks))
       change(identity, fields[i], charge)
     end
   end
@@ -311,10 +338,10 @@ local function decide(at, count)
 end
 local at = 3
 while at <= #ARGV do
-  local count = tonumber(ARGV[at])
+  local count, before = tonumber(ARGV[at]), size
   local ok, problem = pcall(decide, at, count)
   if not ok then
-    size = size + 1
+    size = before + 1
     reply[size] = type(problem) == 'table' and problem.err or tostring(problem)
   end
   at = at + 1 + 3 * count
@@ -326,7 +353,7 @@ for i = 1, #changed do
     local bucket = identity.buckets[field]
     values[count + 1], values[count + 2] = field, packed(bucket)
     count = count + 2
-    longest = max(longest, charge.algorithm.reset(bucket.state, charge), bucket.blockedUntil - now)
+    longest = max(longest, charge.algorithm.reset(bucket.state, charge), bucket.blockedUntil - now, bucket.strikesEnd - now)
   end
   call('HSET', identity.key, unpack(values, 1, count))
   keepFor(identity.key, longest)
@@ -339,18 +366,31 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 local BLOCK = 'block'
-local function bucketOf(bornAt, blockedUntil, ...)
-  return { birth = bornAt, blockedUntil = blockedUntil, state = { ... } }
+local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, ...)
+  return { birth = bornAt, blockedUntil = blockedUntil, strikes = strikes, strikesEnd = strikesEnd, state = { ... } }
 end
 local function unpacked(raw)
-  if raw then return bucketOf(cmsgpack.unpack(raw)) end
-  return { birth = birth, blockedUntil = 0, state = {} }
+  if raw then
+    local bucket = bucketOf(cmsgpack.unpack(raw))
+    math.max(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd)
+    return bucket
+  end
+  return { birth = birth, blockedUntil = 0, strikes = 0, strikesEnd = 0, state = {} }
 end
 local function packed(bucket)
-  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, unpack(bucket.state))
+  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
 end
 local function isEmpty(bucket)
-  return #bucket.state == 0 and bucket.blockedUntil <= now
+  return #bucket.state == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
+end
+local function strike(bucket, lengths)
+  local before = bucket.strikesEnd > now and bucket.strikes or 0
+  local length = lengths[math.min(before + 1, #lengths)]
+  bucket.blockedUntil = now + length
+  if #lengths > 1 then
+    bucket.strikes, bucket.strikesEnd = before + 1, now + length + lengths[#lengths]
+  end
+  return length
 end
 local function keepFor(key, ms)
   if ARGV[1] ~= '' then ms = math.max(ms, 60000) end
@@ -362,8 +402,8 @@ if what == 'blocks' then
   local all = redis.call('HGETALL', key)
   for at = 1, #all, 2 do
     local bucket = unpacked(all[at + 1])
-    if bucket.blockedUntil > 0 then
-      bucket.blockedUntil = 0
+    if bucket.blockedUntil > 0 or bucket.strikes > 0 then
+      bucket.blockedUntil, bucket.strikes, bucket.strikesEnd = 0, 0, 0
       if isEmpty(bucket) then
         redis.call('HDEL', key, all[at])
       else
@@ -555,18 +595,31 @@ local function ruleOf(text)
   }
 end
 local BLOCK = 'block'
-local function bucketOf(bornAt, blockedUntil, ...)
-  return { birth = bornAt, blockedUntil = blockedUntil, state = { ... } }
+local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, ...)
+  return { birth = bornAt, blockedUntil = blockedUntil, strikes = strikes, strikesEnd = strikesEnd, state = { ... } }
 end
 local function unpacked(raw)
-  if raw then return bucketOf(cmsgpack.unpack(raw)) end
-  return { birth = birth, blockedUntil = 0, state = {} }
+  if raw then
+    local bucket = bucketOf(cmsgpack.unpack(raw))
+    math.max(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd)
+    return bucket
+  end
+  return { birth = birth, blockedUntil = 0, strikes = 0, strikesEnd = 0, state = {} }
 end
 local function packed(bucket)
-  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, unpack(bucket.state))
+  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
 end
 local function isEmpty(bucket)
-  return #bucket.state == 0 and bucket.blockedUntil <= now
+  return #bucket.state == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
+end
+local function strike(bucket, lengths)
+  local before = bucket.strikesEnd > now and bucket.strikes or 0
+  local length = lengths[math.min(before + 1, #lengths)]
+  bucket.blockedUntil = now + length
+  if #lengths > 1 then
+    bucket.strikes, bucket.strikesEnd = before + 1, now + length + lengths[#lengths]
+  end
+  return length
 end
 local function keepFor(key, ms)
   if ARGV[1] ~= '' then ms = math.max(ms, 60000) end

@@ -61,7 +61,7 @@ export async function consumeApart(
   const asked = await Promise.allSettled(
     parts.map((part) =>
       decideOne(
-        part.charges.map((charge) => ({ ...charge, blockMs: 0 })),
+        part.charges.map((charge) => ({ ...charge, blocks: [] })),
         'consume',
       ),
     ),
@@ -90,7 +90,9 @@ const withCharges = (decisions: readonly Decision[], charges: Charges): Decision
 
 /** Starts the blocks of a part whose denials were not passing; those that were remain denials. */
 async function blocked(charges: Charges, decided: Decided, decideOne: DecideOne): Promise<Decided> {
-  const starts = decided.some((decision, at) => denies(decision) && (charges[at] as Charge).blockMs > 0);
+  const starts = decided.some(
+    (decision, at) => denies(decision) && (charges[at] as Charge).blocks.length > 0,
+  );
   if (!starts) return decided;
   const again = await decideOne(charges, 'block');
   return again.some(denies) ? again : decided;

@@ -7,7 +7,7 @@ const decision = (
 ): Decision => {
   const { shadow = false, remaining = 5, resetAfterMs = 1_000, retryAfterMs = 0 } = given;
   const policy = definePolicy({ name, scope: 'scope', rate: { limit: 10, windowMs: 1_000 } });
-  const charge: Charge = { policy, identity: 'user:1', cost: 1, shadow, blockMs: 0 };
+  const charge: Charge = { policy, identity: 'user:1', cost: 1, shadow, blocks: [] };
   return {
     name,
     allowed: retryAfterMs === 0,

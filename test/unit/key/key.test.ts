@@ -2,14 +2,16 @@ import fc from 'fast-check';
 import { addressForm } from '../../../lib/key/address.js';
 import type { Caller } from '../../../lib/key/caller.js';
 import { hashUnder } from '../../../lib/key/hash.js';
-import { identityOf, writtenIdentity } from '../../../lib/key/identity.js';
+import { writtenIdentity } from '../../../lib/key/identity.js';
 import { compileKey } from '../../../lib/key/key.js';
+import { identityOf } from '../../../lib/key/value.js';
 
 const caller = (given: Partial<Caller> & { headers?: Record<string, string> } = {}): Caller => ({
   address: '203.0.113.7',
   authenticated: false,
   userId: null,
-  header: (name) => given.headers?.[name],
+  method: 'GET',
+  value: (source, name) => (source === 'header' ? given.headers?.[name] : undefined),
   ...given,
 });
 const user = { authenticated: true, userId: '42' };

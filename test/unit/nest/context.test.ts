@@ -3,6 +3,7 @@ import { addressForm } from '../../../lib/key/address.js';
 import { type CallerReader, RateLimitContext } from '../../../lib/nest/context.js';
 import { TRANSPORTS } from '../../../lib/nest/transports/index.js';
 import type { TransportName } from '../../../lib/nest/transports/transport.js';
+import { UntrustedProxy } from '../../../lib/nest/untrusted-proxy.js';
 
 const contextOf = (
   transport: TransportName,
@@ -12,6 +13,8 @@ const contextOf = (
   new RateLimitContext(new ExecutionContextHost(args), {
     transport: TRANSPORTS[transport],
     addressForm: addressForm(64),
+    forwarded: null,
+    untrusted: new UntrustedProxy(),
     userOf,
   });
 

@@ -5,9 +5,11 @@ import { addressForm } from '../../../lib/key/address.js';
 import { hashUnder } from '../../../lib/key/hash.js';
 import { RateLimitContext } from '../../../lib/nest/context.js';
 import { TRANSPORTS } from '../../../lib/nest/transports/index.js';
+import { UntrustedProxy } from '../../../lib/nest/untrusted-proxy.js';
 import { decideWithoutUser, type Identify } from '../../../lib/plan/decide.js';
 import { compileLimit } from '../../../lib/plan/limit.js';
 import { UnknownRateError } from '../../../lib/plan/rate-source.js';
+import { resolveNothing } from '../../../lib/plan/resolve.js';
 
 const RATES: Readonly<Record<string, '2/min' | '3/min'>> = { free: '2/min', pro: '3/min' };
 
@@ -25,12 +27,16 @@ const setUp = (user?: object) => {
         tier: undefined,
         hash: hashUnder('secret'),
         keepsSecrets: true,
+        resolve: resolveNothing,
+        shadow: false,
         report: (place, what) => reported.push(`${place}: ${what}`),
       },
     );
   const context = new RateLimitContext(new ExecutionContextHost([{ ip: '203.0.113.7', user }, {}]), {
     transport: TRANSPORTS.http,
     addressForm: addressForm(64),
+    forwarded: null,
+    untrusted: new UntrustedProxy(),
     userOf: undefined,
   });
   const store = new MemoryStore({ clock: new TestClock() });
@@ -78,9 +84,11 @@ describe('limits that are decided before the user may be known', () => {
     const later = Object.fromEntries(
       Object.entries(options).map(([name, value]) => [
         name,
-        typeof value === 'function' ? async (context: RateLimitContext) => value(context as never) : value,
+        typeof value === 'function'
+          ? async (context: RateLimitContext) => (value as (given: unknown) => unknown)(context)
+          : value,
       ]),
-    ) as typeof options;
+    ) as unknown as typeof options;
     const partly = decide([limit('first', { rate: '5/min' }), limit('asks', later)]);
     expect(partly).toBeInstanceOf(Promise);
     const { left, outcome } = await partly;

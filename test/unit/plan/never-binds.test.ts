@@ -3,6 +3,7 @@ import type { RateLimitContext } from '../../../lib/nest/context.js';
 import { compileLimit, type Limit, type Reach } from '../../../lib/plan/limit.js';
 import { neverAdmitting, neverBinding } from '../../../lib/plan/never-binds.js';
 import type { LimitOptions } from '../../../lib/plan/options.js';
+import { resolveNothing } from '../../../lib/plan/resolve.js';
 
 type Options = Omit<LimitOptions<RateLimitContext>, 'name'>;
 
@@ -16,6 +17,8 @@ const limit = (name: string, options: Options, reach: Reach = 'route', scope = `
       tier: () => undefined,
       hash: hashUnder('secret'),
       keepsSecrets: true,
+      resolve: resolveNothing,
+      shadow: false,
       report: () => {},
     },
   );

@@ -9,9 +9,10 @@ const setUp = (maxBuckets: number) => {
   const clock = new TestClock();
   const store = new MemoryStore({ clock, maxBuckets });
   const charge = (identity: string, cost = 1, { blockMs = 0, under = policy } = {}) =>
-    store.consume([{ policy: under, identity, cost, shadow: false, blockMs }]).decisions[0];
+    store.consume([{ policy: under, identity, cost, shadow: false, blocks: blockMs === 0 ? [] : [blockMs] }])
+      .decisions[0];
   const remaining = (identity: string, under = policy) =>
-    store.peek([{ policy: under, identity, cost: 1, shadow: false, blockMs: 0 }]).decisions[0]?.remaining;
+    store.peek([{ policy: under, identity, cost: 1, shadow: false, blocks: [] }]).decisions[0]?.remaining;
   return { clock, store, charge, remaining };
 };
 
@@ -144,7 +145,7 @@ describe('A41 the memory store is bounded', () => {
           identity: 'user:1',
           cost: 1,
           shadow: false,
-          blockMs: 0,
+          blocks: [],
         })),
       ).decisions;
     for (let i = 0; i < 5; i++) both();
@@ -165,7 +166,7 @@ describe('A41 the memory store is bounded', () => {
         identity: 'user:1',
         cost: 4,
         shadow: false,
-        blockMs: 0,
+        blocks: [],
       })),
     );
     expect(decisions.map(({ allowed }) => allowed)).toEqual([true, true]);
@@ -195,7 +196,7 @@ describe('A41 the memory store is bounded', () => {
         return reads - before;
       };
       const charge = (identity: string, cost = 1) =>
-        store.consume([{ policy: counted, identity, cost, shadow: false, blockMs: 0 }]);
+        store.consume([{ policy: counted, identity, cost, shadow: false, blocks: [] }]);
       return { clock, store, charge, readsOf };
     };
 
@@ -281,7 +282,7 @@ test('A42 a closed store leaves no timer, and one that is used again starts it a
   }
   const clock = new CountingClock();
   const store = new MemoryStore({ clock });
-  const charge = () => store.consume([{ policy, identity: 'user:1', cost: 1, shadow: false, blockMs: 0 }]);
+  const charge = () => store.consume([{ policy, identity: 'user:1', cost: 1, shadow: false, blocks: [] }]);
   charge();
   expect(running.size).toBe(1);
   store.close();

@@ -7,7 +7,8 @@
 -- then for each request
 --   n      how many charges follow
 --   and for each charge: the place of its key in KEYS; its field; and
---   `algorithm windowMs limit capacity cost shadow blockMs`, as whole numbers, shadow as 0 or 1
+--   `algorithm windowMs limit capacity cost shadow blocks`, as whole numbers, shadow as 0 or 1, blocks as
+--   milliseconds joined by commas, or nothing
 --
 -- Returns { now, and for each request 0 or the text of an error; behind a 0, for each charge
 --   used, reset, wait (-1 for ever), blocked (milliseconds left), birth (0 when it was not charged) }
@@ -23,9 +24,10 @@ local call, max = redis.call, math.max
 local charges = {}
 
 local function chargeOf(text)
-  local cost, shadow, blockMs = string.match(text, ' (%d+) ([01]) (%d+)$')
+  local cost, shadow, blocks = string.match(text, ' (%d+) ([01]) ([%d,]*)$')
   local charge = ruleOf(text)
-  charge.cost, charge.shadow, charge.blockMs = tonumber(cost), shadow == '1', tonumber(blockMs)
+  charge.cost, charge.shadow, charge.blocks = tonumber(cost), shadow == '1', {}
+  for ms in string.gmatch(blocks, '%d+') do table.insert(charge.blocks, tonumber(ms)) end
   charges[text] = charge
   return charge
 end
@@ -68,13 +70,15 @@ local function evaluate(i)
   local identity, field, charge = owners[i], fields[i], asked[i]
   local bucket = identity.buckets[field]
   found[i] = bucket
+  local blocked = max(bucket.blockedUntil, identity.blockedUntil) - now
   if charge.limit == 0 then return NEVER end
   local state, moved = charge.algorithm.settle(bucket.state, charge)
   bucket.state = state
   -- Written even by a denial: otherwise the wait would start again at each look.
   if moved and mode ~= 'peek' then change(identity, field, charge) end
-  local wait = charge.cost == 0 and 0 or charge.algorithm.wait(state, charge, charge.cost)
-  return max(wait, bucket.blockedUntil - now, identity.blockedUntil - now)
+  -- Even for a cost of 0, so that a spoilt bucket fails before any is charged.
+  local wait = charge.algorithm.wait(state, charge, charge.cost)
+  return max(charge.cost == 0 and 0 or wait, blocked)
 end
 
 local reply, size = { now }, 1
@@ -88,10 +92,9 @@ local function answer(i, admitted)
       receipt = bucket.birth
       change(identity, fields[i], charge)
     end
-  elseif charge.blockMs > 0 and not charge.shadow and wait ~= NEVER and mode ~= 'peek' then
+  elseif #charge.blocks > 0 and not charge.shadow and wait ~= NEVER and mode ~= 'peek' then
     if max(bucket.blockedUntil, identity.blockedUntil) <= now then
-      bucket.blockedUntil = now + charge.blockMs
-      wait = max(wait, charge.blockMs)
+      wait = max(wait, strike(bucket, charge.blocks))
       change(identity, fields[i], charge)
     end
   end
@@ -123,10 +126,10 @@ end
 
 local at = 3
 while at <= #ARGV do
-  local count = tonumber(ARGV[at])
+  local count, before = tonumber(ARGV[at]), size
   local ok, problem = pcall(decide, at, count)
   if not ok then
-    size = size + 1
+    size = before + 1
     reply[size] = type(problem) == 'table' and problem.err or tostring(problem)
   end
   at = at + 1 + 3 * count
@@ -141,7 +144,7 @@ for i = 1, #changed do
     local bucket = identity.buckets[field]
     values[count + 1], values[count + 2] = field, packed(bucket)
     count = count + 2
-    longest = max(longest, charge.algorithm.reset(bucket.state, charge), bucket.blockedUntil - now)
+    longest = max(longest, charge.algorithm.reset(bucket.state, charge), bucket.blockedUntil - now, bucket.strikesEnd - now)
   end
   call('HSET', identity.key, unpack(values, 1, count))
   keepFor(identity.key, longest)

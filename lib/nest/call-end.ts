@@ -1,0 +1,76 @@
+import type { CallResult } from '../plan/options.js';
+import type { RateLimitContext } from './context.js';
+import type { HandlerWatch, Settled } from './counting-interceptor.js';
+
+/** Node's response, which Express extends and Fastify has as `raw`. */
+interface RawResponse {
+  readonly statusCode: number;
+  readonly headersSent: boolean;
+  readonly writableEnded: boolean;
+  readonly writableFinished: boolean;
+  readonly destroyed: boolean;
+  once(event: 'finish' | 'close', listener: () => void): void;
+}
+
+function responseOf({ transport, execution }: RateLimitContext): RawResponse | null {
+  if (transport !== 'http') return null;
+  const response = execution.getArgByIndex<Partial<RawResponse> & { readonly raw?: RawResponse }>(1);
+  const raw = response.raw ?? response;
+  return typeof raw.once === 'function' ? (raw as RawResponse) : null;
+}
+
+/** The status of an HttpException, of whatever copy of Nest. */
+function statusOf(error: unknown): number | undefined {
+  const { getStatus } = (error ?? {}) as { readonly getStatus?: unknown };
+  const status: unknown = typeof getStatus === 'function' ? getStatus.call(error) : undefined;
+  return typeof status === 'number' ? status : undefined;
+}
+
+/**
+ * Finds out when a call is over, and what became of it: over HTTP when its response is finished, elsewhere
+ * when its handler settles. A client that hangs up does not end its call: the handler does, if it ever
+ * settles, so that nobody learns what became of a call and gets the charge back before that.
+ */
+export class CallEnd implements HandlerWatch {
+  readonly #response: RawResponse | null;
+  readonly #over: (result: CallResult) => void;
+  #settled: Settled | null = null;
+  #hasHungUp = false;
+  #statusBefore: number | undefined;
+
+  /** @param over Told of the end; again, where a handler settles for a client that hung up and was answered. */
+  constructor(context: RateLimitContext, over: (result: CallResult) => void) {
+    this.#over = over;
+    const response = responseOf(context);
+    this.#response = response;
+    if (response === null) return;
+    this.#hasHungUp = response.destroyed || response.writableFinished;
+    response.once('finish', () => over({ status: response.statusCode, ...this.#settled }));
+    response.once('close', () => {
+      if (response.writableFinished) return;
+      this.#hasHungUp = true;
+      if (this.#settled !== null) this.#endUnsent(response, this.#settled);
+    });
+  }
+
+  starts(): void {
+    this.#statusBefore = this.#response?.statusCode;
+  }
+
+  settles(settled: Settled): void {
+    this.#settled = settled;
+    if (this.#response === null) this.#over({ status: statusOf(settled.error), ...settled });
+    else if (this.#hasHungUp) this.#endUnsent(this.#response, settled);
+  }
+
+  #endUnsent(response: RawResponse, settled: Settled): void {
+    // Interceptors and filters go first: they say what status would have been sent.
+    setImmediate(() => {
+      const isAnswered =
+        response.headersSent || response.writableEnded || response.statusCode !== this.#statusBefore;
+      // A handler that takes the response may have given nothing because it is still at work.
+      if (!isAnswered && !('error' in settled) && settled.value === undefined) return;
+      this.#over({ status: isAnswered ? response.statusCode : statusOf(settled.error), ...settled });
+    });
+  }
+}

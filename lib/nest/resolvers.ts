@@ -1,0 +1,65 @@
+import type { Type } from '@nestjs/common';
+import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
+import type { Problems } from '../core/errors.js';
+import type { ResolverClass } from '../plan/options.js';
+import type { Later } from '../store/store.js';
+import type { RateLimitContext } from './context.js';
+
+/** Where a class is asked for, and its one instance once that is known. */
+interface Resolved {
+  readonly places: Set<string>;
+  instance: object | null;
+}
+
+/** Finds the resolvers of limits among the providers of an application. */
+export class Resolvers {
+  readonly #resolved = new Map<Type<object>, Resolved>();
+
+  constructor(readonly moduleRef: ModuleRef) {}
+
+  /** The instance of a class for a request: the only one, or the request's own where it depends on that. */
+  readonly resolve = <Resolver>(
+    type: ResolverClass<Resolver>,
+    place: string,
+  ): ((context: RateLimitContext) => Later<Resolver>) => {
+    const known = this.#resolved.get(type as unknown as Type<object>) ?? {
+      places: new Set(),
+      instance: null,
+    };
+    this.#resolved.set(type as unknown as Type<object>, known);
+    known.places.add(place);
+    return (context) =>
+      (known.instance as Resolver | null) ??
+      (this.#ofRequest(type as unknown as Type<object>, context) as Later<Resolver>);
+  };
+
+  /** Finds the instances once all providers are there; what is none goes to `problems`. */
+  async load(problems: Problems): Promise<void> {
+    for (const [type, known] of this.#resolved) {
+      try {
+        if (this.#dependsOnRequest(type)) continue;
+        known.instance = this.moduleRef.get(type, { strict: false });
+      } catch {
+        for (const place of known.places) {
+          problems.add(
+            'unknown-resolver',
+            place,
+            `Nest has no provider ${type.name}.`,
+            `Add ${type.name} to the providers of a module.`,
+          );
+        }
+      }
+    }
+  }
+
+  #dependsOnRequest(type: Type<object>): boolean {
+    const { scope } = this.moduleRef.introspect(type);
+    return scope !== undefined && scope !== 0;
+  }
+
+  #ofRequest(type: Type<object>, { request }: RateLimitContext): Promise<object> {
+    const id = ContextIdFactory.getByRequest(request as unknown as Record<string, unknown>);
+    this.moduleRef.registerRequestByContextId(request, id);
+    return this.moduleRef.resolve(type, id, { strict: false });
+  }
+}

@@ -1,0 +1,24 @@
+import { Logger } from '@nestjs/common';
+
+/** How many requests are looked at: a proxy shows itself at once. */
+const LOOKS = 1_000;
+
+/** Notices an application behind a proxy that it does not trust, whose callers all have the proxy's address. */
+export class UntrustedProxy {
+  readonly #logger = new Logger('RateLimit');
+  #looks = 0;
+
+  get isLooking(): boolean {
+    return this.#looks < LOOKS;
+  }
+
+  /** To be told of a request with an `X-Forwarded-For` that nothing but the platform has read. */
+  note(address: string | undefined, peer: string | undefined): void {
+    this.#looks++;
+    if (address !== peer || peer === undefined) return;
+    this.#looks = LOOKS;
+    this.#logger.warn(
+      `A request came with an X-Forwarded-For header, but nothing is trusted to write one, so ${peer} was charged. If that is your proxy, all of its callers share their limits: set trustProxy of RateLimitModule, or of your platform.`,
+    );
+  }
+}

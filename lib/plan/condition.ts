@@ -1,0 +1,67 @@
+import { METHODS } from 'node:http';
+import { mistake } from '../core/errors.js';
+import { shown } from '../core/shown.js';
+import type { Caller } from '../key/caller.js';
+import type { Later } from '../store/store.js';
+import { andThen, rescued } from './later.js';
+import type { ConditionFunction, ConditionOptions } from './options.js';
+import { type Report, reportFor } from './report.js';
+
+/** Whether a limit applies to a request. */
+export type Condition<Context> = (context: Context) => Later<boolean>;
+
+/** The methods that a limit is for. HEAD counts as GET. */
+function methodCondition(methods: readonly string[]): Condition<Caller> {
+  const unknown = Array.isArray(methods) ? methods.find((method) => !METHODS.includes(method)) : methods;
+  if (unknown !== undefined || methods.length === 0) {
+    throw mistake(
+      'bad-option',
+      `methods cannot hold ${shown(unknown)}.`,
+      `Give a list of methods in capital letters, such as ['POST', 'PUT'].`,
+    );
+  }
+  const all = new Set(methods.includes('GET') ? [...methods, 'HEAD'] : methods);
+  return ({ method }) => method !== undefined && all.has(method);
+}
+
+/** A function of the application: the limit applies where it fails, so that a mistake frees nobody. */
+function functionCondition<Context>(
+  name: 'when' | 'skipIf',
+  applies: ConditionFunction<Context>,
+  place: string,
+  report: Report,
+): Condition<Context> {
+  if (typeof applies !== 'function') {
+    throw mistake('bad-option', `${name} cannot be ${shown(applies)}.`, 'Give a function of the context.');
+  }
+  return rescued(
+    (context) =>
+      andThen(applies(context), (answer) => (name === 'when' ? answer !== false : answer !== true)),
+    (error, context) => {
+      reportFor(context, report)(place, `The ${name} function failed, so the limit applies.`, error);
+      return true;
+    },
+  );
+}
+
+/**
+ * Compiles what a limit says of the requests that it applies to; null when it applies to all.
+ *
+ * @throws RateLimitConfigError `bad-option`.
+ */
+export function compileCondition<Context extends Caller>(
+  { methods, when, skipIf }: ConditionOptions<Context>,
+  place: string,
+  report: Report,
+): Condition<Context> | null {
+  const all: Condition<Context>[] = [];
+  if (methods !== undefined) all.push(methodCondition(methods));
+  if (when !== undefined) all.push(functionCondition('when', when, place, report));
+  if (skipIf !== undefined) all.push(functionCondition('skipIf', skipIf, place, report));
+  const [first, ...others] = all;
+  if (first === undefined) return null;
+  return others.reduce<Condition<Context>>(
+    (before, next) => (context) => andThen(before(context), (applies) => applies && next(context)),
+    first,
+  );
+}

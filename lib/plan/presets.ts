@@ -1,0 +1,47 @@
+import type { LimitOptions } from './options.js';
+
+/** The limits of one purpose, as options that any module takes. */
+type Preset = Readonly<Record<string, readonly LimitOptions<never>[]>>;
+
+/**
+ * Scopes for what most applications have, to spread among one's own. Each is a plain object of limits that
+ * can be read, spread and changed. Those that count what a client invents, such as an e-mail, count its
+ * address too.
+ *
+ * - `login`: 5 attempts in 15 minutes at one account from one address, 20 from one address, and 100 a day at
+ *   one account from anywhere. The account is `body:email`.
+ * - `register`: 3 an hour and 10 a day from one address.
+ * - `publicApi`: 60 a minute and 1000 an hour by user, else by address.
+ * - `expensive`: 10 a minute by user, else by address, and 100 at a time from everybody, refilled in a minute.
+ *
+ * @example
+ * RateLimitModule.forRoot({ scopes: { ...presets.login, ...presets.publicApi, search: '200/hour' } });
+ * // @ThrottleScope('login'), @ThrottleScope('publicApi')
+ */
+export const presets = {
+  login: {
+    login: [
+      { name: 'login', rate: '5/15min', key: 'ip+body:email' },
+      { name: 'login-address', rate: '20/15min', key: 'ip' },
+      { name: 'login-account', rate: '100/day', key: 'body:email' },
+    ],
+  },
+  register: {
+    register: [
+      { name: 'register', rate: '3/hour', key: 'ip' },
+      { name: 'register-day', rate: '10/day', key: 'ip' },
+    ],
+  },
+  publicApi: {
+    publicApi: [
+      { name: 'api', rate: '60/min', key: 'user|ip' },
+      { name: 'api-hour', rate: '1000/hour', key: 'user|ip' },
+    ],
+  },
+  expensive: {
+    expensive: [
+      { name: 'expensive', rate: '10/min', key: 'user|ip' },
+      { name: 'expensive-all', rate: '100/min', key: 'global', algorithm: 'token-bucket' },
+    ],
+  },
+} as const satisfies Readonly<Record<string, Preset>>;

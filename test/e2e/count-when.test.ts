@@ -1,0 +1,1083 @@
+import 'reflect-metadata';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
+import {
+  type ArgumentsHost,
+  Body,
+  type CallHandler,
+  type CanActivate,
+  Catch,
+  ConflictException,
+  Controller,
+  type ExceptionFilter,
+  type ExecutionContext,
+  Get,
+  HttpCode,
+  type NestInterceptor,
+  Post,
+  Res,
+  StreamableFile,
+  UnauthorizedException,
+  UseFilters,
+  UseGuards,
+  UseInterceptors,
+} from '@nestjs/common';
+import { Args, GraphQLModule, Query, Resolver } from '@nestjs/graphql';
+import {
+  ClientProxyFactory,
+  MessagePattern,
+  type MicroserviceOptions,
+  RpcException,
+  Transport,
+} from '@nestjs/microservices';
+import { WsAdapter } from '@nestjs/platform-ws';
+import { MessageBody, SubscribeMessage, WebSocketGateway, WsException } from '@nestjs/websockets';
+import {
+  type CallResult,
+  MemoryStore,
+  RateLimit,
+  type RateLimitContext,
+  type RateLimitOptions,
+  type Store,
+} from 'nestjs-ratelimit';
+import { RedisStore } from 'nestjs-ratelimit/redis';
+import { TestClock } from 'nestjs-ratelimit/testing';
+import {
+  catchError,
+  concat,
+  delay,
+  firstValueFrom,
+  lastValueFrom,
+  map,
+  NEVER,
+  of,
+  retry,
+  throwError,
+  timer,
+} from 'rxjs';
+import WebSocket from 'ws';
+import {
+  type AppOptions,
+  AuthGuard,
+  platforms,
+  starter,
+  statuses,
+  type TestApp,
+  times,
+} from '../support/app.js';
+import { startRedis } from '../support/redis.js';
+import { laterStore, storeWith } from '../support/stores.js';
+
+const failed: RateLimitOptions['countWhen'] = (_context, { status }) => status === 401;
+
+/** Log-ins that a test answers for: it notes what it was asked, and says no but of what `counts`. */
+function asking(counts: (result: CallResult) => unknown = () => false) {
+  const asked: CallResult[] = [];
+  const countWhen = (_context: RateLimitContext, result: CallResult): boolean => {
+    asked.push(result);
+    return counts(result) as boolean;
+  };
+  return { asked, countWhen };
+}
+
+/** A store that notes the names of the limits whose charges are given back. */
+function notingStore(refund?: Store['refund']) {
+  const givenBack: string[] = [];
+  const clock = new TestClock(Date.now());
+  const inner = new MemoryStore({ clock });
+  const store = storeWith(inner, {
+    refund: (decisions) => {
+      givenBack.push(...decisions.map(({ name }) => name));
+      return refund === undefined ? inner.refund(decisions) : refund(decisions);
+    },
+  });
+  return { store, givenBack, clock };
+}
+
+/** A promise that a test settles, and one of somebody waiting for it. */
+function gate() {
+  let open: (value: unknown) => void = () => undefined;
+  let fail: (error: unknown) => void = () => undefined;
+  let enter: () => void = () => undefined;
+  const wait = new Promise<unknown>((resolve, reject) => {
+    open = resolve;
+    fail = reject;
+  });
+  const entered = new Promise<void>((resolve) => {
+    enter = resolve;
+  });
+  const waiting = () => {
+    enter();
+    return wait;
+  };
+  return { open, fail, entered, wait: waiting };
+}
+
+/** Turns of the event loop in which whatever is due happens. */
+const settle = () => sleep(30);
+
+const post = (app: TestApp, path: string, body: object) => app.get(path, { method: 'POST', body });
+
+const wrongPassword = { password: 'guess' };
+const rightPassword = { password: 'right' };
+
+function check({ password }: { readonly password?: string }): string {
+  if (password !== 'right') throw new UnauthorizedException();
+  return 'welcome';
+}
+
+class LockedOut extends Error {}
+
+@Catch(LockedOut)
+class LockedOutFilter implements ExceptionFilter {
+  constructor(readonly status = 401) {}
+  catch(_error: LockedOut, host: ArgumentsHost) {
+    const response = host.switchToHttp().getResponse();
+    response.status(this.status).send('locked out');
+  }
+}
+
+const SERVED = { given: 'by the interceptor' };
+
+class Replaces implements NestInterceptor {
+  intercept(_execution: ExecutionContext, next: CallHandler) {
+    return next.handle().pipe(map(() => SERVED));
+  }
+}
+
+describe.each(platforms)('countWhen on %s', (platform) => {
+  const start = starter(platform, { middleware: false });
+
+  /** A log-in under one limit of 5, and the same under several. */
+  const logins = (countWhen: RateLimitOptions['countWhen'] = failed) => {
+    @Controller()
+    class Logins {
+      @Post('login') @RateLimit({ name: 'login', rate: '5/min', countWhen }) login(@Body() body: object) {
+        return check(body);
+      }
+    }
+    return Logins;
+  };
+
+  /** A route under a limit of 2, which does as it is told. */
+  const route = (handler: () => unknown, countWhen: RateLimitOptions['countWhen'], more: object = {}) => {
+    @Controller()
+    class Route {
+      @Get('do')
+      @UseFilters(new LockedOutFilter())
+      @RateLimit({ name: 'do', rate: '2/min', countWhen, ...more })
+      do() {
+        return handler();
+      }
+    }
+    return Route;
+  };
+
+  describe('only failed log-ins count', () => {
+    test.each<[string, (app: () => MemoryStore) => Promise<Partial<AppOptions>>]>([
+      ['in memory', async () => ({})],
+      ['in a store that answers later', async (inner) => ({ options: { store: laterStore(inner()) } })],
+    ])('%s', async (_where, options) => {
+      const clock = new TestClock(Date.now());
+      const app = await start({
+        controllers: [logins()],
+        clock,
+        ...(await options(() => new MemoryStore({ clock }))),
+      });
+      const login = async (body: object, count: number) => {
+        const seen = [];
+        for (let i = 0; i < count; i++) seen.push((await post(app, '/login', body)).status);
+        return seen;
+      };
+      expect(await login(rightPassword, 12)).toEqual(times(12, 201));
+      expect(await login(wrongPassword, 4)).toEqual(times(4, 401));
+      expect(await login(rightPassword, 7)).toEqual(times(7, 201));
+      expect(await login(wrongPassword, 1)).toEqual([401]);
+      expect(await login(wrongPassword, 3)).toEqual(times(3, 429));
+      expect(await login(rightPassword, 1)).toEqual([429]);
+      clock.advance('1min');
+      expect(await login(rightPassword, 1)).toEqual([201]);
+      expect(app.logged).toEqual([]);
+    });
+
+    test('on Redis', async () => {
+      const redis = await startRedis();
+      const clock = new TestClock();
+      const store = new RedisStore({ url: redis.url, prefix: `count-${platform}`, clock });
+      const app = await start({ controllers: [logins()], options: { store } });
+      const seen: number[] = [];
+      for (const right of [...times(8, 1), ...times(5, 0), ...times(2, 0), 1])
+        seen.push((await post(app, '/login', right ? rightPassword : wrongPassword)).status);
+      expect(seen).toEqual([...times(8, 201), ...times(5, 401), ...times(3, 429)]);
+      expect(app.logged).toEqual([]);
+    });
+
+    test('also of parallel ones exactly 5', async () => {
+      const app = await start({ controllers: [logins()] });
+      const answers = await Promise.all(times(20, 0).map(() => post(app, '/login', wrongPassword)));
+      expect(answers.filter(({ status }) => status === 401)).toHaveLength(5);
+      expect(answers.filter(({ status }) => status === 429)).toHaveLength(15);
+    });
+  });
+
+  describe('it is told what became of the call', () => {
+    const cases: [string, () => unknown, CallResult][] = [
+      ['the value', () => ({ a: 1 }), { status: 200, value: { a: 1 } }],
+      ['the value of a promise', async () => 'later', { status: 200, value: 'later' }],
+      ['no value', () => undefined, { status: 200, value: undefined }],
+      ['the last value of an Observable', () => of('first', 'last'), { status: 200, value: 'last' }],
+      [
+        'an exception of HTTP',
+        () => {
+          throw new ConflictException('taken');
+        },
+        { status: 409, error: new ConflictException('taken') },
+      ],
+      [
+        'a rejection',
+        async () => {
+          throw new UnauthorizedException();
+        },
+        { status: 401, error: new UnauthorizedException() },
+      ],
+      [
+        'the error of an Observable',
+        () => throwError(() => new ConflictException('taken')),
+        { status: 409, error: new ConflictException('taken') },
+      ],
+      [
+        'an error that a filter answers',
+        () => {
+          throw new LockedOut('so it is');
+        },
+        { status: 401, error: new LockedOut('so it is') },
+      ],
+    ];
+    test.each(cases)('%s', async (_what, handler, result) => {
+      const { asked, countWhen } = asking();
+      const app = await start({ controllers: [route(handler, countWhen)] });
+      const { status } = await app.get('/do');
+      expect(status).toBe(result.status);
+      expect(asked).toEqual([result]);
+      expect('error' in (asked[0] as object)).toBe('error' in result);
+      expect(await statuses(app, 4, '/do')).toEqual(times(4, status));
+      expect(asked).toHaveLength(5);
+    });
+
+    test('the value of the handler itself, whatever interceptors make of it', async () => {
+      const { asked, countWhen } = asking();
+      @Controller()
+      @UseInterceptors(Replaces)
+      class Replaced {
+        @Get('do')
+        @RateLimit({ name: 'do', rate: '2/min', countWhen })
+        @UseInterceptors(Replaces)
+        do() {
+          return 'own';
+        }
+        @Get('above')
+        @UseInterceptors(Replaces)
+        @RateLimit({ name: 'above', rate: '2/min', countWhen })
+        above() {
+          return 'own';
+        }
+      }
+      const app = await start({
+        controllers: [Replaced],
+        prepare: (nest) => void nest.useGlobalInterceptors(new Replaces()),
+      });
+      for (const path of ['/do', '/above']) expect((await app.get(path)).json).toEqual(SERVED);
+      expect(asked).toEqual(times(2, 0).map(() => ({ status: 200, value: 'own' })));
+    });
+
+    test('of HEAD, of streams, of empty answers, and of handlers that answer themselves', async () => {
+      const { asked, countWhen } = asking();
+      @Controller()
+      @RateLimit({ name: 'class', rate: '1/min', countWhen })
+      class Ways {
+        @Get('stream') stream() {
+          return new StreamableFile(Readable.from(['a', 'b']));
+        }
+        @Get('empty') @HttpCode(204) empty() {}
+        @Get('self') self(@Res() response: { status(code: number): { send(text: string): void } }) {
+          setTimeout(() => response.status(418).send('teapot'), 5);
+        }
+      }
+      const app = await start({ controllers: [Ways] });
+      expect((await app.get('/stream')).text).toBe('ab');
+      expect((await app.get('/stream', { method: 'HEAD' })).status).toBe(200);
+      expect((await app.get('/empty')).status).toBe(204);
+      expect((await app.get('/self')).text).toBe('teapot');
+      expect(asked).toMatchObject([
+        { status: 200, value: expect.any(StreamableFile) },
+        { status: 200, value: expect.any(StreamableFile) },
+        { status: 204, value: undefined },
+        { status: 418, value: undefined },
+      ]);
+      expect(asked).toHaveLength(4);
+    });
+
+    test('the user who is known at the end', async () => {
+      const users: unknown[] = [];
+      const countWhen: RateLimitOptions['countWhen'] = ({ user, userId, request, transport }, { status }) => {
+        users.push([user, userId, request.method, transport, status]);
+        return false;
+      };
+      @Controller()
+      @UseGuards(new AuthGuard())
+      class Users {
+        @Get('me') @RateLimit({ name: 'me', rate: '2/min', key: 'ip', countWhen }) me() {
+          return 'me';
+        }
+      }
+      const app = await start({ controllers: [Users] });
+      await app.get('/me', { as: 'alice' });
+      await app.get('/me');
+      expect(users).toEqual([
+        [{ id: 'alice', tier: 'free' }, 'alice', 'GET', 'http', 200],
+        [undefined, null, 'GET', 'http', 200],
+      ]);
+      // It runs at the end, so that nothing has to wait for the user, and nothing is said about it.
+      expect(app.logged).toEqual([]);
+    });
+  });
+
+  describe('what counts', () => {
+    test('by the value', async () => {
+      let value = 'hit';
+      const app = await start({
+        controllers: [
+          route(
+            () => value,
+            (_context, result) => result.value === 'miss',
+          ),
+        ],
+      });
+      expect(await statuses(app, 4, '/do')).toEqual(times(4, 200));
+      value = 'miss';
+      expect(await statuses(app, 3, '/do')).toEqual([200, 200, 429]);
+    });
+
+    test('by the error', async () => {
+      let error: Error = new ConflictException();
+      const handler = () => {
+        throw error;
+      };
+      const app = await start({
+        controllers: [route(handler, (_context, result) => result.error instanceof LockedOut)],
+      });
+      expect(await statuses(app, 4, '/do')).toEqual(times(4, 409));
+      error = new LockedOut();
+      expect(await statuses(app, 3, '/do')).toEqual([401, 401, 429]);
+    });
+
+    test('by an answer that comes later; until then the charge stays', async () => {
+      const waiting = gate();
+      const app = await start({
+        controllers: [
+          route(
+            () => 'ok',
+            async () => ((await waiting.wait()) as string) === 'counts',
+          ),
+        ],
+      });
+      expect(await statuses(app, 3, '/do')).toEqual([200, 200, 429]);
+      waiting.open('no');
+      await settle();
+      expect(await statuses(app, 2, '/do')).toEqual([200, 200]);
+    });
+
+    test.each<[string, () => unknown, string]>([
+      [
+        'throws',
+        () => {
+          throw new Error('broken');
+        },
+        'Route.do: The countWhen function failed, so the charge stays. Cause: "broken"',
+      ],
+      [
+        'is rejected',
+        () => Promise.reject(new Error('broken')),
+        'Route.do: The countWhen function failed, so the charge stays. Cause: "broken"',
+      ],
+      [
+        'gives nothing',
+        () => undefined,
+        'Route.do: The countWhen function gave no boolean, so the charge stays.',
+      ],
+      [
+        'gives 0 later',
+        async () => 0,
+        'Route.do: The countWhen function gave no boolean, so the charge stays. It was 0.',
+      ],
+    ])('where it %s, that is reported and the charge stays', async (_how, answer, logged) => {
+      const { countWhen } = asking(answer);
+      const app = await start({ controllers: [route(() => 'ok', countWhen)] });
+      expect(await statuses(app, 3, '/do')).toEqual([200, 200, 429]);
+      expect(app.logged).toEqual([logged]);
+    });
+
+    test('each limit for itself, shadow limits too', async () => {
+      const { store, givenBack } = notingStore();
+      @Controller()
+      @RateLimit({ name: 'all', rate: '200/min' })
+      @RateLimit({ name: 'failures', rate: '100/min', countWhen: failed })
+      @RateLimit({ name: 'successes', rate: '100/min', countWhen: (_context, { status }) => status === 201 })
+      @RateLimit({ name: 'shadow', rate: '2/min', shadow: true, countWhen: failed })
+      class Several {
+        @Post('login') login(@Body() body: object) {
+          return check(body);
+        }
+      }
+      const app = await start({ controllers: [Several], options: { store } });
+      await post(app, '/login', rightPassword);
+      expect(givenBack).toEqual(['failures', 'shadow']);
+      await post(app, '/login', wrongPassword);
+      expect(givenBack).toEqual(['failures', 'shadow', 'successes']);
+      for (let i = 0; i < 5; i++) await post(app, '/login', rightPassword);
+      expect(app.logged).toEqual([]);
+      await post(app, '/login', wrongPassword);
+      await post(app, '/login', wrongPassword);
+      expect(app.warned).toEqual([expect.stringContaining('"shadow" would have denied')]);
+      givenBack.length = 0;
+      await post(app, '/login', rightPassword);
+      expect(givenBack).toEqual(['failures']);
+    });
+
+    test('a cost is given back whole, and what is charged meanwhile stays', async () => {
+      const first = gate();
+      const answers = [() => first.wait(), () => 'ok'];
+      const app = await start({
+        controllers: [
+          route(
+            () => answers.shift()?.(),
+            (_context, { value }) => value !== 'free',
+            { rate: '6/min', cost: 3 },
+          ),
+        ],
+      });
+      const slow = app.get('/do');
+      await first.entered;
+      expect((await app.get('/do')).headers.get('x-ratelimit-remaining')).toBe('0');
+      expect((await app.get('/do')).status).toBe(429);
+      first.open('free');
+      expect((await slow).status).toBe(200);
+      expect((await app.get('/do')).headers.get('x-ratelimit-remaining')).toBe('0');
+    });
+  });
+
+  describe('when it is asked', () => {
+    const strict = () => {
+      const { asked, countWhen } = asking(({ status }) => status === 401);
+      class Refuses implements CanActivate {
+        canActivate(execution: ExecutionContext): boolean {
+          const { headers } = execution.switchToHttp().getRequest();
+          if (headers.authorization === undefined) throw new UnauthorizedException();
+          return new AuthGuard().canActivate(execution);
+        }
+      }
+      @Controller()
+      @UseGuards(Refuses)
+      class Strict {
+        @Get('address') @RateLimit({ name: 'address', rate: '3/min', key: 'ip', countWhen }) address() {
+          return 'ok';
+        }
+        @Get('both')
+        @RateLimit({ name: 'address', rate: '3/min', key: 'ip', countWhen })
+        @RateLimit({ name: 'user', rate: '2/min', key: 'user', countWhen })
+        both() {
+          return 'ok';
+        }
+        @Get('late')
+        @RateLimit({ name: 'address', rate: '9/min', key: 'ip', countWhen })
+        @RateLimit({ name: 'user', rate: '2/min', key: 'user' })
+        late() {
+          return 'ok';
+        }
+      }
+      return { Strict, asked };
+    };
+
+    test.each(['/address', '/both'])('a 401 of a later guard counts: %s', async (path) => {
+      const { Strict, asked } = strict();
+      const app = await start({ controllers: [Strict] });
+      expect(await statuses(app, 6, path, { as: 'alice' })).toEqual(times(6, 200));
+      const afterwards = asked.length;
+      expect(afterwards).toBe(path === '/both' ? 12 : 6);
+      expect(await statuses(app, 6, path)).toEqual([...times(3, 401), ...times(3, 429)]);
+      expect(asked.slice(afterwards)).toEqual(times(3, 0).map(() => ({ status: 401 })));
+      expect(await statuses(app, 1, path, { as: 'alice' })).toEqual([429]);
+    });
+
+    test('limits of both stages are given back, each once', async () => {
+      const { Strict } = strict();
+      const { store, givenBack } = notingStore();
+      const app = await start({ controllers: [Strict], options: { store } });
+      await app.get('/both', { as: 'alice' });
+      expect(givenBack).toEqual(['address', 'user']);
+    });
+
+    test('never for denied calls, of which the second stage has given back what the first took', async () => {
+      const { Strict, asked } = strict();
+      const { store, givenBack } = notingStore();
+      const app = await start({ controllers: [Strict], options: { store } });
+      expect(await statuses(app, 4, '/late', { as: 'alice' })).toEqual([200, 200, 429, 429]);
+      await settle();
+      expect(asked).toEqual(times(2, 0).map(() => ({ status: 200, value: 'ok' })));
+      expect(givenBack).toEqual(times(4, 0).map(() => 'address'));
+    });
+
+    test('never for denied calls of the guard', async () => {
+      const { asked, countWhen } = asking(() => true);
+      const app = await start({ controllers: [route(() => 'ok', countWhen)] });
+      expect(await statuses(app, 5, '/do')).toEqual([200, 200, 429, 429, 429]);
+      expect(asked).toHaveLength(2);
+    });
+
+    test('never for exempt callers, known early or late, nor for skipped limits', async () => {
+      const { Strict, asked } = strict();
+      const { store, givenBack } = notingStore();
+      const app = await start({
+        controllers: [Strict],
+        options: { store, exempt: ({ user }) => user?.isStaff === true },
+      });
+      expect(await statuses(app, 5, '/both', { as: 'staff' })).toEqual(times(5, 200));
+      expect([asked, givenBack]).toEqual([[], times(5, 0).map(() => 'address')]);
+      const { asked: none, countWhen } = asking();
+      const skipped = await start({ controllers: [route(() => 'ok', countWhen, { key: () => null })] });
+      expect(await statuses(skipped, 5, '/do')).toEqual(times(5, 200));
+      expect(none).toEqual([]);
+    });
+
+    test('never where nothing was charged: of a cost of 0, of a shadow limit that is spent', async () => {
+      const { asked, countWhen } = asking(() => true);
+      for (const more of [{ cost: 0 }, { shadow: true }]) {
+        const app = await start({ controllers: [route(() => 'ok', countWhen, more)] });
+        expect(await statuses(app, 4, '/do')).toEqual(times(4, 200));
+        expect(asked).toHaveLength('cost' in more ? 0 : 2);
+      }
+    });
+
+    test('once of a handler that is tried again, with what came of it in the end', async () => {
+      const { asked, countWhen } = asking();
+      let tries = 0;
+      const handler = () => {
+        tries++;
+        if (tries < 3) throw new ConflictException();
+        return 'at last';
+      };
+      const tryAgain: NestInterceptor = { intercept: (_execution, next) => next.handle().pipe(retry(2)) };
+      const app = await start({
+        controllers: [route(handler, countWhen)],
+        prepare: (nest) => void nest.useGlobalInterceptors(tryAgain),
+      });
+      expect((await app.get('/do')).text).toBe('at last');
+      expect(asked).toEqual([{ status: 200, value: 'at last' }]);
+    });
+
+    test('never where the second stage cannot decide', async () => {
+      const { Strict, asked } = strict();
+      const { clock } = notingStore();
+      const inner = new MemoryStore({ clock });
+      const givenBack: string[] = [];
+      const store = storeWith(inner, {
+        consume: (charges) => {
+          if (charges.some(({ policy }) => policy.name === 'user')) throw new Error('down');
+          return inner.consume(charges);
+        },
+        refund: (decisions) => {
+          givenBack.push(...decisions.map(({ name }) => name));
+          return inner.refund(decisions);
+        },
+      });
+      const app = await start({ controllers: [Strict], options: { store } });
+      expect(await statuses(app, 5, '/both', { as: 'alice' })).toEqual(times(5, 503));
+      expect([asked, givenBack]).toEqual([[], times(5, 0).map(() => 'address')]);
+    });
+
+    test.each([
+      ['denies', '0/min', ['address']],
+      ['passes', '9/min', ['address', 'user']],
+    ] as const)(
+      'once, where the response is finished before the second stage %s',
+      async (_how, rate, back) => {
+        const { asked, countWhen } = asking();
+        const { store: inner, givenBack } = notingStore();
+        const waiting = gate();
+        const store = {
+          ...inner,
+          consume: async (charges: Parameters<Store['consume']>[0]) => {
+            if (charges.some(({ policy }) => policy.name === 'user')) await waiting.wait();
+            return inner.consume(charges);
+          },
+        };
+        @Controller()
+        @UseGuards(new AuthGuard())
+        class TimedOut {
+          @Get('do')
+          @RateLimit({ name: 'address', rate: '9/min', key: 'ip', countWhen })
+          @RateLimit({ name: 'user', rate, key: 'user', countWhen })
+          do() {
+            return 'never';
+          }
+        }
+        const app = await start({
+          controllers: [TimedOut],
+          options: { store },
+          prepare: (nest) =>
+            void nest.use(
+              (_request: unknown, response: { statusCode: number; end(): void }, next: () => void) => {
+                void waiting.entered.then(() => {
+                  response.statusCode = 504;
+                  response.end();
+                });
+                next();
+              },
+            ),
+        });
+        expect((await app.get('/do', { as: 'alice' })).status).toBe(504);
+        waiting.open(undefined);
+        await settle();
+        expect(asked).toEqual(back.map(() => ({ status: 504 })));
+        expect(givenBack).toEqual(back);
+      },
+    );
+
+    test('a store that fails to give back is reported; one that is slow holds no response up', async () => {
+      const refusing = notingStore(() => {
+        throw new Error('store is down');
+      });
+      const app = await start({
+        controllers: [
+          route(
+            () => 'ok',
+            () => false,
+          ),
+        ],
+        options: { store: refusing.store },
+      });
+      expect(await statuses(app, 3, '/do')).toEqual([200, 200, 429]);
+      expect(app.logged).toEqual([expect.stringContaining('store: A charge could not be given back.')]);
+      const stuck = notingStore(() => new Promise(() => undefined));
+      const slow = await start({
+        controllers: [
+          route(
+            () => 'ok',
+            () => false,
+          ),
+        ],
+        options: { store: stuck.store },
+      });
+      expect(await statuses(slow, 3, '/do')).toEqual([200, 200, 429]);
+      expect(stuck.givenBack).toEqual(['do', 'do']);
+    });
+
+    test('two applications with the same class are asked each for their own calls', async () => {
+      const { asked, countWhen } = asking();
+      const type = route(() => 'ok', countWhen);
+      const first = await start({ controllers: [type] });
+      const second = await start({ controllers: [type] });
+      await first.get('/do');
+      expect(asked).toHaveLength(1);
+      await second.get('/do');
+      expect(asked).toHaveLength(2);
+      expect(Reflect.getMetadata('__interceptors__', type.prototype.do)).toHaveLength(1);
+    });
+
+    test('routes without it have no interceptor', async () => {
+      const { asked, countWhen } = asking();
+      @Controller()
+      class Mixed {
+        @Get('with') @RateLimit({ name: 'with', rate: '2/min', countWhen }) with() {
+          return 'ok';
+        }
+        @Get('without') @RateLimit({ name: 'without', rate: '2/min' }) without() {
+          return 'ok';
+        }
+      }
+      const app = await start({ controllers: [Mixed] });
+      expect(await statuses(app, 3, '/without')).toEqual([200, 200, 429]);
+      expect(asked).toEqual([]);
+      const on = (name: 'with' | 'without') => Reflect.getMetadata('__interceptors__', Mixed.prototype[name]);
+      expect([on('with').length, on('without')]).toEqual([1, undefined]);
+    });
+
+    test('limits of the module and of the class ask on every route', async () => {
+      const { asked, countWhen } = asking();
+      @Controller()
+      class Plain {
+        @Get('plain') plain() {
+          return 'ok';
+        }
+      }
+      const limits = [{ name: 'burst', rate: '1/min', countWhen }] as const;
+      const app = await start({ controllers: [Plain], options: { limits } });
+      expect(await statuses(app, 3, '/plain')).toEqual([200, 200, 200]);
+      expect(asked).toEqual(times(3, 0).map(() => ({ status: 200, value: 'ok' })));
+    });
+  });
+
+  describe('after the client has hung up', () => {
+    type Held = ReturnType<typeof gate>;
+    interface Answering {
+      status(code: number): Answering;
+      send(body?: string): void;
+    }
+
+    /** A route under a limit of 3 that counts failures, whose handler does as it is told. */
+    async function startGuessing(guess: (response: Answering) => unknown, more: Partial<AppOptions> = {}) {
+      const { asked, countWhen } = asking(({ status }) => status === 401);
+      const { store, givenBack } = notingStore();
+      @Controller()
+      class Guesses {
+        @Get('guess')
+        @UseFilters(new LockedOutFilter())
+        @RateLimit({ name: 'guess', rate: '3/min', countWhen })
+        guess(@Res({ passthrough: true }) response: Answering) {
+          return guess(response);
+        }
+        @Get('self')
+        @RateLimit({ name: 'guess', rate: '3/min', countWhen })
+        self(@Res() response: Answering) {
+          return guess(response);
+        }
+      }
+      const app = await start({ controllers: [Guesses], options: { store }, ...more });
+      return { app, asked, givenBack };
+    }
+
+    /** Has a client ask for a route, and hang up while it is at work. */
+    async function hangUp(app: TestApp, path: string, entered: Promise<void>): Promise<void> {
+      const sockets: Socket[] = [];
+      const server = app.app.getHttpServer();
+      const collect = (socket: Socket) => void sockets.push(socket);
+      server.on('connection', collect);
+      const client = connect(Number(new URL(app.url).port), '127.0.0.1');
+      client.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+      await entered;
+      server.off('connection', collect);
+      const closed = once(sockets[0] as Socket, 'close');
+      client.destroy();
+      await closed;
+      await settle();
+    }
+
+    const cases: [string, (held: Held) => void, CallResult, string[]][] = [
+      ['a right guess', (held) => held.open('welcome'), { status: 200, value: 'welcome' }, ['guess']],
+      ['nothing', (held) => held.open(undefined), { status: 200, value: undefined }, ['guess']],
+      [
+        'an exception of HTTP',
+        (held) => held.fail(new UnauthorizedException()),
+        { status: 401, error: new UnauthorizedException() },
+        [],
+      ],
+      [
+        'an error that a filter answers',
+        (held) => held.fail(new LockedOut('so it is')),
+        { status: 401, error: new LockedOut('so it is') },
+        [],
+      ],
+    ];
+    test.each(cases)(
+      'the charge stays until the handler settles, with %s',
+      async (_what, end, result, back) => {
+        const held = gate();
+        const { app, asked, givenBack } = await startGuessing(() => held.wait());
+        await hangUp(app, '/guess', held.entered);
+        expect([asked, givenBack]).toEqual([[], []]);
+        end(held);
+        await settle();
+        expect(asked).toEqual([result]);
+        expect(givenBack).toEqual(back);
+      },
+    );
+
+    test('guesses whose answer nobody waits for are denied like others', async () => {
+      let held = gate();
+      const { app, asked } = await startGuessing(() => held.wait());
+      for (let i = 0; i < 3; i++) {
+        held = gate();
+        await hangUp(app, '/guess', held.entered);
+        if (i > 0) held.fail(new UnauthorizedException());
+      }
+      await settle();
+      // The first one has not settled yet, and counts all the same.
+      expect(asked).toHaveLength(2);
+      expect(await statuses(app, 2, '/guess')).toEqual([429, 429]);
+    });
+
+    test('the charge stays for ever where the handler never settles', async () => {
+      const held = gate();
+      const { app, asked, givenBack } = await startGuessing(() => held.wait());
+      await hangUp(app, '/guess', held.entered);
+      await sleep(100);
+      expect([asked, givenBack]).toEqual([[], []]);
+    });
+
+    test('the charge stays where Nest lets go of an Observable', async () => {
+      const held = gate();
+      const { app, asked, givenBack } = await startGuessing(() => {
+        void held.wait();
+        return concat(of('one'), NEVER);
+      });
+      await hangUp(app, '/guess', held.entered);
+      await sleep(100);
+      expect([asked, givenBack]).toEqual([[], []]);
+    });
+
+    test('where nothing would have been sent yet, the status is that of the exception, or unknown', async () => {
+      class Late implements NestInterceptor {
+        intercept(_execution: ExecutionContext, next: CallHandler) {
+          return next.handle().pipe(
+            delay(100),
+            catchError((error) =>
+              timer(100).pipe(
+                map(() => {
+                  throw error;
+                }),
+              ),
+            ),
+          );
+        }
+      }
+      let held = gate();
+      let status: number | undefined;
+      const guess = (response: Answering) => {
+        if (status !== undefined) response.status(status);
+        return held.wait();
+      };
+      const { app, asked, givenBack } = await startGuessing(guess, {
+        prepare: (nest) => void nest.useGlobalInterceptors(new Late()),
+      });
+      const ends: ((held: Held) => void)[] = [
+        ({ open }) => open('welcome'),
+        ({ fail }) => fail(new UnauthorizedException()),
+        ({ fail }) => fail(new LockedOut('so it is')),
+      ];
+      for (const end of ends) {
+        held = gate();
+        await hangUp(app, '/guess', held.entered);
+        end(held);
+        await settle();
+      }
+      status = 401;
+      held = gate();
+      await hangUp(app, '/guess', held.entered);
+      held.open('wrong');
+      await settle();
+      expect(asked).toEqual([
+        { status: undefined, value: 'welcome' },
+        { status: 401, error: new UnauthorizedException() },
+        { status: undefined, error: new LockedOut('so it is') },
+        { status: 401, value: 'wrong' },
+      ]);
+      expect(givenBack).toEqual(['guess', 'guess']);
+      await sleep(150);
+      expect(asked).toHaveLength(4);
+    });
+
+    test.each<[string, (held: Held, response: Answering) => unknown, CallResult[]]>([
+      [
+        'later, and so is not known to have settled',
+        (held, response) => void held.wait().then(() => response.status(401).send('wrong')),
+        [],
+      ],
+      [
+        'before it settles',
+        async (held, response) => {
+          await held.wait();
+          response.status(401).send('wrong');
+        },
+        [{ status: 401, value: undefined }],
+      ],
+    ])('a handler may answer itself, %s', async (_when, answer, results) => {
+      const held = gate();
+      const { app, asked, givenBack } = await startGuessing((response) => answer(held, response));
+      await hangUp(app, '/self', held.entered);
+      held.open(undefined);
+      await settle();
+      expect([asked, givenBack]).toEqual([results, []]);
+    });
+
+    test('during a guard, before the handler runs', async () => {
+      const held = gate();
+      const { app, asked, givenBack } = await startGuessing(() => 'welcome', {
+        prepare: (nest) =>
+          void nest.useGlobalGuards({ canActivate: async () => (await held.wait()) === 'passes' }),
+      });
+      await hangUp(app, '/guess', held.entered);
+      expect([asked, givenBack]).toEqual([[], []]);
+      held.open('passes');
+      await settle();
+      expect(asked).toEqual([{ status: 200, value: 'welcome' }]);
+      expect(givenBack).toEqual(['guess']);
+    });
+
+    test('before the limits are decided', async () => {
+      const held = gate();
+      const { app, asked, givenBack } = await startGuessing(() => 'welcome', {
+        prepare: (nest) =>
+          void nest.use((_request: unknown, _response: unknown, next: () => void) => {
+            void held.wait().then(next);
+          }),
+      });
+      await hangUp(app, '/guess', held.entered);
+      held.open(undefined);
+      await settle();
+      const results = [{ status: 200, value: 'welcome' }];
+      expect(asked).toEqual(results);
+      expect(givenBack).toEqual(results.map(() => 'guess'));
+    });
+
+    test('in the middle of a response, it is asked with the status that was sent', async () => {
+      const held = gate();
+      const body = new Readable({ read: () => undefined });
+      const { app, asked, givenBack } = await startGuessing(() => {
+        body.push('the first part');
+        setTimeout(() => void held.wait(), 30);
+        return new StreamableFile(body);
+      });
+      await hangUp(app, '/guess', held.entered);
+      expect(asked).toEqual([{ status: 200, value: expect.any(StreamableFile) }]);
+      expect(givenBack).toEqual(['guess']);
+    });
+  });
+});
+
+describe('countWhen elsewhere', () => {
+  const start = starter('express', { middleware: false });
+
+  test('GraphQL: when the resolver settles, each field of a query for itself', async () => {
+    const { asked, countWhen } = asking(({ status }) => status === 401);
+    @Resolver()
+    class Accounts {
+      @Query(() => String) @RateLimit({ name: 'login', rate: '2/min', countWhen }) login(
+        @Args('password') password: string,
+      ): string {
+        return check({ password });
+      }
+    }
+    const app = await start({
+      imports: [GraphQLModule.forRoot<ApolloDriverConfig>({ driver: ApolloDriver, autoSchemaFile: true })],
+      providers: [Accounts],
+    });
+    const query = async (text: string) => (await post(app, '/graphql', { query: text })).json;
+    const right = 'login(password: "right")';
+    const wrong = 'login(password: "guess")';
+    for (let i = 0; i < 3; i++) expect((await query(`{ ${right} }`)).data).toEqual({ login: 'welcome' });
+    expect(asked).toEqual(times(3, 0).map(() => ({ value: 'welcome' })));
+    await query(`{ a: ${right} b: ${wrong} }`);
+    expect(asked.slice(3)).toEqual([
+      { value: 'welcome' },
+      { status: 401, error: new UnauthorizedException() },
+    ]);
+    await query(`{ ${wrong} }`);
+    const { errors } = await query(`{ ${wrong} }`);
+    expect(errors[0].extensions.code).toBe('RATE_LIMITED');
+    expect(asked).toHaveLength(6);
+  });
+
+  /** Says things to a gateway, each answered before the next. */
+  async function sayTo(app: TestApp) {
+    const socket = new WebSocket(app.url.replace('http', 'ws'));
+    await once(socket, 'open');
+    return {
+      send: (data: string) => socket.send(JSON.stringify({ event: 'say', data })),
+      say: async (data: string) => {
+        const answered = once(socket, 'message');
+        socket.send(JSON.stringify({ event: 'say', data }));
+        return JSON.parse(String((await answered)[0])) as { event: string; data: unknown };
+      },
+      close: () => socket.close(),
+    };
+  }
+
+  test('WebSockets: when the handler settles, with its value or its error', async () => {
+    const { asked, countWhen } = asking(({ error }) => error instanceof WsException);
+    @WebSocketGateway()
+    class Gateway {
+      @SubscribeMessage('say') @RateLimit({ name: 'say', rate: '2/min', countWhen }) say(
+        @MessageBody() text: string,
+      ) {
+        if (text === 'wrong') throw new WsException('wrong');
+        if (text === 'never') return concat(of({ event: 'said', data: 'first' }), NEVER);
+        return { event: 'said', data: text };
+      }
+    }
+    const app = await start({
+      providers: [Gateway],
+      prepare: (nest) => void nest.useWebSocketAdapter(new WsAdapter(nest)),
+    });
+    const socket = await sayTo(app);
+    for (let i = 0; i < 4; i++) expect((await socket.say('right')).event).toBe('said');
+    expect(asked).toEqual(times(4, 0).map(() => ({ value: { event: 'said', data: 'right' } })));
+    expect((await socket.say('wrong')).event).toBe('exception');
+    expect(asked.slice(4)).toEqual([{ error: new WsException('wrong') }]);
+    expect(await socket.say('never')).toEqual({ event: 'said', data: 'first' });
+    expect(await socket.say('right')).toMatchObject({
+      event: 'exception',
+      data: { details: { throttle_type: 'say' } },
+    });
+    expect(asked).toHaveLength(5);
+    socket.close();
+  });
+
+  test('microservices: when the handler settles, an Observable with its last value', async () => {
+    const { asked, countWhen } = asking(({ value }) => value === 'counts');
+    let answer: () => unknown = () => 'free';
+    @Controller()
+    class Messages {
+      @MessagePattern('do') @RateLimit({ name: 'do', rate: '2/min', countWhen }) do() {
+        return answer();
+      }
+    }
+    const app = await start({
+      controllers: [Messages],
+      prepare: (nest) =>
+        void nest.connectMicroservice<MicroserviceOptions>({
+          transport: Transport.TCP,
+          options: { host: '127.0.0.1', port: 0 },
+        }),
+    });
+    await app.app.startAllMicroservices();
+    const [service] = app.app.getMicroservices();
+    const server = service?.unwrap<{ address(): { port: number } }>();
+    const client = ClientProxyFactory.create({
+      transport: Transport.TCP,
+      options: { host: '127.0.0.1', port: server?.address().port ?? 0 },
+    });
+    const send = () => lastValueFrom(client.send<string>('do', {}));
+    for (let i = 0; i < 3; i++) expect(await send()).toBe('free');
+    answer = () => of('counts', 'free');
+    expect(await send()).toBe('free');
+    answer = () => throwError(() => new RpcException('broken'));
+    await expect(send()).rejects.toMatchObject({ message: 'broken' });
+    answer = async () => 'counts';
+    expect(await send()).toBe('counts');
+    answer = () => concat(of('first'), NEVER);
+    expect(await firstValueFrom(client.send<string>('do', {}))).toBe('first');
+    await expect(send()).rejects.toMatchObject({ error: 'rate_limit_exceeded' });
+    expect(asked).toEqual([
+      ...times(3, 0).map(() => ({ value: 'free' })),
+      { value: 'free' },
+      { error: new RpcException('broken') },
+      { value: 'counts' },
+    ]);
+    await client.close();
+  });
+
+  test('what is no function is a mistake at the start', async () => {
+    @Controller()
+    class Wrong {
+      @Get('wrong') @RateLimit({ rate: '2/min', countWhen: 401 as never }) wrong() {
+        return 'ok';
+      }
+    }
+    await expect(start({ controllers: [Wrong] })).rejects.toThrow(
+      'Wrong.wrong: countWhen cannot be 401. Give a function of the context and the result.',
+    );
+  });
+});

@@ -1,0 +1,382 @@
+import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
+import { Controller, Get, type INestApplication, Post } from '@nestjs/common';
+import { Args, GraphQLModule, Query, Resolver } from '@nestjs/graphql';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { WsAdapter } from '@nestjs/platform-ws';
+import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
+import { MemoryStore, RateLimit, RateLimiter, type Store } from 'nestjs-ratelimit';
+import { RedisStore } from 'nestjs-ratelimit/redis';
+import { TestClock } from 'nestjs-ratelimit/testing';
+import WebSocket from 'ws';
+import { type Call, platforms, serve, starter, statuses, type TestApp } from '../support/app.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+import { storeWith } from '../support/stores.js';
+
+@Controller()
+class Keyed {
+  @Get('query') @RateLimit({ rate: '2/min', key: 'query:api_key' }) query() {
+    return 'ok';
+  }
+  @Get('header') @RateLimit({ rate: '2/min', key: 'header:X-Api-Key|ip' }) header() {
+    return 'ok';
+  }
+  @Get('cookie') @RateLimit({ rate: '2/min', key: 'cookie:sid' }) cookie() {
+    return 'ok';
+  }
+  @Get('cookie-proto') @RateLimit({ rate: '2/min', key: 'cookie:__proto__' }) cookieProto() {
+    return 'ok';
+  }
+  @Get('param/:id') @RateLimit({ rate: '2/min', key: 'param:id' }) param() {
+    return 'ok';
+  }
+  @Post('body') @RateLimit({ rate: '2/min', key: 'body:email' }) body() {
+    return 'ok';
+  }
+  @Post('proto') @RateLimit({ rate: '2/min', key: 'body:__proto__' }) proto() {
+    return 'ok';
+  }
+  @Post('constructor') @RateLimit({ rate: '2/min', key: 'body:constructor' }) ofConstructor() {
+    return 'ok';
+  }
+  @Post('together') @RateLimit({ rate: '2/min', key: 'ip+body:email' }) together() {
+    return 'ok';
+  }
+}
+
+const from = '203.0.113.7';
+const ofAddress = `ip:${from}`;
+const post = (body: unknown, more: Call = {}): Call => ({ method: 'POST', body, from, ...more });
+
+describe.each(platforms)('keys of values on %s', (platform) => {
+  let app: TestApp;
+  let charged: string[];
+  beforeAll(async () => {
+    const clock = new TestClock(Date.now());
+    const store = new MemoryStore({ clock });
+    const noting = storeWith(store, {
+      consume: (charges) => {
+        charged.push(...charges.map(({ identity }) => identity));
+        return store.consume(charges);
+      },
+    });
+    app = await serve(platform, {
+      controllers: [Keyed],
+      store,
+      clock,
+      options: { store: noting },
+      prepare: (nest: INestApplication) => {
+        if (platform === 'express') (nest as NestExpressApplication).useBodyParser('json', { limit: '2mb' });
+        nest.use(
+          (request: { headers: Record<string, string>; cookies?: object }, _: unknown, next: () => void) => {
+            const parsed = request.headers['x-parsed'];
+            if (parsed !== undefined) request.cookies = JSON.parse(parsed);
+            next();
+          },
+        );
+      },
+    });
+  });
+  beforeEach(() => {
+    charged = [];
+  });
+  afterEach(() => app.store.clear());
+  afterAll(() => app.close());
+
+  const identityOf = async (path: string, call: Call): Promise<string | undefined> => {
+    charged = [];
+    const { status } = await app.get(path, { from, ...call });
+    expect([200, 201]).toContain(status);
+    return charged[0];
+  };
+
+  test.each<[string, string, Call]>([
+    ['header:x-api-key', '/header', { headers: { 'x-api-key': 'sk-live-1' } }],
+    ['query:api_key', '/query?api_key=sk-live-1', {}],
+    ['cookie:sid', '/cookie', { headers: { cookie: 'a=b; sid=sk-live-1; c=d' } }],
+  ])('the value of %s is kept as a hash alone', async (kind, path, call) => {
+    const identity = await identityOf(path, call);
+    expect(identity).toMatch(new RegExp(`^${kind}:[A-Za-z0-9_-]{22}$`));
+    expect(identity).not.toContain('sk-live-1');
+    expect(await statuses(app, 2, path, { from: '203.0.113.8', ...call })).toEqual([200, 429]);
+  });
+
+  test('other values have buckets of their own, and the same name twice is no value', async () => {
+    expect(await statuses(app, 3, '/query?api_key=a', { from })).toEqual([200, 200, 429]);
+    expect((await app.get('/query?api_key=b', { from })).status).toBe(200);
+    for (const path of ['/query', '/query?api_key=', '/query?api_key=a&api_key=b', '/query?API_KEY=a']) {
+      app.store.clear();
+      expect(await identityOf(path, {})).toBe(ofAddress);
+    }
+  });
+
+  test('a cookie is read from the header, where nothing has parsed it', async () => {
+    const cookie = (header: string) => identityOf('/cookie', { headers: { cookie: header } });
+    const one = await cookie('sid=one');
+    expect(await cookie('sid="one"')).toBe(one);
+    expect(await cookie('a=1;sid=one')).toBe(one);
+    app.store.clear();
+    expect(await cookie('sid=%6Fne')).toBe(one);
+    expect(await cookie('sid=%zz')).toMatch(/^cookie:sid:/);
+    for (const header of ['', ';;;=', 'sid', 'sid=', 'SID=one', 'asid=one', '__proto__=one']) {
+      app.store.clear();
+      expect(await cookie(header)).toBe(ofAddress);
+    }
+    const proto = { headers: { cookie: 'a=1' } };
+    expect(await identityOf('/cookie-proto', proto)).toBe(ofAddress);
+  });
+
+  test('a cookie is read from where middleware has parsed it', async () => {
+    const parsed = (cookies: object, header = 'sid=one') =>
+      identityOf('/cookie', { headers: { cookie: header, 'x-parsed': JSON.stringify(cookies) } });
+    const one = await identityOf('/cookie', { headers: { cookie: 'sid=one' } });
+    expect(await parsed({ sid: 'one' }, 'sid=two')).toBe(one);
+    expect(await parsed({ sid: 'other' })).not.toBe(one);
+    for (const cookies of [{}, { sid: { id: 1 } }, { sid: ['one'] }, { sid: null }]) {
+      app.store.clear();
+      expect(await parsed(cookies)).toBe(ofAddress);
+    }
+  });
+
+  test('a parameter of the path is kept as it is', async () => {
+    expect(await identityOf('/param/42', {})).toBe('param:id:42');
+    expect(await identityOf('/param/a%2Bb%20c', {})).toBe('param:id:a%2Bb%20c');
+    expect(await identityOf('/param/Alice', {})).toBe('param:id:Alice');
+    expect(await identityOf(`/param/${'x'.repeat(65)}`, {})).toMatch(/^param:id:~[A-Za-z0-9_-]{22}$/);
+    expect(await identityOf('/param/__proto__', {})).toBe('param:id:__proto__');
+  });
+
+  test('a value of the body is kept as it is, a long one as its hash', async () => {
+    expect(await identityOf('/body', post({ email: 'alice@example.org' }))).toBe(
+      'body:email:alice@example.org',
+    );
+    expect(await identityOf('/body', post({ email: 'bob+tag@example.org' }))).toBe(
+      'body:email:bob%2Btag@example.org',
+    );
+    expect(await identityOf('/body', post({ email: `${'x'.repeat(60)}@example.org` }))).toMatch(
+      /^body:email:~[A-Za-z0-9_-]{22}$/,
+    );
+    expect(await identityOf('/body', post({ email: 42 }))).toBe('body:email:42');
+    expect(await identityOf('/body', post({ email: false }))).toBe('body:email:false');
+  });
+
+  test.each<[string, unknown]>([
+    ['absent', {}],
+    ['empty', { email: '' }],
+    ['of spaces', { email: ' \t\u00a0\u3000' }],
+    ['null', { email: null }],
+    ['a list', { email: ['alice@example.org'] }],
+    ['an object', { email: { $ne: null } }],
+    ['a promise to be', { email: { then: 1, toString: 'x' } }],
+    ['nested', { user: { email: 'alice@example.org' } }],
+    ['written otherwise', { Email: 'alice@example.org' }],
+    ['in a list', [{ email: 'alice@example.org' }]],
+  ])('a value that is %s is charged to the address, and the third attempt is denied', async (_what, body) => {
+    expect(await statuses(app, 3, '/body', post(body))).toEqual([201, 201, 429]);
+    expect(new Set(charged)).toEqual(new Set([ofAddress]));
+  });
+
+  test('no body, and one that is no JSON, are charged to the address', async () => {
+    expect(await identityOf('/body', { method: 'POST' })).toBe(ofAddress);
+    const { status } = await app.get('/body', { method: 'POST', from });
+    expect(status).toBe(201);
+    expect((await app.get('/body', { method: 'POST', from })).status).toBe(429);
+  });
+
+  test('what every object has is no value', async () => {
+    expect(await identityOf('/constructor', post({ email: 'a' }))).toBe(ofAddress);
+    expect(await identityOf('/constructor', post({ constructor: 'a' }))).toBe('body:constructor:a');
+    expect(await identityOf('/proto', post({ email: 'a' }))).toBe(ofAddress);
+    expect(({} as { email?: unknown }).email).toBeUndefined();
+  });
+
+  test('a body that writes __proto__ gives nobody the value of another', async () => {
+    const call = { method: 'POST', from, headers: { 'content-type': 'application/json' } };
+    const response = await fetch(`${app.url}/body`, {
+      method: 'POST',
+      headers: { ...call.headers, 'x-forwarded-for': from },
+      body: '{"__proto__": {"email": "alice@example.org"}}',
+    });
+    // Fastify refuses such a body before any guard.
+    expect(response.status).toBe(platform === 'express' ? 201 : 400);
+    expect(charged).toEqual(platform === 'express' ? [ofAddress] : []);
+  });
+
+  test('values of a megabyte are one short identity each, quickly told', async () => {
+    const size = 1_000_000;
+    for (const email of [
+      'x'.repeat(size),
+      '\u0315\u0300'.repeat(size / 4),
+      ' '.repeat(size - 1).concat('y'),
+    ]) {
+      const before = performance.now();
+      const identity = await identityOf('/body', post({ email }));
+      expect(identity?.length).toBeLessThan(50);
+      expect(performance.now() - before).toBeLessThan(5_000);
+    }
+    expect(app.store.size).toBe(3);
+  });
+
+  test('every way to write one e-mail is one bucket', async () => {
+    const ways = [
+      'alice@example.org',
+      'Alice@Example.ORG',
+      ' alice@example.org\n',
+      '\u3000alice@example.org\u00a0',
+      'ａｌｉｃｅ@example.org',
+      'alice＠example.org',
+      'aſice@example.org'.replace('ſ', 'l'),
+      `alice@example.org${' '.repeat(5_000)}`,
+    ];
+    const seen = [];
+    for (const email of ways) seen.push((await app.get('/body', post({ email }))).status);
+    expect(seen).toEqual([201, 201, ...Array.from({ length: ways.length - 2 }, () => 429)]);
+    expect(new Set(charged)).toEqual(new Set(['body:email:alice@example.org']));
+    expect((await app.get('/body', post({ email: 'alice2@example.org' }))).status).toBe(201);
+  });
+
+  test('composed and decomposed letters are alike', async () => {
+    expect(await identityOf('/body', post({ email: 'Ren\u00e9@example.org' }))).toBe(
+      await identityOf('/body', post({ email: 'Rene\u0301@example.org' })),
+    );
+  });
+
+  test('ip+body:email counts each account from each address; without one the address alone', async () => {
+    const alice = post({ email: 'alice@example.org' });
+    expect(await statuses(app, 3, '/together', alice)).toEqual([201, 201, 429]);
+    expect((await app.get('/together', post({ email: 'bob@example.org' }))).status).toBe(201);
+    expect((await app.get('/together', { ...alice, from: '203.0.113.8' })).status).toBe(201);
+    expect(charged[0]).toBe(`${ofAddress}+body:email:alice@example.org`);
+    expect(await identityOf('/together', post({ email: ['alice@example.org'] }))).toBe(ofAddress);
+  });
+
+  test('header:x|ip is the key, else the address', async () => {
+    const call = { headers: { 'x-api-key': 'k1' }, from };
+    expect(await statuses(app, 3, '/header', call)).toEqual([200, 200, 429]);
+    expect(await statuses(app, 3, '/header', { from })).toEqual([200, 200, 429]);
+  });
+
+  test('the service finds what a route has charged, however the e-mail is written', async () => {
+    const limiter = app.app.get(RateLimiter);
+    const alice = post({ email: 'alice@example.org' });
+    expect(await statuses(app, 3, '/body', alice)).toEqual([201, 201, 429]);
+    await limiter.reset({ identity: 'body:email:bob@example.org' });
+    expect((await app.get('/body', alice)).status).toBe(429);
+    await limiter.reset({ identity: 'body:email: Alice@Example.org' });
+    expect(await statuses(app, 3, '/together', alice)).toEqual([201, 201, 429]);
+    await limiter.reset({ identity: [ofAddress, 'body:email:Alice@Example.org'] });
+    expect((await app.get('/together', alice)).status).toBe(201);
+    expect((await app.get('/body', alice)).status).toBe(201);
+    await limiter.block({ identity: 'body:email:ALICE@example.org', for: '1min' });
+    expect((await app.get('/body', alice)).status).toBe(429);
+    await limiter.unblock({ identity: 'body:email:alice@EXAMPLE.org' });
+    expect((await app.get('/body', alice)).status).toBe(201);
+  });
+
+  test('the service finds a hashed key by the identity that was charged', async () => {
+    const path = '/query?api_key=sk-live-1';
+    const identity = (await identityOf(path, {})) as string;
+    expect(await statuses(app, 2, path)).toEqual([200, 429]);
+    await app.app.get(RateLimiter).reset({ identity });
+    expect((await app.get(path)).status).toBe(200);
+  });
+});
+
+describe('keys of values, on Redis', () => {
+  let redis: RedisServer;
+  beforeAll(async () => {
+    redis = await startRedis();
+  });
+  const start = starter('express');
+
+  test('A11 a secret stands nowhere in the store, and an e-mail is one bucket for every process', async () => {
+    const clock = new TestClock(Date.now());
+    const storeOf = (): Store => new RedisStore({ url: redis.url, prefix: 'keys', clock });
+    const options = () => ({
+      controllers: [Keyed],
+      options: { store: storeOf(), secret: 'a secret of tests' },
+    });
+    const [one, other] = [await start(options()), await start(options())];
+    const query = '/query?api_key=sk-live-1';
+    expect([await statuses(one, 2, query), await statuses(other, 1, query)]).toEqual([[200, 200], [429]]);
+    const cookie = { headers: { cookie: 'sid=sk-live-2' } };
+    expect((await one.get('/cookie', cookie)).status).toBe(200);
+    const call = (email: string): Call => ({ method: 'POST', body: { email } });
+    expect([
+      await statuses(one, 1, '/body', call('Alice@Example.org')),
+      await statuses(other, 2, '/body', call(' alice@example.org')),
+    ]).toEqual([[201], [201, 429]]);
+    const long = 'x'.repeat(100_000);
+    expect([
+      await statuses(one, 2, '/body', call(long.slice(0, 90_000))),
+      await statuses(other, 1, '/body', call(long.slice(0, 90_000))),
+    ]).toEqual([[201, 201], [429]]);
+    const keys = await redis.cli('KEYS', '*');
+    expect(keys).toContain('body:email:alice@example.org');
+    expect(keys).toContain('cookie:sid:');
+    expect(keys).not.toContain('sk-live');
+    expect(keys.length).toBeLessThan(2_000);
+  });
+});
+
+@Resolver()
+class Accounts {
+  @Query(() => String) @RateLimit({ rate: '2/min', key: 'body:email' }) account(
+    @Args('email') email: string,
+  ): string {
+    return email;
+  }
+}
+
+describe.each(platforms)('keys of GraphQL arguments on %s', (platform) => {
+  const start = starter(platform);
+
+  test('body: reads the arguments of a field', async () => {
+    const app = await start({
+      imports: [GraphQLModule.forRoot<ApolloDriverConfig>({ driver: ApolloDriver, autoSchemaFile: true })],
+      providers: [Accounts],
+    });
+    const ask = async (email: string) => {
+      const query = `{ account(email: "${email}") }`;
+      const { json } = await app.get('/graphql', { method: 'POST', body: { query, email: 'other' } });
+      return json.errors?.[0].extensions.code ?? json.data.account;
+    };
+    expect([await ask('alice@example.org'), await ask('ALICE@example.org')]).toEqual([
+      'alice@example.org',
+      'ALICE@example.org',
+    ]);
+    expect(await ask('alice@example.org')).toBe('RATE_LIMITED');
+    expect(await ask('bob@example.org')).toBe('bob@example.org');
+  });
+});
+
+describe('keys of WebSocket messages', () => {
+  const start = starter('express');
+
+  test('body: reads the data of a message, whatever it is', async () => {
+    @WebSocketGateway()
+    class Gateway {
+      @SubscribeMessage('say') @RateLimit({ rate: '1/min', key: 'body:email' }) say() {
+        return { event: 'said' };
+      }
+    }
+    const app = await start({
+      providers: [Gateway],
+      prepare: (nest) => void nest.useWebSocketAdapter(new WsAdapter(nest)),
+    });
+    const socket = new WebSocket(app.url.replace('http', 'ws'));
+    await new Promise((resolve) => socket.once('open', resolve));
+    const say = (data: unknown): Promise<string> =>
+      new Promise((resolve) => {
+        socket.once('message', (message) => resolve(JSON.parse(String(message)).event));
+        socket.send(JSON.stringify({ event: 'say', data }));
+      });
+    expect(await say({ email: 'alice@example.org' })).toBe('said');
+    expect(await say({ email: 'Alice@example.org' })).toBe('exception');
+    expect(await say({ email: 'bob@example.org' })).toBe('said');
+    expect(await say('alice@example.org')).toBe('said');
+    // Of the address now, which has said one thing.
+    for (const data of [null, ['alice@example.org'], { email: {} }, 42])
+      expect(await say(data)).toBe('exception');
+    socket.close();
+  });
+});
