@@ -9,7 +9,7 @@ import { compileNetworks } from './networks.js';
  */
 export type TrustProxy = number | string | readonly string[];
 
-/** Finds the caller's address behind trusted hops. */
+/** Finds the caller's address behind trusted hops. A peer on a Unix socket has none. */
 export type Forwarded = (peer: string | undefined, header: string | undefined) => string | undefined;
 
 /** Some proxies write the port behind the address. */
@@ -21,7 +21,7 @@ const withoutPort = (hop: string): string => {
 /** Longer lists are nobody's but an attacker's. */
 const MOST_HOPS = 100;
 
-function trusted(trust: TrustProxy): (address: string, hop: number) => boolean {
+function trusted(trust: TrustProxy): (address: string | undefined, hop: number) => boolean {
   if (typeof trust === 'number') {
     if (Number.isSafeInteger(trust) && trust >= 0) return (_address, hop) => hop < trust;
     throw mistake(
@@ -48,7 +48,6 @@ function trusted(trust: TrustProxy): (address: string, hop: number) => boolean {
 export function compileForwarded(trust: TrustProxy): Forwarded {
   const isTrusted = trusted(trust);
   return (peer, header) => {
-    if (peer === undefined) return undefined;
     const hops = (header ?? '').split(',').slice(-MOST_HOPS);
     let address = peer;
     for (let hop = 0; isTrusted(address, hop); hop++) {

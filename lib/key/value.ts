@@ -57,11 +57,15 @@ export function identityOfValue(
     : identityOf(`${source}:${name}`, value, hash);
 }
 
-/** An identity of a value as given in words; of those that are kept as hashes alone the words are the hash. */
+/** What {@link Hash} makes: a value of which the hash was given in its place. */
+const HASHED = /^[\w-]{22}$/;
+
+/** An identity of a value as given in words; of those that are kept as hashes alone the hash is enough. */
 export function valueInWords(source: ValueSource, rest: string, hash: Hash): string {
-  const [, name = '', value = ''] = /^([^:]*):(.*)$/s.exec(rest) ?? [];
-  const identity = HOLDS_SECRETS[source] ? undefined : identityOfValue(source, name, value, hash);
-  return identity ?? `${source}:${escapeValue(rest)}`;
+  const [, written = '', value = ''] = /^([^:]*):(.*)$/s.exec(rest) ?? [rest, rest];
+  const name = source === 'header' ? written.toLowerCase() : written;
+  if (HOLDS_SECRETS[source] && HASHED.test(value)) return `${source}:${name}:${value}`;
+  return identityOfValue(source, name, value, hash) ?? `${source}:${escapeValue(rest)}`;
 }
 
 /** Throws `no-secret` where values of a source would be kept under a hash that anybody can make. */

@@ -45,12 +45,20 @@ export class CallEnd implements HandlerWatch {
     this.#response = response;
     if (response === null) return;
     this.#hasHungUp = response.destroyed || response.writableFinished;
-    response.once('finish', () => over({ status: response.statusCode, ...this.#settled }));
-    response.once('close', () => {
-      if (response.writableFinished) return;
-      this.#hasHungUp = true;
-      if (this.#settled !== null) this.#endUnsent(response, this.#settled);
+    // Over HTTP/2 a response is finished too when its client has reset it; then nobody has ended it.
+    response.once('finish', () => {
+      if (response.writableEnded) over({ status: response.statusCode, ...this.#settled });
+      else this.#hangUp(response);
     });
+    response.once('close', () => {
+      if (!response.writableFinished || !response.writableEnded) this.#hangUp(response);
+    });
+  }
+
+  #hangUp(response: RawResponse): void {
+    if (this.#hasHungUp) return;
+    this.#hasHungUp = true;
+    if (this.#settled !== null) this.#endUnsent(response, this.#settled);
   }
 
   starts(): void {

@@ -1,11 +1,12 @@
 import type { ExecutionContext } from '@nestjs/common';
+import { parseCookie } from 'cookie';
 import type { AddressForm } from '../key/address.js';
 import type { Caller, ValueSource } from '../key/caller.js';
 import type { Forwarded } from '../key/forwarded.js';
 import type { Register } from '../plan/register.js';
 import type { RequestLike, Transport, TransportName } from './transports/transport.js';
 import type { UntrustedProxy } from './untrusted-proxy.js';
-import { findValue } from './values.js';
+import { ownValue } from './values.js';
 
 /** The signed-in user: as registered, else a record of unknowns. */
 export type RateLimitUser = Register extends { user: infer User } ? User : Record<string, unknown>;
@@ -51,6 +52,8 @@ export class RateLimitContext implements Caller {
   readonly #request: RequestLike;
   readonly #reader: CallerReader;
   #address: string | null | undefined;
+  /** Where values were found, so that a query is parsed once. */
+  #holders: Partial<Record<ValueSource, unknown>> | undefined;
   #isEarly = false;
   #askedInVain = false;
   #touchedRequest = false;
@@ -141,8 +144,20 @@ export class RateLimitContext implements Caller {
   /** @internal */
   value(source: ValueSource, name: string): unknown {
     if (source === 'header') return this.header(name);
-    const values = this.#reader.transport.values(this.execution, this.#request);
-    return findValue(source, name, values, this.header);
+    this.#holders ??= {};
+    let holder = this.#holders[source];
+    if (holder === undefined) {
+      holder = this.#reader.transport.holder(source, this.execution, this.#request);
+      // Where nothing has parsed them.
+      if (source === 'cookie') holder ??= parseCookie(this.header('cookie') ?? '');
+      this.#holders[source] = holder;
+    }
+    return ownValue(holder, name);
+  }
+
+  /** @internal The request, for what does not read it on behalf of a limit. */
+  get rawRequest(): object {
+    return this.#request;
   }
 
   /** @internal Whether somebody asked for a user when there was none. */

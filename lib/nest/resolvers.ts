@@ -1,5 +1,5 @@
 import type { Type } from '@nestjs/common';
-import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
+import { type ContextId, ContextIdFactory, type ModuleRef } from '@nestjs/core';
 import type { Problems } from '../core/errors.js';
 import type { ResolverClass } from '../plan/options.js';
 import type { Later } from '../store/store.js';
@@ -13,6 +13,8 @@ interface Resolved {
 
 /** Finds the resolvers of limits among the providers of an application. */
 export class Resolvers {
+  /** By request, so that what is made for one is made once. */
+  readonly #ids = new WeakMap<object, ContextId>();
   readonly #resolved = new Map<Type<object>, Resolved>();
 
   constructor(readonly moduleRef: ModuleRef) {}
@@ -57,9 +59,13 @@ export class Resolvers {
     return scope !== undefined && scope !== 0;
   }
 
-  #ofRequest(type: Type<object>, { request }: RateLimitContext): Promise<object> {
-    const id = ContextIdFactory.getByRequest(request as unknown as Record<string, unknown>);
-    this.moduleRef.registerRequestByContextId(request, id);
+  #ofRequest(type: Type<object>, { rawRequest }: RateLimitContext): Promise<object> {
+    let id = this.#ids.get(rawRequest);
+    if (id === undefined) {
+      id = ContextIdFactory.getByRequest(rawRequest as Record<string, unknown>);
+      this.#ids.set(rawRequest, id);
+      this.moduleRef.registerRequestByContextId(rawRequest, id);
+    }
     return this.moduleRef.resolve(type, id, { strict: false });
   }
 }

@@ -112,7 +112,6 @@ describe.each(platforms)('keys of values on %s', (platform) => {
   test('a cookie is read from the header, where nothing has parsed it', async () => {
     const cookie = (header: string) => identityOf('/cookie', { headers: { cookie: header } });
     const one = await cookie('sid=one');
-    expect(await cookie('sid="one"')).toBe(one);
     expect(await cookie('a=1;sid=one')).toBe(one);
     app.store.clear();
     expect(await cookie('sid=%6Fne')).toBe(one);
@@ -166,7 +165,7 @@ describe.each(platforms)('keys of values on %s', (platform) => {
     ['null', { email: null }],
     ['a list', { email: ['alice@example.org'] }],
     ['an object', { email: { $ne: null } }],
-    ['a promise to be', { email: { then: 1, toString: 'x' } }],
+    ['an object that prints itself', { email: { toString: 'alice@example.org' } }],
     ['nested', { user: { email: 'alice@example.org' } }],
     ['written otherwise', { Email: 'alice@example.org' }],
     ['in a list', [{ email: 'alice@example.org' }]],
@@ -224,7 +223,6 @@ describe.each(platforms)('keys of values on %s', (platform) => {
       '\u3000alice@example.org\u00a0',
       'ａｌｉｃｅ@example.org',
       'alice＠example.org',
-      'aſice@example.org'.replace('ſ', 'l'),
       `alice@example.org${' '.repeat(5_000)}`,
     ];
     const seen = [];

@@ -14,6 +14,7 @@ const requestOf = (context: GraphqlContext): RequestLike =>
 export const graphql: Transport = {
   ...http,
   name: 'graphql',
-  values: (execution, request) => ({ ...http.values(execution, request), body: execution.getArgByIndex(1) }),
+  holder: (kind, execution, request) =>
+    kind === 'body' ? execution.getArgByIndex(1) : http.holder(kind, execution, request),
   request: (execution) => requestOf(execution.getArgByIndex<GraphqlContext | undefined>(2) ?? {}),
 };

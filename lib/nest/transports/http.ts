@@ -12,12 +12,10 @@ export const http: Transport = {
   request: (execution) => execution.getArgByIndex<RequestLike>(0),
   user: (request: PlatformRequest) => request.user ?? request.raw?.user,
   headers: ({ headers }) => headers,
-  values: (_execution, { query, body, params, cookies, raw }: PlatformRequest) => ({
-    query,
-    body,
-    param: params,
-    cookie: cookies ?? raw?.cookies,
-  }),
+  holder(kind, _execution, request: PlatformRequest) {
+    if (kind === 'cookie') return request.cookies ?? request.raw?.cookies;
+    return kind === 'param' ? request.params : request[kind];
+  },
   address: ({ ip }) => ip,
   peer: (request: PlatformRequest) => request.socket?.remoteAddress,
 };

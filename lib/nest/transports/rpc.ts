@@ -10,7 +10,7 @@ export const rpc: Transport = {
   request: (execution) => execution.getArgByIndex<RpcContext | undefined>(1) ?? {},
   user: ({ user }) => user,
   headers: ({ headers }) => headers,
-  values: (execution) => ({ body: execution.getArgByIndex(0) }),
+  holder: (kind, execution) => (kind === 'body' ? execution.getArgByIndex(0) : undefined),
   address: () => undefined,
   peer: (context: RpcContext) => context.getSocketRef?.().socket?.remoteAddress,
 };

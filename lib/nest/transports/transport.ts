@@ -1,4 +1,5 @@
 import type { ExecutionContext } from '@nestjs/common';
+import type { ValueSource } from '../../key/caller.js';
 
 /** What a call came over, as `ExecutionContext.getType()` has it. */
 export type TransportName = 'http' | 'graphql' | 'ws' | 'rpc';
@@ -16,15 +17,6 @@ export interface RequestLike {
   readonly ip?: string;
 }
 
-/** Values of a call by name, where callers put them. */
-export interface CallValues {
-  readonly query?: unknown;
-  readonly body?: unknown;
-  readonly param?: unknown;
-  /** Where something has parsed them. */
-  readonly cookie?: unknown;
-}
-
 /** Reads callers from the calls of one transport. */
 export interface Transport {
   readonly name: TransportName;
@@ -32,7 +24,8 @@ export interface Transport {
   request(execution: ExecutionContext): RequestLike;
   user(request: RequestLike): unknown;
   headers(request: RequestLike): RequestLike['headers'];
-  values(execution: ExecutionContext, request: RequestLike): CallValues;
+  /** Where callers put values of a kind, undefined where the transport has none. */
+  holder(kind: Exclude<ValueSource, 'header'>, execution: ExecutionContext, request: RequestLike): unknown;
   /** The caller's address as the platform tells it. */
   address(request: RequestLike): string | undefined;
   /** The address at the other end of the connection: counts when the platform's is none. */

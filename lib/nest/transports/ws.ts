@@ -16,10 +16,8 @@ export const ws: Transport = {
   request: (execution) => execution.getArgByIndex<SocketLike>(0),
   user: (socket: SocketLike) => socket.user ?? socket.data?.user,
   headers: (socket: SocketLike) => socket.handshake?.headers,
-  values: (execution, socket: SocketLike) => ({
-    query: socket.handshake?.query,
-    body: execution.getArgByIndex(1),
-  }),
+  holder: (kind, execution, socket: SocketLike) =>
+    kind === 'body' ? execution.getArgByIndex(1) : kind === 'query' ? socket.handshake?.query : undefined,
   address: (socket: SocketLike) => socket.handshake?.address,
   peer: (socket: SocketLike) => socket._socket?.remoteAddress ?? socket.handshake?.address,
 };

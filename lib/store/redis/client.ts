@@ -1,4 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis';
+import { mistake } from '../../core/errors.js';
+import { shown } from '../../core/shown.js';
 
 /** What the store asks of a client: a `Redis` or a `Cluster` of ioredis 5 or 6. */
 export interface RedisClient {
@@ -16,7 +18,32 @@ export interface RedisClient {
 export const isClient = (value: object): value is RedisClient =>
   'defineCommand' in value && typeof value.defineCommand === 'function';
 
+const WHERE = ['url', 'host', 'port', 'path', 'sentinels'];
+
+/** Throws `bad-option` for what would silently be a server on this machine. */
+export function checkOptions(options: unknown): void {
+  const isObject = typeof options === 'object' && options !== null;
+  if (isObject && !('sendCommand' in options)) {
+    const given = WHERE.filter((name) => name in options);
+    const isUnset =
+      given.length > 0 && given.every((name) => (options as Record<string, unknown>)[name] === undefined);
+    if (!isUnset) return;
+    throw mistake(
+      'bad-option',
+      `RedisStore was given ${given.join(', ')} without a value.`,
+      'Set it, or leave it out for a server on this machine.',
+    );
+  }
+  throw mistake(
+    'bad-option',
+    `RedisStore cannot be made of ${shown(options)}.`,
+    `Give { url: 'redis://...' }, options of ioredis, or a client of ioredis.`,
+  );
+}
+
 const RECONNECT_WITHIN_MS = 500;
+/** Decisions wait no longer than this for the first connection. */
+const OPENING_MS = 2_000;
 
 /**
  * The settings of our own client: a command is sent once or not at all, so that no charge is made twice
@@ -26,7 +53,7 @@ const OWN: RedisOptions = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
-  connectTimeout: 2_000,
+  connectTimeout: OPENING_MS,
   // A server that has gone silent stays connected, though it may be gone for good.
   socketTimeout: 2_000,
   retryStrategy: (attempt) => Math.min(50 * attempt, RECONNECT_WITHIN_MS),
@@ -51,8 +78,9 @@ export function connect(url: string | undefined, options: RedisOptions): Connect
   // Each failed decision tells of it; without a listener ioredis would print every attempt to reconnect.
   client.on('error', () => undefined);
   const opening = new Promise<void>((resolve) => {
-    client.once('ready', resolve);
-    client.once('close', resolve);
+    // Sentinels that are away are asked again and again within one attempt, which tells of errors alone.
+    for (const event of ['ready', 'error', 'close', 'end']) client.once(event, resolve);
+    setTimeout(resolve, OPENING_MS).unref();
   });
   return { client, opening, end: () => client.disconnect() };
 }

@@ -52,6 +52,12 @@ const nameOf = (charges: Charges): string =>
 export class KnownDenials {
   readonly #denials = new Map<string, Denial>();
   readonly #byIdentity = new Map<string, Set<string>>();
+  /** When identities were last forgotten, counted, while answers are under way that may know no better. */
+  readonly #forgotten = new Map<string, number>();
+  #forgets = 0;
+  /** Of answers asked for before this count nothing is known. */
+  #unknownBefore = 0;
+  #asking = 0;
 
   constructor(readonly now: () => number) {}
 
@@ -72,8 +78,24 @@ export class KnownDenials {
 
   /** Forgets what concerns an identity. */
   forget(identity: string): void {
+    if (this.#asking > 0) this.#noteForgotten(identity);
     const names = this.#byIdentity.get(identity);
     if (names !== undefined) for (const name of [...names]) this.#drop(name);
+  }
+
+  #noteForgotten(identity: string): void {
+    this.#forgets++;
+    if (this.#forgotten.size >= MOST_DENIALS) {
+      this.#forgotten.clear();
+      this.#unknownBefore = this.#forgets;
+    }
+    this.#forgotten.set(identity, this.#forgets);
+  }
+
+  /** Whether nothing of a request was forgotten since. */
+  #holdsSince(forgets: number, charges: Charges): boolean {
+    if (forgets < this.#unknownBefore) return false;
+    return charges.every(({ identity }) => (this.#forgotten.get(identity) ?? 0) <= forgets);
   }
 
   #told({ decisions, answeredAtMs }: Denial, charges: Charges, nowMs: number): Decided {
@@ -83,11 +105,13 @@ export class KnownDenials {
 
   async #ask(known: string | null, charges: Charges, ask: () => Promise<Decided>): Promise<Decided> {
     const askedAtMs = this.now();
+    const forgets = this.#forgets;
     const name = () => known ?? nameOf(charges);
+    this.#asking++;
     try {
       const decisions = await ask();
       const waitMs = waitOf(decisions);
-      if (waitMs > 0)
+      if (waitMs > 0 && this.#holdsSince(forgets, charges))
         this.#keep(name(), {
           decisions,
           answeredAtMs: this.now(),
@@ -99,6 +123,9 @@ export class KnownDenials {
     } catch (error) {
       if (known !== null) this.#drop(known);
       throw error;
+    } finally {
+      this.#asking--;
+      if (this.#asking === 0) this.#forgotten.clear();
     }
   }
 

@@ -92,13 +92,13 @@ export function decisionsIn(
   reply: unknown,
   requests: readonly (readonly Charge[])[],
 ): readonly (readonly Decision[] | RedisReplyError)[] {
-  const numbers = reply as number[];
+  const parts = reply as unknown[];
   let at = 0;
-  const next = () => numbers[at++] as number;
+  // A client may be made to read numbers as text.
+  const next = () => Number(parts[at++]);
   const atMs = next();
   return requests.map((charges) => {
-    const status: unknown = next();
-    if (status !== 0) return new RedisReplyError(String(status));
+    if (next() !== 0) return new RedisReplyError(String(parts[at - 1]));
     return charges.map((charge) => {
       const used = next();
       const resetMs = next();

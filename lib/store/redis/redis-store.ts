@@ -5,7 +5,7 @@ import { mistake } from '../../core/errors.js';
 import { escapeSegment } from '../../core/escape.js';
 import type { Store, StoreReply, StoreTarget } from '../store.js';
 import { Batcher } from './batcher.js';
-import { adopt, type Connection, connect, isClient, type RedisClient } from './client.js';
+import { adopt, type Connection, checkOptions, connect, isClient, type RedisClient } from './client.js';
 import { Commands } from './commands.js';
 import { DEFAULT_PREFIX, type KeyOf, keysUnder } from './keys.js';
 import { KnownDenials } from './known-denials.js';
@@ -67,6 +67,7 @@ export class RedisStore implements Store {
   constructor(options: RedisStoreOptions);
   constructor(client: RedisClient, settings?: RedisStoreSettings);
   constructor(from: RedisStoreOptions | RedisClient, settings: RedisStoreSettings = {}) {
+    if (!isObject(from) || !isClient(from)) checkOptions(from);
     const { prefix = DEFAULT_PREFIX, secret, cluster, clock } = isClient(from) ? settings : from;
     if (cluster !== undefined && cluster !== 'one-slot') {
       throw mistake(
@@ -101,18 +102,10 @@ export class RedisStore implements Store {
   }
 
   async refund(decisions: readonly Decision[]): Promise<void> {
-    const byLane = new Map<string, Decision[]>();
-    for (const decision of decisions) {
-      if (decision.receipt === null) continue;
-      this.#denials.forget(decision.charge.identity);
-      const lane = this.#laneOf(decision.charge.identity);
-      byLane.set(lane, [...(byLane.get(lane) ?? []), decision]);
-    }
-    const calls = [...byLane.values()].map((some) => {
-      const { keys, given } = refundMessage(some, this.#keyOf, this.#now());
-      return this.#run('refund', keys, given);
-    });
-    await Promise.all(calls);
+    const charged = decisions.filter(({ receipt }) => receipt !== null);
+    await this.#giveBack(charged);
+    // Only now, since denials may have been decided meanwhile.
+    for (const { charge } of charged) this.#denials.forget(charge.identity);
   }
 
   async reset({ identity, scope }: StoreTarget): Promise<void> {
@@ -143,8 +136,22 @@ export class RedisStore implements Store {
     return consumeApart(
       charges,
       (part, mode) => (mode === 'consume' ? this.#decide(part) : this.#askOne(part, mode)),
-      (decisions) => this.refund(decisions),
+      (decisions) => this.#giveBack(decisions),
     );
+  }
+
+  /** Gives back without a word to the known denials, among them the one that a request gives back for. */
+  async #giveBack(charged: readonly Decision[]): Promise<void> {
+    const byLane = new Map<string, Decision[]>();
+    for (const decision of charged) {
+      const lane = this.#laneOf(decision.charge.identity);
+      byLane.set(lane, [...(byLane.get(lane) ?? []), decision]);
+    }
+    const calls = [...byLane.values()].map((some) => {
+      const { keys, given } = refundMessage(some, this.#keyOf, this.#now());
+      return this.#run('refund', keys, given);
+    });
+    await Promise.all(calls);
   }
 
   async #askOne(charges: readonly Charge[], mode: Mode): Promise<Decided> {
@@ -171,6 +178,8 @@ export class RedisStore implements Store {
     return this.#clock === undefined ? '' : this.#clock.now();
   }
 }
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
 
 const replyOf = (decisions: Decided): StoreReply => ({ decisions, degraded: false });
 

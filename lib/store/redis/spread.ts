@@ -74,11 +74,12 @@ export async function consumeApart(
   // What cannot be given back now ends with its bucket.
   await giveBack(taken.filter(({ receipt }) => receipt !== null)).catch(() => undefined);
   if (failure !== undefined) throw failure.reason;
-  const decided = await Promise.all(
-    parts.map((part, at) =>
-      blocked(part.charges, answerOf(asked[at] as PromiseSettledResult<Decided>), decideOne),
-    ),
-  );
+  const answers = asked.map(answerOf);
+  // Where two parts deny, either may do so for a charge in passing of a request that the other denies.
+  const mayBlock = answers.filter((answer) => answer.some(denies)).length === 1;
+  const decided = mayBlock
+    ? await Promise.all(parts.map((part, at) => blocked(part.charges, answers[at] as Decided, decideOne)))
+    : answers;
   return withCharges(inOrder(parts, decided), charges).map(uncharged);
 }
 

@@ -1,9 +1,12 @@
 import { Controller, Get } from '@nestjs/common';
 import {
+  byLoad,
+  type KeyResolver,
   RateLimit,
   type RateLimitContext,
   RateLimiter,
   RateLimitModule,
+  type RateResolver,
   ThrottleScope,
 } from 'nestjs-ratelimit';
 
@@ -28,6 +31,45 @@ RateLimitModule.forRoot({
   },
 });
 
+RateLimitModule.forRoot({
+  scopes: {
+    login: ['5/15min', { rate: '20/day', key: 'body:email' }],
+    search: { rate: byLoad({ normal: '500/hour', elevated: '100/hour', critical: '50/hour' }) },
+  },
+  allow: ['10.0.0.0/8', ({ user }) => user?.tier === 'pro'],
+  // @ts-expect-error not one of the user's tiers
+  deny: [({ user }) => user?.tier === 'gold'],
+});
+
+// @ts-expect-error a level has no rate
+byLoad({ normal: '500/hour', elevated: '100/hour' });
+
+RateLimitModule.forRoot({
+  // @ts-expect-error a rate of the scope is none
+  scopes: { login: ['5/15min', '20/month'] },
+});
+
+class Tiers implements RateResolver<RateLimitContext>, KeyResolver<RateLimitContext> {
+  resolveRate({ user }: RateLimitContext) {
+    return user?.tier === 'pro' ? ('100/min' as const) : ('10/min' as const);
+  }
+  resolveKey({ request }: RateLimitContext) {
+    return request.session.id;
+  }
+}
+
+class Nothing {
+  name = 'nothing';
+}
+
+export class Resolved {
+  @Get('1') @RateLimit({ rate: Tiers, key: Tiers }) a() {}
+  // @ts-expect-error a class that resolves no rate
+  @Get('2') @RateLimit({ rate: Nothing }) b() {}
+  // @ts-expect-error a class that resolves no key
+  @Get('3') @RateLimit({ rate: '1/min', key: Nothing }) c() {}
+}
+
 /** Once an application has registered its types, they are checked everywhere. */
 @Controller()
 export class App {
@@ -38,6 +80,12 @@ export class App {
   // @ts-expect-error not one of the user's tiers
   @Get('4') @RateLimit({ rate: ({ user }) => (user?.tier === 'gold' ? '100/min' : '10/min') }) d() {}
   @Get('5') @RateLimit({ rate: '10/min', key: ({ request }) => request.session.id }) e() {}
+  @Get('6') @ThrottleScope('login', { cost: 2, key: 'body:email' }) f() {}
+  // @ts-expect-error one use of a scope cannot change its rate
+  @Get('7') @ThrottleScope('login', { rate: '1/min' }) g() {}
+  @Get('8') @RateLimit({ rate: '10/min', when: ({ user }) => user?.tier === 'free' }) h() {}
+  // @ts-expect-error not one of the user's tiers
+  @Get('9') @RateLimit({ rate: '10/min', skipIf: ({ user }) => user?.tier === 'gold' }) i() {}
 }
 
 export const idOf = ({ user }: RateLimitContext): number | undefined => user?.id;
@@ -45,5 +93,8 @@ export const idOf = ({ user }: RateLimitContext): number | undefined => user?.id
 export const login = (limiter: RateLimiter<'login' | 'search'>) => {
   // @ts-expect-error not one of its scopes
   void limiter.consume({ scope: 'logn', identity: 'user:1' });
+  // @ts-expect-error not one of its scopes
+  void limiter.explain({ scope: 'logn', identity: 'user:1' });
+  void limiter.explain({ identity: 'user:1' });
   return limiter.consume({ scope: 'login', identity: 'user:1' });
 };

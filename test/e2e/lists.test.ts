@@ -1,0 +1,246 @@
+import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
+import {
+  type ArgumentsHost,
+  Catch,
+  Controller,
+  type ExceptionFilter,
+  Get,
+  type HttpException,
+} from '@nestjs/common';
+import { GraphQLModule, Query, Resolver } from '@nestjs/graphql';
+import {
+  ClientProxyFactory,
+  MessagePattern,
+  type MicroserviceOptions,
+  Transport,
+} from '@nestjs/microservices';
+import { WsAdapter } from '@nestjs/platform-ws';
+import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
+import {
+  RateLimit,
+  RateLimitConfigError,
+  RateLimitForbiddenException,
+  type RateLimitModuleOptions,
+  SkipRateLimit,
+} from 'nestjs-ratelimit';
+import { firstValueFrom } from 'rxjs';
+import WebSocket from 'ws';
+import { platforms, starter, statuses, times } from '../support/app.js';
+
+@Controller()
+class Listed {
+  @Get('limited') @RateLimit('1/min') limited() {
+    return 'ok';
+  }
+  @Get('open') open() {
+    return 'ok';
+  }
+  @Get('skipped') @SkipRateLimit() skipped() {
+    return 'ok';
+  }
+}
+
+const later = <T>(value: T): Promise<T> => new Promise((resolve) => setImmediate(resolve, value));
+
+describe.each(platforms)('allow and deny lists on %s', (platform) => {
+  const start = starter(platform, { controllers: [Listed] });
+  const startWith = (options: RateLimitModuleOptions) => start({ options });
+
+  test('A40 a denied address gets 403 on the first request, also where there are no limits', async () => {
+    const app = await startWith({ deny: ['203.0.113.7', '2001:db8::/32'] });
+    for (const from of ['203.0.113.7', '::ffff:203.0.113.7', '2001:db8:1::1']) {
+      for (const path of ['/limited', '/open', '/skipped']) {
+        const answer = await app.get(path, { from });
+        expect([path, answer.status]).toEqual([path, 403]);
+        expect(answer.json).toEqual({
+          statusCode: 403,
+          error: 'rate_limit_forbidden',
+          message: 'Requests from here are not accepted.',
+        });
+        expect(answer.headers.get('x-ratelimit-limit')).toBeNull();
+        expect(answer.headers.get('retry-after')).toBeNull();
+        expect(answer.headers.get('cache-control')).toBe('no-store');
+      }
+    }
+    expect(app.store.size).toBe(0);
+    expect(await statuses(app, 2, '/limited', { from: '203.0.113.8' })).toEqual([200, 429]);
+    expect((await app.get('/open', { from: '2001:db9::1' })).status).toBe(200);
+  });
+
+  test('A40 an allowed address spends nothing and sees no headers', async () => {
+    const app = await startWith({ allow: ['203.0.113.0/24'] });
+    expect(await statuses(app, 20, '/limited', { from: '203.0.113.7' })).toEqual(times(20, 200));
+    expect((await app.get('/limited', { from: '203.0.113.7' })).headers.get('x-ratelimit-limit')).toBeNull();
+    expect(app.store.size).toBe(0);
+    expect(await statuses(app, 2, '/limited', { from: '203.0.114.7' })).toEqual([200, 429]);
+  });
+
+  test('A40 on both lists: denied', async () => {
+    const app = await startWith({ allow: ['203.0.113.0/24'], deny: ['203.0.113.7'] });
+    expect(await statuses(app, 2, '/limited', { from: '203.0.113.7' })).toEqual([403, 403]);
+    expect(await statuses(app, 3, '/limited', { from: '203.0.113.8' })).toEqual(times(3, 200));
+  });
+
+  test('A40 functions, at once and later, beside addresses', async () => {
+    const app = await startWith({
+      allow: ['203.0.113.1', ({ user }) => later(user?.isStaff === true)],
+      deny: [
+        ({ header }) => header('user-agent') === 'BadBot/1.0',
+        async ({ user }) => later(user?.id === 'bob'),
+      ],
+    });
+    const bot = { headers: { 'user-agent': 'BadBot/1.0' } };
+    expect((await app.get('/open', bot)).status).toBe(403);
+    expect((await app.get('/open', { as: 'bob' })).status).toBe(403);
+    expect(await statuses(app, 3, '/limited', { as: 'staff' })).toEqual(times(3, 200));
+    expect((await app.get('/limited', { as: 'staff', ...bot })).status).toBe(403);
+    expect(await statuses(app, 3, '/limited', { from: '203.0.113.1' })).toEqual(times(3, 200));
+    expect(await statuses(app, 2, '/limited', { as: 'alice' })).toEqual([200, 429]);
+  });
+
+  test('a function that fails, or answers what is not true, lists nobody, and the log says so once', async () => {
+    const app = await startWith({
+      deny: [
+        () => {
+          throw new Error('no database');
+        },
+        () => 'yes' as never,
+        ({ header }) => header('x-bad') === '1',
+      ],
+      allow: [() => Promise.reject(new Error('no cache')), () => 1 as never],
+    });
+    expect(await statuses(app, 3, '/limited')).toEqual([200, 429, 429]);
+    expect((await app.get('/open', { headers: { 'x-bad': '1' } })).status).toBe(403);
+    expect(app.logged.filter((line) => line.includes('list failed'))).toEqual([
+      expect.stringContaining('no database'),
+      expect.stringContaining('no cache'),
+    ]);
+  });
+
+  test('lists look at the address that trustProxy finds', async () => {
+    const app = await startWith({ trustProxy: 1, deny: ['203.0.113.7'], allow: ['127.0.0.1'] });
+    expect((await app.get('/open', { from: '1.1.1.1, 203.0.113.7' })).status).toBe(403);
+    expect(await statuses(app, 2, '/limited', { from: '203.0.113.7, 1.1.1.1' })).toEqual([200, 429]);
+    expect(await statuses(app, 2, '/limited', { from: '127.0.0.1, 1.1.1.1' })).toEqual([429, 429]);
+    expect(await statuses(app, 2, '/limited')).toEqual([200, 200]);
+  });
+
+  test('A34 where nothing is enabled, nobody is denied', async () => {
+    const app = await startWith({ enabled: false, deny: ['127.0.0.1'] });
+    expect(await statuses(app, 2, '/limited')).toEqual([200, 200]);
+  });
+
+  test('what can be on no list is a mistake at start-up', async () => {
+    const error = await startWith({
+      allow: ['10.0.0.0/33', 'somewhere'],
+      deny: ['10.0.0.1', 42 as never],
+    }).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(RateLimitConfigError);
+    expect(
+      (error as RateLimitConfigError).problems.map(({ code, place, what }) => `${code} ${place} ${what}`),
+    ).toEqual([
+      'bad-address allow "10.0.0.0/33" is no address and no network.',
+      'bad-option deny 42 can be on no list.',
+    ]);
+    await expect(startWith({ deny: '10.0.0.1' as never })).rejects.toThrow('[bad-option]');
+    await expect(startWith({ deny: ['constructor'] })).rejects.toThrow('[bad-address]');
+  });
+
+  test('a filter of the application gets RateLimitForbiddenException', async () => {
+    const caught: unknown[] = [];
+    @Catch(RateLimitForbiddenException)
+    class Audit implements ExceptionFilter<HttpException> {
+      catch(exception: HttpException, host: ArgumentsHost) {
+        caught.push(exception);
+        const response = host.switchToHttp().getResponse();
+        response.status(exception.getStatus()).send({ own: true });
+      }
+    }
+    const app = await start({
+      options: { deny: ['127.0.0.1'] },
+      prepare: (nest) => void nest.useGlobalFilters(new Audit()),
+    });
+    const answer = await app.get('/limited');
+    expect([answer.status, answer.json]).toEqual([403, { own: true }]);
+    expect(caught[0]).toBeInstanceOf(RateLimitForbiddenException);
+  });
+
+  test('a denied GraphQL field is an error with a code', async () => {
+    @Resolver()
+    class Hello {
+      @Query(() => String) hello(): string {
+        return 'hello';
+      }
+    }
+    const app = await start({
+      controllers: [],
+      imports: [GraphQLModule.forRoot<ApolloDriverConfig>({ driver: ApolloDriver, autoSchemaFile: true })],
+      providers: [Hello],
+      options: { deny: ['203.0.113.7'] },
+    });
+    const ask = async (from: string) =>
+      (await app.get('/graphql', { method: 'POST', body: { query: '{ hello }' }, from })).json;
+    expect((await ask('203.0.113.7')).errors[0]).toMatchObject({
+      message: 'Requests from here are not accepted.',
+      extensions: { code: 'FORBIDDEN', error: 'rate_limit_forbidden' },
+    });
+    expect((await ask('203.0.113.8')).data).toEqual({ hello: 'hello' });
+  });
+});
+
+describe('lists of other transports', () => {
+  const start = starter('express');
+
+  test('a denied WebSocket message is an exception event', async () => {
+    @WebSocketGateway()
+    class Gateway {
+      @SubscribeMessage('say') @RateLimit('1/min') say() {
+        return { event: 'said' };
+      }
+    }
+    const app = await start({
+      providers: [Gateway],
+      options: { deny: ['127.0.0.1'] },
+      prepare: (nest) => void nest.useWebSocketAdapter(new WsAdapter(nest)),
+    });
+    const socket = new WebSocket(app.url.replace('http', 'ws'));
+    await new Promise((resolve) => socket.once('open', resolve));
+    const answer = new Promise((resolve) => {
+      socket.once('message', (message) => resolve(JSON.parse(String(message))));
+    });
+    socket.send(JSON.stringify({ event: 'say', data: 'hello' }));
+    expect(await answer).toMatchObject({ event: 'exception', data: { error: 'rate_limit_forbidden' } });
+    expect(app.store.size).toBe(0);
+    socket.close();
+  });
+
+  test('a denied message of a microservice is its error', async () => {
+    @Controller()
+    class Sums {
+      @MessagePattern('sum') @RateLimit('10/min') sum(): number {
+        return 6;
+      }
+    }
+    const app = await start({
+      controllers: [Sums],
+      options: { deny: ['127.0.0.1'] },
+      prepare: (nest) =>
+        void nest.connectMicroservice<MicroserviceOptions>(
+          { transport: Transport.TCP, options: { host: '127.0.0.1', port: 0 } },
+          { inheritAppConfig: true },
+        ),
+    });
+    await app.app.startAllMicroservices();
+    const [service] = app.app.getMicroservices();
+    const server = service?.unwrap<{ address(): { port: number } }>();
+    const port = server?.address().port ?? 0;
+    const client = ClientProxyFactory.create({
+      transport: Transport.TCP,
+      options: { host: '127.0.0.1', port },
+    });
+    await expect(firstValueFrom(client.send('sum', []))).rejects.toMatchObject({
+      error: 'rate_limit_forbidden',
+    });
+    client.close();
+  });
+});

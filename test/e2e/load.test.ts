@@ -1,0 +1,98 @@
+import { Controller, Get } from '@nestjs/common';
+import { byLoad, type LoadLevel, RateLimit, RateLimitConfigError } from 'nestjs-ratelimit';
+import { TestClock } from 'nestjs-ratelimit/testing';
+import { platforms, starter, statuses, times } from '../support/app.js';
+
+const rates = { normal: '5/hour', elevated: '3/hour', critical: '1/hour' } as const;
+
+describe.each(platforms)('rates by load on %s', (platform) => {
+  const start = starter(platform);
+
+  test('the limit that a client sees changes with the load, and what it has spent counts', async () => {
+    const clock = new TestClock();
+    let utilization = 0.1;
+    const measure = () => ({ utilization, delayMs: 0 });
+    @Controller()
+    class Busy {
+      @Get() @RateLimit({ name: 'busy', rate: byLoad(rates, { measure, clock }) }) get() {
+        return 'ok';
+      }
+    }
+    const app = await start({ controllers: [Busy] });
+    const seen = async () => {
+      const { status, headers } = await app.get('/');
+      return [status, headers.get('x-ratelimit-limit'), headers.get('x-ratelimit-remaining')];
+    };
+    expect(await seen()).toEqual([200, '5', '4']);
+    utilization = 0.8;
+    clock.advance('1min');
+    expect(await seen()).toEqual([200, '3', '1']);
+    utilization = 1;
+    clock.advance('1min');
+    expect(await seen()).toEqual([429, '1', '0']);
+    utilization = 0;
+    clock.advance('1min');
+    expect(await seen()).toEqual([200, '5', '2']);
+  });
+
+  test('a function tells the level in its place; where it cannot, the load is normal and the log says so', async () => {
+    let level: () => LoadLevel = () => 'critical';
+    @Controller()
+    class Told {
+      @Get() @RateLimit({ rate: byLoad(rates, () => level()) }) get() {
+        return 'ok';
+      }
+    }
+    const app = await start({ controllers: [Told] });
+    const limit = async () => (await app.get('/')).headers.get('x-ratelimit-limit');
+    expect(await limit()).toBe('1');
+    level = () => 'elevated';
+    expect(await limit()).toBe('3');
+    expect(app.logged).toEqual([]);
+    level = () => 'high' as LoadLevel;
+    expect(await limit()).toBe('5');
+    level = () => {
+      throw new Error('no metrics');
+    };
+    expect(await limit()).toBe('5');
+    expect(app.logged).toEqual([
+      expect.stringContaining('Told.get: The load is none that there is a rate for'),
+      expect.stringMatching(/Told\.get: The load cannot be told.*no metrics/),
+    ]);
+  });
+
+  test('null is no limit while the load is normal', async () => {
+    let level: LoadLevel = 'normal';
+    @Controller()
+    class Free {
+      @Get()
+      @RateLimit({ rate: byLoad({ normal: null, elevated: '1/min', critical: '0/min' }, () => level) })
+      get() {
+        return 'ok';
+      }
+    }
+    const app = await start({ controllers: [Free] });
+    expect(await statuses(app, 10, '/')).toEqual(times(10, 200));
+    level = 'elevated';
+    expect(await statuses(app, 2, '/')).toEqual([200, 429]);
+    app.clock.advance('1min');
+    level = 'critical';
+    expect(await statuses(app, 1, '/')).toEqual([429]);
+  });
+
+  test.each<[string, object]>([
+    ['a rate that is missing', { normal: '5/hour', elevated: '3/hour' }],
+    ['a rate that is none', { ...rates, critical: 'few' }],
+    ['a level without a rate', { ...rates, elevated: undefined }],
+  ])('%s is a mistake at start-up', async (_what, given) => {
+    @Controller()
+    class Wrong {
+      @Get() @RateLimit({ rate: byLoad(given as typeof rates) }) handler() {}
+    }
+    const error = await start({ controllers: [Wrong] }).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(RateLimitConfigError);
+    expect((error as RateLimitConfigError).problems).toMatchObject([
+      { code: 'bad-rate', place: 'Wrong.handler' },
+    ]);
+  });
+});

@@ -1,0 +1,252 @@
+import { Controller, Get, Logger, type LoggerService } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { IoAdapter } from '@nestjs/platform-socket.io';
+import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
+import { RateLimit, RateLimitConfigError, RateLimitModule, type TrustProxy } from 'nestjs-ratelimit';
+import { io } from 'socket.io-client';
+import { moduleOf, type Platform, platforms, serve, starter } from '../support/app.js';
+
+@Controller()
+class Daily {
+  @Get() @RateLimit({ rate: '1/day', key: 'ip' }) get() {
+    return 'ok';
+  }
+  @Get('open') open() {
+    return 'ok';
+  }
+}
+
+describe.each(platforms)('trusted proxies on %s', (platform) => {
+  const start = starter(platform, { controllers: [Daily] });
+  const startTrusting = async (trustProxy: TrustProxy) => {
+    const app = await start({ options: { trustProxy } });
+    return {
+      ...app,
+      through: async (header?: string) =>
+        (await app.get('/', header === undefined ? {} : { from: header })).status,
+    };
+  };
+
+  test.each<[string, TrustProxy]>([
+    ['one hop', 1],
+    ['a network', ['127.0.0.0/8']],
+    ['an address', ['127.0.0.1']],
+    ['a name', 'loopback'],
+    ['a list in one text', '10.0.0.0/8, 127.0.0.1'],
+  ])('A13 %s: what stands left of the last address of the header changes nothing', async (_what, trust) => {
+    const { through } = await startTrusting(trust);
+    expect(await through('0.0.0.0, 1.1.1.1, 2.2.2.2')).toBe(200);
+    expect(await through('4.4.4.4, 5.5.5.5, 2.2.2.2')).toBe(429);
+    expect(await through('2.2.2.2')).toBe(429);
+    expect(await through('0.0.0.0, 1.1.1.1, 7.7.7.7')).toBe(200);
+    expect(await through('2.2.2.2, 7.7.7.7')).toBe(429);
+  });
+
+  test('two hops go past one more, and a short header ends where it ends', async () => {
+    const { through } = await startTrusting(2);
+    expect(await through('9.9.9.9, 2.2.2.2, 10.0.0.1')).toBe(200);
+    expect(await through('8.8.8.8, 2.2.2.2, 10.0.0.2')).toBe(429);
+    expect(await through('3.3.3.3')).toBe(200);
+    expect(await through('3.3.3.3, 10.0.0.1')).toBe(429);
+  });
+
+  test('networks go past every trusted address, and no further', async () => {
+    const { through } = await startTrusting(['loopback', 'uniquelocal']);
+    expect(await through('9.9.9.9, 2.2.2.2, 10.0.0.1, 192.168.1.1, fd00::1')).toBe(200);
+    expect(await through('8.8.8.8, 2.2.2.2')).toBe(429);
+    // A trusted address behind one that is not is a lie.
+    expect(await through('10.0.0.1, 2.2.2.2')).toBe(429);
+    // All are trusted: the first.
+    expect(await through('10.0.0.7, 10.0.0.8')).toBe(200);
+    expect(await through('10.0.0.7')).toBe(429);
+  });
+
+  test.each<[string, TrustProxy]>([
+    ['another network', ['10.0.0.0/8']],
+    ['no hop', 0],
+    ['an empty list', []],
+  ])(
+    'A14 where %s is trusted, the socket address of a peer that sends the header counts',
+    async (_what, trust) => {
+      const { through, store } = await startTrusting(trust);
+      expect(await through('2.2.2.2')).toBe(200);
+      expect(await through('7.7.7.7')).toBe(429);
+      expect(await through()).toBe(429);
+      expect(store.size).toBe(1);
+    },
+  );
+
+  test('A13 IPv6, IPv4-mapped and ports behind addresses', async () => {
+    const { through } = await startTrusting(1);
+    expect(await through('2001:db8::1')).toBe(200);
+    expect(await through('[2001:db8::2]:443')).toBe(429);
+    expect(await through('[2001:db8::3]')).toBe(429);
+    expect(await through('2001:db8:0:1::1')).toBe(200);
+    expect(await through('203.0.113.7:51234')).toBe(200);
+    expect(await through('203.0.113.7:51235')).toBe(429);
+    expect(await through('::ffff:203.0.113.7')).toBe(429);
+    expect(await through('::ffff:cb00:7107')).toBe(429);
+    expect(await through('  203.0.113.7  ')).toBe(429);
+  });
+
+  test.each<[string, TrustProxy]>([
+    ['one hop', 1],
+    ['a network', 'loopback'],
+  ])('A15 garbage in the header is never trusted and never a crash: %s', async (_what, trust) => {
+    const { through } = await startTrusting(trust);
+    expect(await through()).toBe(200);
+    for (const header of [
+      'garbage',
+      '2.2.2.2, garbage',
+      '2.2.2.2,',
+      ',,,',
+      ' ',
+      'unknown',
+      '_hidden',
+      '1.2.3',
+      '1.2.3.4.5',
+      '01.2.3.4',
+      '0x7f.1',
+      '256.1.1.1',
+      '1.2.3.4:',
+      '1.2.3.4:80:90',
+      '[2001:db8::1',
+      '[]:80',
+      '2001:db8::1::2',
+      '%',
+      '::%',
+      '__proto__',
+      'constructor',
+      '2.2.2.2;7.7.7.7',
+      '"2.2.2.2"',
+      'x'.repeat(8_000),
+      ','.repeat(8_000),
+      '%00',
+    ])
+      expect([header.slice(0, 20), await through(header)]).toEqual([header.slice(0, 20), 429]);
+  });
+
+  test('A15 a header of thousands of trusted hops is no way around', async () => {
+    const { through } = await startTrusting(['0.0.0.0/0']);
+    const hops = Array.from({ length: 1_200 }, () => '1.1.1.1').join(',');
+    expect(await through(`9.9.9.9,${hops}`)).toBe(200);
+    expect(await through(`8.8.8.8,${hops}`)).toBe(429);
+  });
+
+  test.each<[unknown, string]>([
+    [-1, 'bad-address'],
+    [1.5, 'bad-address'],
+    [Number.NaN, 'bad-address'],
+    ['', 'bad-address'],
+    ['everybody', 'bad-address'],
+    ['constructor', 'bad-address'],
+    ['10.0.0.0/33', 'bad-address'],
+    [['10.0.0.0/8', '10.1/16'], 'bad-address'],
+    [[1], 'bad-address'],
+    [[undefined], 'bad-address'],
+    [true, 'bad-option'],
+    [null, 'bad-option'],
+    [{}, 'bad-option'],
+  ])('trustProxy: %j is a mistake at start-up', async (trustProxy, code) => {
+    const error = await start({ options: { trustProxy: trustProxy as TrustProxy } }).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(RateLimitConfigError);
+    expect((error as RateLimitConfigError).problems.map((problem) => problem.code)).toEqual([code]);
+  });
+});
+
+/** An application whose platform trusts nobody, and what it warned of. */
+async function serveTrustingNobody(platform: Platform, trustProxy?: TrustProxy) {
+  const said: string[] = [];
+  const logger: LoggerService = {
+    log: () => undefined,
+    error: (message) => said.push(String(message)),
+    warn: (message) => said.push(String(message)),
+  };
+  const limits = RateLimitModule.forRoot(trustProxy === undefined ? {} : { trustProxy });
+  const type = moduleOf({ imports: [limits], controllers: [Daily] });
+  const adapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
+  const app = await NestFactory.create(type, adapter, { logger });
+  await app.listen(0, '127.0.0.1');
+  const url = await app.getUrl();
+  return {
+    said,
+    get: async (path: string, header?: string) =>
+      (await fetch(url + path, header === undefined ? {} : { headers: { 'x-forwarded-for': header } }))
+        .status,
+    async close() {
+      await app.close();
+      Logger.overrideLogger(['log', 'error', 'warn']);
+    },
+  };
+}
+
+describe.each(platforms)('an X-Forwarded-For that nobody trusts, on %s', (platform) => {
+  test('is one warning with the remedy, and A14 the socket address is charged', async () => {
+    const app = await serveTrustingNobody(platform);
+    expect(await app.get('/')).toBe(200);
+    expect(app.said).toEqual([]);
+    for (const header of ['2.2.2.2', '7.7.7.7', 'garbage']) expect(await app.get('/', header)).toBe(429);
+    expect(app.said).toEqual([expect.stringContaining('X-Forwarded-For')]);
+    expect(app.said[0]).toContain('127.0.0.1 was charged');
+    expect(app.said[0]).toContain('set trustProxy of RateLimitModule');
+    await app.close();
+  });
+
+  test('is none where the module says whom to trust, or no limit looks at the address', async () => {
+    const trusting = await serveTrustingNobody(platform, 0);
+    expect([await trusting.get('/', '2.2.2.2'), await trusting.get('/', '7.7.7.7')]).toEqual([200, 429]);
+    expect(trusting.said).toEqual([]);
+    await trusting.close();
+    const app = await serveTrustingNobody(platform);
+    expect(await app.get('/open', '2.2.2.2')).toBe(200);
+    expect(app.said).toEqual([]);
+    await app.close();
+  });
+
+  test('is none where the platform trusts the peer', async () => {
+    const app = await serve(platform, { controllers: [Daily] });
+    for (const from of ['2.2.2.2', '7.7.7.7']) expect((await app.get('/', { from })).status).toBe(200);
+    expect(app.warned).toEqual([]);
+    await app.close();
+  });
+});
+
+describe('trusted proxies of Socket.IO', () => {
+  const start = starter('express');
+
+  test.each<[string, TrustProxy, string[]]>([
+    ['the header counts where its peer is trusted', 1, ['said', 'exception', 'said']],
+    ['the peer counts where it is not', 0, ['said', 'exception', 'exception']],
+  ])('%s', async (_what, trustProxy, expected) => {
+    @WebSocketGateway()
+    class Gateway {
+      @SubscribeMessage('say') @RateLimit({ rate: '1/min', key: 'ip' }) say() {
+        return { event: 'said' };
+      }
+    }
+    const app = await start({
+      providers: [Gateway],
+      options: { trustProxy },
+      prepare: (nest) => void nest.useWebSocketAdapter(new IoAdapter(nest)),
+    });
+    const events: string[] = [];
+    for (const header of ['1.1.1.1, 2.2.2.2', '2.2.2.2', '7.7.7.7']) {
+      const extraHeaders = { 'x-forwarded-for': header };
+      const socket = io(app.url, { transports: ['websocket'], forceNew: true, extraHeaders });
+      await new Promise((resolve) => socket.once('connect', () => resolve(undefined)));
+      events.push(
+        await new Promise<string>((resolve) => {
+          for (const event of ['said', 'exception']) socket.once(event, () => resolve(event));
+          socket.emit('say', 'hello');
+        }),
+      );
+      socket.close();
+    }
+    expect(events).toEqual(expected);
+    expect(app.logged.filter((line) => line.includes('no address'))).toEqual([]);
+  });
+});

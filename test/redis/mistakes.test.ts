@@ -1,0 +1,38 @@
+import { Redis } from 'ioredis';
+import { RedisStore } from 'nestjs-ratelimit/redis';
+import { chargeOf } from '../support/charges.js';
+import { startRedis } from '../support/redis.js';
+
+describe('a store that cannot be meant', () => {
+  test.each([
+    ['a URL that the environment lacks', { url: undefined }, 'RedisStore was given url without a value.'],
+    ['a URL in place of options', 'redis://localhost', 'RedisStore cannot be made of "redis://localhost".'],
+    ['nothing', undefined, 'RedisStore cannot be made of undefined.'],
+    [
+      'the client of another library',
+      { sendCommand: () => undefined },
+      'RedisStore cannot be made of { sendCommand }.',
+    ],
+    ['a prefix with braces', { prefix: '{a}' }, 'RedisStore cannot put "{a}" before its keys.'],
+    ['another cluster', { cluster: 'all' }, 'RedisStore cannot take cluster: all.'],
+  ])('%s', (_what, given, said) => {
+    expect(() => new RedisStore(given as never)).toThrow(`[bad-option] ${said}`);
+  });
+});
+
+test('sentinels that are away reject decisions, at once after the first', async () => {
+  const store = new RedisStore({ sentinels: [{ host: '127.0.0.1', port: 1 }], name: 'none' });
+  const start = performance.now();
+  await expect(store.consume([chargeOf({})])).rejects.toThrow();
+  await expect(store.consume([chargeOf({})])).rejects.toThrow();
+  expect(performance.now() - start).toBeLessThan(4_000);
+  store.close();
+});
+
+test('a client that reads numbers as text decides alike', async () => {
+  const redis = await startRedis();
+  const client = new Redis(redis.url, { stringNumbers: true, autoResendUnfulfilledCommands: false });
+  const { decisions } = await new RedisStore(client).consume([chargeOf({ limit: 5 })]);
+  expect(decisions[0]).toMatchObject({ allowed: true, remaining: 4, retryAfterMs: 0 });
+  client.disconnect();
+});

@@ -1,0 +1,93 @@
+import fc from 'fast-check';
+import { addressForm } from '../../../lib/key/address.js';
+import { hashUnder } from '../../../lib/key/hash.js';
+import { identityInWords, writtenIdentity } from '../../../lib/key/identity.js';
+import { checkSecrecy, identityOfValue, valueInWords } from '../../../lib/key/value.js';
+
+const hash = hashUnder('secret');
+const form = { hash, address: addressForm(64) };
+const email = (raw: unknown) => identityOfValue('body', 'email', raw, hash);
+
+describe('values of a request', () => {
+  test.each(['header', 'query', 'cookie'] as const)(
+    'a %s is kept as its hash, as it is written',
+    (source) => {
+      expect(identityOfValue(source, 'key', 'Secret ', hash)).toBe(`${source}:key:${hash('Secret ')}`);
+    },
+  );
+
+  test('a param is kept as it is written, and a body as it is meant', () => {
+    expect(identityOfValue('param', 'id', ' Alice', hash)).toBe('param:id:%20Alice');
+    expect(email(' Alice@Example.org ')).toBe('body:email:alice@example.org');
+  });
+
+  test.each([
+    [42, 'body:email:42'],
+    [-0.5, 'body:email:-0.5'],
+    [12n, 'body:email:12'],
+    [true, 'body:email:true'],
+    ['a b', 'body:email:a%20b'],
+    ['a+b', 'body:email:a%2Bb'],
+    ['~a', 'body:email:%7Ea'],
+    ['ＡＬＩＣＥ', 'body:email:alice'],
+  ])('%s', (raw, identity) => {
+    expect(email(raw)).toBe(identity);
+  });
+
+  test.each([undefined, null, '', ' ', '\n', [], ['a'], {}, { toString: () => 'a' }, Symbol('a'), () => 'a'])(
+    'what is no single value is none: %p',
+    (raw) => {
+      expect(email(raw)).toBeUndefined();
+    },
+  );
+
+  test('space around a value does not matter, however much of it', () => {
+    for (const spaces of [1, 999, 1_000, 100_000])
+      expect(email(`${' '.repeat(spaces)}Alice${' '.repeat(spaces)}`)).toBe('body:email:alice');
+  });
+
+  test('a value of any length is a short identity, and other values are others', () => {
+    for (const length of [65, 1_000, 1_001, 1_000_000])
+      expect(email('x'.repeat(length))).toBe(`body:email:~${hash('x'.repeat(length))}`);
+    expect(email('x'.repeat(64))).toBe(`body:email:${'x'.repeat(64)}`);
+  });
+
+  test('what is meant stays as it is when it is meant again, and case and space never tell two apart', () => {
+    const meant = (text: string) => email(text)?.slice('body:email:'.length);
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (text) => {
+        const identity = email(text);
+        fc.pre(identity !== undefined);
+        expect(email(` ${text}\t`)).toBe(identity);
+        expect(email(text.normalize('NFKC').trim().toLowerCase())).toBe(identity);
+        expect(writtenIdentity(identity as string, form)).toBe(identity);
+        expect(meant(text)).not.toBe('');
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  test('by hand, a body is written as it is meant, and what is hashed by its hash', () => {
+    expect(identityInWords('body:email:Alice@Example.org', form)).toBe('body:email:alice@example.org');
+    expect(identityInWords('body:email:bob+tag@example.org', form)).toBe('body:email:bob%2Btag@example.org');
+    expect(identityInWords('param:id:Alice', form)).toBe('param:id:Alice');
+    expect(valueInWords('header', `x-api-key:${hash('k1')}`, hash)).toBe(`header:x-api-key:${hash('k1')}`);
+    expect(identityInWords('body:email', form)).toBe('body:email');
+  });
+
+  test('by hand, one value never reads as two', () => {
+    for (const source of ['header', 'query', 'cookie', 'body', 'param'])
+      expect(identityInWords(`${source}:name:a+user:1`, form)).not.toBe(
+        identityInWords([`${source}:name:a`, 'user:1'], form),
+      );
+  });
+
+  test('secrets need a hash that nobody else can make', () => {
+    const open = { hash, keepsSecrets: false };
+    for (const source of ['header', 'query', 'cookie'] as const) {
+      expect(() => checkSecrecy(source, open)).toThrow('[no-secret]');
+      expect(() => checkSecrecy(source, { hash, keepsSecrets: true })).not.toThrow();
+    }
+    for (const source of ['body', 'param'] as const) expect(() => checkSecrecy(source, open)).not.toThrow();
+  });
+});

@@ -1,0 +1,100 @@
+import type { Charge, Decision } from 'nestjs-ratelimit';
+import { definePolicy } from '../../../lib/core/policy.js';
+import { KnownDenials } from '../../../lib/store/redis/known-denials.js';
+
+const policy = definePolicy({ name: 'login', scope: 'login', rate: { limit: 1, windowMs: 60_000 } });
+const chargesOf = (identity: string): readonly Charge[] => [
+  { policy, identity, cost: 1, shadow: false, blocks: [] },
+];
+
+/** What a server answers: a denial of so many milliseconds, or an admission. */
+const answer = (charges: readonly Charge[], retryAfterMs: number): readonly Decision[] =>
+  charges.map((charge) => ({
+    name: 'login',
+    allowed: retryAfterMs === 0,
+    limit: 1,
+    remaining: 0,
+    resetAfterMs: 60_000,
+    retryAfterMs,
+    charge,
+    atMs: 0,
+    receipt: null,
+  }));
+
+const setUp = () => {
+  let nowMs = 0;
+  let asked = 0;
+  const denials = new KnownDenials(() => nowMs);
+  return {
+    denials,
+    asked: () => asked,
+    advance: (ms: number) => {
+      nowMs += ms;
+    },
+    decide: (identity: string, retryAfterMs: number) => {
+      const charges = chargesOf(identity);
+      return denials.decide(charges, async () => {
+        asked++;
+        return answer(charges, retryAfterMs);
+      });
+    },
+  };
+};
+
+describe('known denials', () => {
+  test('a denial is known until its wait is over, and tells what is left of it', async () => {
+    const { decide, advance, asked } = setUp();
+    await decide('user:1', 400);
+    advance(150);
+    expect((await decide('user:1', 0))[0]).toMatchObject({
+      allowed: false,
+      retryAfterMs: 250,
+      resetAfterMs: 59_850,
+      atMs: 150,
+    });
+    expect(asked()).toBe(1);
+    advance(250);
+    expect((await decide('user:1', 0))[0]?.allowed).toBe(true);
+    expect(asked()).toBe(2);
+  });
+
+  test('none is known for longer than a second', async () => {
+    const { decide, advance, asked } = setUp();
+    await decide('user:1', 60_000);
+    advance(999);
+    await decide('user:1', 0);
+    expect(asked()).toBe(1);
+    advance(1);
+    await decide('user:1', 60_000);
+    expect(asked()).toBe(2);
+  });
+
+  test('one asks again, and the others wait for it', async () => {
+    const { decide, advance, asked } = setUp();
+    await decide('user:1', 60_000);
+    advance(1_000);
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => decide('user:1', 60_000)));
+    expect(asked()).toBe(2);
+    expect(outcomes.every(([decision]) => decision?.allowed === false)).toBe(true);
+  });
+
+  test('what is forgotten while an answer is under way is not remembered from it', async () => {
+    const { decide, denials, asked } = setUp();
+    const before = decide('user:1', 60_000);
+    denials.forget('user:1');
+    await before;
+    await decide('user:1', 60_000);
+    expect(asked()).toBe(2);
+    await decide('user:1', 0);
+    expect(asked()).toBe(2);
+  });
+
+  test('no more than so many are remembered', async () => {
+    const { decide, asked } = setUp();
+    for (let i = 0; i <= 10_000; i++) await decide(`user:${i}`, 60_000);
+    await decide('user:0', 60_000);
+    expect(asked()).toBe(10_002);
+    await decide('user:10000', 60_000);
+    expect(asked()).toBe(10_002);
+  });
+});
