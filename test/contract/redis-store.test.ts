@@ -33,7 +33,7 @@ const clients = [
 describe.each(clients)('RedisStore on a client of %s', (_name, connect) => {
   let client: ReturnType<typeof connect>;
   beforeAll(() => {
-    client = connect({ autoResendUnfulfilledCommands: false });
+    client = connect({ autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 });
   });
   afterAll(() => client.disconnect());
 

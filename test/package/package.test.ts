@@ -111,6 +111,8 @@ describe.each([11, 12])('on Nest %d', (nest) => {
       const said = JSON.parse(await run(app, process.execPath, '--no-warnings', file, platform));
       expect(said).toMatchObject({
         statuses: [200, 200, 429, 200, 200, 200, 429, 200],
+        guarded: [200, 200, 429, 200, 403],
+        counted: [200, 200, 200, 403, 403, 429],
         left: { remaining: 1 },
         mistake: 'bad-rate',
         exception: 'function',
@@ -133,6 +135,16 @@ describe.each([11, 12])('on Nest %d', (nest) => {
     },
     60_000,
   );
+
+  test('a gateway is limited, in both forms', async () => {
+    const packages = [`@nestjs/websockets@${nest}`, `@nestjs/platform-socket.io@${nest}`, 'socket.io-client'];
+    await run(app, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline', ...packages);
+    const source = await readFile(new URL('./fixture/gateway.ts', import.meta.url), 'utf8');
+    for (const file of await compile(app, source, 'gateway')) {
+      const events = JSON.parse(await run(app, process.execPath, '--no-warnings', file));
+      expect(events).toEqual(['said', 'said', 'exception']);
+    }
+  }, 120_000);
 
   test('the Redis store, in both forms, on the ioredis of its day', async () => {
     const redis = await startRedis();
