@@ -2,9 +2,24 @@ export { type Clock, systemClock } from './core/clock.js';
 export type { Charge, Decision, Outcome } from './core/decision.js';
 export { type Duration, parseDuration, type Unit } from './core/duration.js';
 export { type Problem, type ProblemCode, RateLimitConfigError } from './core/errors.js';
-export type { AlgorithmName, Policy } from './core/policy.js';
+export type { BreakerState, PartHealth, StoreHealth } from './core/health.js';
+export type { AlgorithmName, FailMode, Policy } from './core/policy.js';
 export { type Rate, type RateInput, type RateObject, type RateText, rate } from './core/rate.js';
-export type { RateLimitBody, RateLimitProblem } from './http/body.js';
+export {
+  type BreakerEvent,
+  type DegradedEvent,
+  type RateLimitEventHandler,
+  type RateLimitEventMap,
+  type RateLimitEventName,
+  RateLimitEvents,
+  type RecoveredEvent,
+} from './events/events.js';
+export type {
+  RateLimitBody,
+  RateLimitProblem,
+  RateLimitUnavailableBody,
+  RateLimitUnavailableProblem,
+} from './http/body.js';
 export type { HeaderOptions } from './http/headers.js';
 export type { ValueSource } from './key/caller.js';
 export type { TrustProxy } from './key/forwarded.js';
@@ -24,6 +39,7 @@ export {
 } from './nest/exceptions.js';
 export { RateLimitExceptionFilter } from './nest/filter.js';
 export { RateLimitGuard } from './nest/guard.js';
+export { type RateLimitHealth, RateLimitHealthIndicator } from './nest/health-indicator.js';
 export { RateLimitModule } from './nest/module.js';
 export type {
   BodyFunction,
@@ -42,6 +58,8 @@ export { RATE_LIMIT_STORE } from './nest/tokens.js';
 export type { RequestLike, TransportName } from './nest/transports/transport.js';
 export { byLoad, type LoadRates, RateByLoad } from './plan/by-load.js';
 export type { LimitInfo } from './plan/limit.js';
+export type { RateLimiterOptions } from './plan/limiter-parts.js';
+export type { LimiterCharge, LimiterTarget } from './plan/limiter-target.js';
 export type { LoadLevel, LoadOptions, LoadSample, LoadThresholds } from './plan/load.js';
 export type {
   CallResult,
@@ -64,14 +82,10 @@ export type {
   TierMap,
 } from './plan/options.js';
 export { presets } from './plan/presets.js';
-export {
-  type LimiterCharge,
-  type LimiterTarget,
-  RateLimiter,
-  type RateLimiterOptions,
-  type Standing,
-} from './plan/rate-limiter.js';
+export { RateLimiter, type Standing } from './plan/rate-limiter.js';
 export type { TierFunction } from './plan/rate-source.js';
 export type { Register, ScopeName } from './plan/register.js';
 export { MemoryStore, type MemoryStoreOptions } from './store/memory/memory-store.js';
-export type { Store, StoreReply, StoreTarget } from './store/store.js';
+export type { BreakerSettings } from './store/resilience/breaker.js';
+export type { ResilienceOptions } from './store/resilience/resilience.js';
+export { type Store, type StoreReply, type StoreTarget, StoreUnavailableError } from './store/store.js';

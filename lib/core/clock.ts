@@ -10,6 +10,15 @@ export interface Clock {
   every(ms: number, task: () => void): () => void;
 }
 
+/** Runs `task` once, after about `ms` milliseconds; gives a function that keeps it from running. */
+export function after(clock: Clock, ms: number, task: () => void): () => void {
+  const stop = clock.every(ms, () => {
+    stop();
+    task();
+  });
+  return stop;
+}
+
 // Anchored to wall time once: a wall clock that is set later neither frees nor locks anyone.
 const anchorMs = Date.now() - performance.now();
 

@@ -29,12 +29,17 @@ export interface Decision {
   readonly resetAfterMs: number;
   /** 0 when allowed, else the milliseconds after which the same request passes; null when no wait helps. */
   readonly retryAfterMs: number | null;
+  /** For how many milliseconds a block denies everything; 0 when none does. */
+  readonly blockedForMs: number;
   readonly charge: Charge;
   /** When it was decided, in epoch milliseconds of the store's clock. */
   readonly atMs: number;
   /** What the store needs to give the charge back; null when nothing was charged. */
   readonly receipt: unknown;
 }
+
+/** Whether a decision turns the request away. */
+export const denies = ({ allowed, charge }: Decision): boolean => !allowed && !charge.shadow;
 
 /** What became of a request under all its limits. */
 export interface Outcome {
@@ -82,6 +87,7 @@ export function decisionOf(charge: Charge, found: Finding): Decision {
     remaining: Math.max(0, left),
     resetAfterMs: nothing ? 0 : Math.max(found.resetMs, blockedMs),
     retryAfterMs: waitMs === Number.POSITIVE_INFINITY ? null : waitMs,
+    blockedForMs: Math.max(0, blockedMs),
     charge,
     atMs,
     receipt,
@@ -112,7 +118,7 @@ export function outcomeOf(decisions: readonly Decision[], degraded: boolean): Ou
   const binding = bindingOf(decisions);
   return {
     allowed: binding === null || binding.allowed,
-    skipped: decisions.length === 0,
+    skipped: decisions.length === 0 && !degraded,
     degraded,
     binding,
     decisions,

@@ -15,6 +15,13 @@ export const ALGORITHM_NAMES: readonly AlgorithmName[] = ['sliding-window', 'fix
 
 export const DEFAULT_ALGORITHM: AlgorithmName = 'sliding-window';
 
+/** What becomes of a limit while the store fails. */
+export type FailMode = 'local' | 'open' | 'closed';
+
+export const FAIL_MODES: readonly FailMode[] = ['local', 'open', 'closed'];
+
+export const DEFAULT_FAIL_MODE: FailMode = 'local';
+
 /** One named, frozen rule. Made by {@link definePolicy} alone, so that what holds one holds a valid one. */
 export interface Policy {
   /** What clients see in headers and bodies. */
@@ -31,6 +38,8 @@ export interface Policy {
   readonly fillMs: number;
   /** What a denied client reads in place of the usual message; null for the usual one. */
   readonly message: string | null;
+  /** What becomes of it while the store fails. */
+  readonly failMode: FailMode;
   /**
    * `scope:policy:algorithm:windowMs`, escaped: the bucket's key without the identity. The limit is not
    * in it, so that a rate may change while its buckets live.
@@ -47,6 +56,8 @@ export interface PolicyInput {
   /** Capacity of a token bucket; default the rate's burst, else its limit. */
   readonly burst?: number | undefined;
   readonly message?: string | undefined;
+  /** Default `local`. */
+  readonly failMode?: FailMode | undefined;
 }
 
 // A String of RFC 9651: what `RateLimit` and `RateLimit-Policy` can carry.
@@ -92,6 +103,9 @@ function capacityOf({ rate, algorithm, burst = rate.burst }: PolicyInput): numbe
   return capacity;
 }
 
+const fillMsOf = ({ limit, windowMs }: Rate, capacity: number): number =>
+  limit === 0 || capacity === limit ? windowMs : Math.ceil((capacity * windowMs) / limit);
+
 /**
  * Makes a policy, or throws `bad-name`, `bad-burst` or `bad-policy`.
  *
@@ -109,7 +123,6 @@ export function definePolicy(input: PolicyInput): Policy {
   }
   const name = checkName(input.name);
   const capacity = capacityOf({ ...input, algorithm });
-  const fillMs = capacity === rate.limit ? rate.windowMs : Math.ceil((capacity * rate.windowMs) / rate.limit);
   return Object.freeze({
     name,
     scope,
@@ -117,8 +130,22 @@ export function definePolicy(input: PolicyInput): Policy {
     windowMs: rate.windowMs,
     algorithm,
     capacity: rate.limit === 0 ? 0 : capacity,
-    fillMs: rate.limit === 0 ? rate.windowMs : fillMs,
+    fillMs: fillMsOf(rate, capacity),
     message: input.message ?? null,
+    failMode: input.failMode ?? DEFAULT_FAIL_MODE,
     tail: `${escapeSegment(scope)}:${escapeSegment(name)}:${algorithm}:${rate.windowMs}`,
   });
+}
+
+/**
+ * The part of a policy that falls to one of several processes, which decide each for itself: rounded down,
+ * so that together they admit no more, but with room for `cost`, so that a request that fits is not denied
+ * for ever. Its buckets are those of the whole policy.
+ */
+export function partOfPolicy(policy: Policy, processes: number, cost: number): Policy {
+  if (policy.limit === 0 || processes === 1) return policy;
+  const part = (whole: number) => Math.max(1, Math.floor(whole / processes));
+  const capacity = Math.min(policy.capacity, Math.max(part(policy.capacity), cost));
+  const limit = policy.algorithm === 'token-bucket' ? part(policy.limit) : capacity;
+  return Object.freeze({ ...policy, limit, capacity, fillMs: fillMsOf({ ...policy, limit }, capacity) });
 }

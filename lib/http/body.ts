@@ -1,4 +1,4 @@
-import type { Decision, Outcome } from '../core/decision.js';
+import { type Decision, denies, type Outcome } from '../core/decision.js';
 import { inWords, retrySeconds, toSeconds } from './seconds.js';
 
 /** The 429's default body. */
@@ -56,14 +56,56 @@ export function jsonBody(binding: Decision): RateLimitBody {
 
 /** The body of a denial as problem details. */
 export function problemBody(binding: Decision, { decisions }: Outcome): RateLimitProblem {
-  const violated = decisions.filter(({ allowed, charge }) => !allowed && !charge.shadow);
   return {
     type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
     title: 'Request cannot be satisfied as assigned quota has been exceeded',
     status: 429,
     detail: messageOf(binding, retrySeconds(binding.retryAfterMs)),
-    'violated-policies': violated.map(({ name }) => name),
+    'violated-policies': decisions.filter(denies).map(({ name }) => name),
   };
+}
+
+const REDUCED_CAPACITY = 'https://iana.org/assignments/http-problem-types#temporary-reduced-capacity';
+const UNAVAILABLE = 'The request could not be checked against its rate limit. Try again shortly.';
+
+/** The default body of a 503: nobody knows whether the request is within its limits. */
+export interface RateLimitUnavailableBody {
+  readonly statusCode: 503;
+  readonly error: 'rate_limit_unavailable';
+  /** What problem details would say of it. */
+  readonly type: typeof REDUCED_CAPACITY;
+  readonly message: string;
+}
+
+/** The default body for a request that could not be decided. */
+export const unavailableBody = (): RateLimitUnavailableBody => ({
+  statusCode: 503,
+  error: 'rate_limit_unavailable',
+  type: REDUCED_CAPACITY,
+  message: UNAVAILABLE,
+});
+
+/**
+ * The body for a request that could not be decided, as problem details.
+ * Source: as of {@link RateLimitProblem}.
+ *
+ * @param limits Names of the limits that wait for the store.
+ */
+export const unavailableProblem = (limits: readonly string[]): RateLimitUnavailableProblem => ({
+  type: REDUCED_CAPACITY,
+  title: 'Request cannot be satisfied due to temporary server capacity constraints',
+  status: 503,
+  detail: UNAVAILABLE,
+  'violated-policies': limits,
+});
+
+/** A 503 as problem details. */
+export interface RateLimitUnavailableProblem {
+  readonly type: typeof REDUCED_CAPACITY;
+  readonly title: string;
+  readonly status: 503;
+  readonly detail: string;
+  readonly 'violated-policies': readonly string[];
 }
 
 export const PROBLEM_TYPE = 'application/problem+json';

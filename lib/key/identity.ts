@@ -1,7 +1,7 @@
 import { escapeValue, unescapeValue } from '../core/escape.js';
 import type { AddressForm } from './address.js';
 import type { Hash } from './hash.js';
-import { identityOf, isValueSource, valueInWords } from './value.js';
+import { hashedAlready, identityOf, isValueSource, valueInWords } from './value.js';
 
 const HASHED_VALUE = /^~[A-Za-z0-9_-]{22}$/;
 
@@ -39,8 +39,10 @@ export const identityInWords = (words: IdentityInWords, form: IdentityForm): str
 
 function onePart(part: string, form: IdentityForm): string {
   const [, kind, value] = KIND_AND_VALUE.exec(part) ?? [];
-  if (kind !== undefined && value !== undefined && HASHED_VALUE.test(value)) return part;
-  return inWords(unescapeValue(part), form);
+  if (kind === undefined || value === undefined) return inWords(unescapeValue(part), form);
+  if (HASHED_VALUE.test(value)) return part;
+  const hashed = isValueSource(kind) ? hashedAlready(kind, value) : undefined;
+  return hashed ?? inWords(unescapeValue(part), form);
 }
 
 /** An identity in words, or one that keys have written already: what an operator has at hand. */

@@ -57,15 +57,25 @@ export function identityOfValue(
     : identityOf(`${source}:${name}`, value, hash);
 }
 
-/** What {@link Hash} makes: a value of which the hash was given in its place. */
+const NAME_AND_VALUE = /^([^:]*):(.*)$/s;
+/** What {@link Hash} makes of a value. */
 const HASHED = /^[\w-]{22}$/;
 
-/** An identity of a value as given in words; of those that are kept as hashes alone the hash is enough. */
+const nameOf = (source: ValueSource, name: string): string =>
+  source === 'header' ? name.toLowerCase() : name;
+
+/** An identity of a value as given in words, such as `header:X-API-Key:<the key itself>`. */
 export function valueInWords(source: ValueSource, rest: string, hash: Hash): string {
-  const [, written = '', value = ''] = /^([^:]*):(.*)$/s.exec(rest) ?? [rest, rest];
-  const name = source === 'header' ? written.toLowerCase() : written;
-  if (HOLDS_SECRETS[source] && HASHED.test(value)) return `${source}:${name}:${value}`;
-  return identityOfValue(source, name, value, hash) ?? `${source}:${escapeValue(rest)}`;
+  const [, name = '', value = ''] = NAME_AND_VALUE.exec(rest) ?? [rest, rest];
+  return identityOfValue(source, nameOf(source, name), value, hash) ?? `${source}:${escapeValue(rest)}`;
+}
+
+/** An identity as keys have written it, where they keep hashes of values alone; undefined for any other. */
+export function hashedAlready(source: ValueSource, rest: string): string | undefined {
+  const [, name = '', value = ''] = NAME_AND_VALUE.exec(rest) ?? [];
+  return HOLDS_SECRETS[source] && HASHED.test(value)
+    ? `${source}:${nameOf(source, name)}:${value}`
+    : undefined;
 }
 
 /** Throws `no-secret` where values of a source would be kept under a hash that anybody can make. */

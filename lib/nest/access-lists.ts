@@ -1,9 +1,8 @@
 import { mistake } from '../core/errors.js';
+import { andThen, type Later, rescued } from '../core/later.js';
 import { shown } from '../core/shown.js';
 import { compileNetworks } from '../key/networks.js';
-import { andThen, rescued } from '../plan/later.js';
 import type { Report } from '../plan/report.js';
-import type { Later } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
 
 /** Who is on a list: addresses, networks, and functions of the context. */
@@ -50,8 +49,8 @@ export function compileList(list: AccessList | undefined, name: string, report: 
     );
 }
 
-/** What the lists say of a caller: deny wins. Null when it is on none. */
-export function standingOf(
+/** Which list a caller is on: deny wins. Null when it is on none. */
+export function listingOf(
   { allow, deny }: AccessLists,
   context: RateLimitContext,
 ): Later<'allow' | 'deny' | null> {

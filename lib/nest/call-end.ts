@@ -10,6 +10,7 @@ interface RawResponse {
   readonly writableFinished: boolean;
   readonly destroyed: boolean;
   once(event: 'finish' | 'close', listener: () => void): void;
+  end(...given: unknown[]): unknown;
 }
 
 function responseOf({ transport, execution }: RateLimitContext): RawResponse | null {
@@ -36,6 +37,7 @@ export class CallEnd implements HandlerWatch {
   readonly #over: (result: CallResult) => void;
   #settled: Settled | null = null;
   #hasHungUp = false;
+  #isEnded = false;
   #statusBefore: number | undefined;
 
   /** @param over Told of the end; again, where a handler settles for a client that hung up and was answered. */
@@ -45,6 +47,14 @@ export class CallEnd implements HandlerWatch {
     this.#response = response;
     if (response === null) return;
     this.#hasHungUp = response.destroyed || response.writableFinished;
+    // Over HTTP/2 a response that its client has reset does not tell that it was ended.
+    if ('stream' in response) {
+      const { end } = response;
+      response.end = (...given) => {
+        this.#isEnded = true;
+        return end.apply(response, given);
+      };
+    }
     // Over HTTP/2 a response is finished too when its client has reset it; then nobody has ended it.
     response.once('finish', () => {
       if (response.writableEnded) over({ status: response.statusCode, ...this.#settled });
@@ -75,7 +85,10 @@ export class CallEnd implements HandlerWatch {
     // Interceptors and filters go first: they say what status would have been sent.
     setImmediate(() => {
       const isAnswered =
-        response.headersSent || response.writableEnded || response.statusCode !== this.#statusBefore;
+        this.#isEnded ||
+        response.headersSent ||
+        response.writableEnded ||
+        response.statusCode !== this.#statusBefore;
       // A handler that takes the response may have given nothing because it is still at work.
       if (!isAnswered && !('error' in settled) && settled.value === undefined) return;
       this.#over({ status: isAnswered ? response.statusCode : statusOf(settled.error), ...settled });

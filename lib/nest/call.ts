@@ -1,8 +1,7 @@
 import { type Outcome, outcomeOf, SKIPPED, uncharged } from '../core/decision.js';
+import { andThen, isPromise, type Later } from '../core/later.js';
 import type { PartlyDecided } from '../plan/decide.js';
-import { andThen, isPromise } from '../plan/later.js';
 import type { Limit } from '../plan/limit.js';
-import type { Later } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
 import type { Marked, Unfinished } from './finishing-guard.js';
 import type { GuardHooks } from './guard-hooks.js';

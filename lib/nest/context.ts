@@ -103,11 +103,11 @@ export class RateLimitContext implements Caller {
     const { transport, forwarded, untrusted } = this.#reader;
     const platform = forwarded === null;
     if (platform && !untrusted.isLooking) return transport.address(this.#request);
-    const header = this.header('x-forwarded-for');
+    const header = this.#header('x-forwarded-for');
     const peer = transport.peer(this.#request);
     if (!platform) return forwarded(peer, header);
     const told = transport.address(this.#request);
-    if (header !== undefined) untrusted.note(told, peer);
+    untrusted.note(header, told, peer);
     return told;
   }
 
@@ -130,10 +130,12 @@ export class RateLimitContext implements Caller {
    * Its name may be in upper or lower case.
    */
   get header(): (name: string) => string | undefined {
-    return (name) => {
-      const value = this.#reader.transport.headers(this.#request)?.[name.toLowerCase()];
-      return Array.isArray(value) ? value.join(', ') : value;
-    };
+    return (name) => this.#header(name.toLowerCase());
+  }
+
+  #header(name: string): string | undefined {
+    const value = this.#reader.transport.headers(this.#request)?.[name];
+    return Array.isArray(value) ? value.join(', ') : value;
   }
 
   /** @internal */
@@ -143,13 +145,13 @@ export class RateLimitContext implements Caller {
 
   /** @internal */
   value(source: ValueSource, name: string): unknown {
-    if (source === 'header') return this.header(name);
+    if (source === 'header') return this.#header(name.toLowerCase());
     this.#holders ??= {};
     let holder = this.#holders[source];
     if (holder === undefined) {
       holder = this.#reader.transport.holder(source, this.execution, this.#request);
       // Where nothing has parsed them.
-      if (source === 'cookie') holder ??= parseCookie(this.header('cookie') ?? '');
+      if (source === 'cookie') holder ??= parseCookie(this.#header('cookie') ?? '');
       this.#holders[source] = holder;
     }
     return ownValue(holder, name);

@@ -1,6 +1,6 @@
 import { HttpException, type Type } from '@nestjs/common';
 import type { Outcome } from '../core/decision.js';
-import { jsonBody } from '../http/body.js';
+import { jsonBody, unavailableBody } from '../http/body.js';
 
 /** Lets `instanceof` know the exceptions of another copy of the library in the same process. */
 function brand(type: Type<HttpException>): void {
@@ -14,9 +14,24 @@ function brand(type: Type<HttpException>): void {
   });
 }
 
-/** What GraphQL servers put beside the message of an exception. */
-const extensionsOf = (code: string, body: unknown): Readonly<Record<string, unknown>> =>
-  typeof body === 'object' ? { code, ...body } : { code };
+/** What each status is called for GraphQL clients. */
+const CODES = { 403: 'FORBIDDEN', 429: 'RATE_LIMITED', 503: 'RATE_LIMIT_UNAVAILABLE' } as const;
+
+type RefusalStatus = keyof typeof CODES;
+
+/** What the exceptions share; it has no brand, since nobody catches it. */
+abstract class Refusal extends HttpException {
+  constructor(body: unknown, status: RefusalStatus) {
+    super(body as Record<string, unknown>, status);
+  }
+
+  /** For GraphQL clients. */
+  get extensions(): Readonly<Record<string, unknown>> {
+    const code = CODES[this.getStatus() as RefusalStatus];
+    const body: unknown = this.getResponse();
+    return typeof body === 'object' ? { code, ...body } : { code };
+  }
+}
 
 /**
  * A request over its limit: status 429, with the final body. Its headers are set before it is thrown,
@@ -31,7 +46,7 @@ const extensionsOf = (code: string, body: unknown): Readonly<Record<string, unkn
  *   }
  * }
  */
-export class RateLimitException extends HttpException {
+export class RateLimitException extends Refusal {
   /**
    * @param outcome A denied outcome.
    * @param body What the client gets. Default: the JSON body.
@@ -40,55 +55,34 @@ export class RateLimitException extends HttpException {
     readonly outcome: Outcome,
     body: unknown = outcome.binding === null ? { statusCode: 429 } : jsonBody(outcome.binding),
   ) {
-    super(body as Record<string, unknown>, 429);
-  }
-
-  /** For GraphQL clients. */
-  get extensions(): Readonly<Record<string, unknown>> {
-    return extensionsOf('RATE_LIMITED', this.getResponse());
+    super(body, 429);
   }
 }
 brand(RateLimitException);
-
-const UNAVAILABLE = {
-  statusCode: 503,
-  error: 'rate_limit_unavailable',
-  message: 'The request could not be checked against its rate limit. Try again shortly.',
-};
 
 /**
  * A request that could not be decided, for want of a rate or of the store: status 503. Never 429, since
  * nobody knows whether the caller is over a limit, and never 500.
  */
-export class RateLimitUnavailableException extends HttpException {
+export class RateLimitUnavailableException extends Refusal {
   /** @param body What the client gets. Default: the JSON body. */
-  constructor(body: object = UNAVAILABLE) {
+  constructor(body: object = unavailableBody()) {
     super(body, 503);
-  }
-
-  /** For GraphQL clients. */
-  get extensions(): Readonly<Record<string, unknown>> {
-    return extensionsOf('RATE_LIMIT_UNAVAILABLE', this.getResponse());
   }
 }
 brand(RateLimitUnavailableException);
 
-const FORBIDDEN = {
-  statusCode: 403,
-  error: 'rate_limit_forbidden',
-  message: 'Requests from here are not accepted.',
-};
-
 /** A caller on the `deny` list: status 403. */
-export class RateLimitForbiddenException extends HttpException {
+export class RateLimitForbiddenException extends Refusal {
   /** @param body What the client gets. Default: the JSON body. */
-  constructor(body: object = FORBIDDEN) {
+  constructor(
+    body: object = {
+      statusCode: 403,
+      error: 'rate_limit_forbidden',
+      message: 'Requests from here are not accepted.',
+    },
+  ) {
     super(body, 403);
-  }
-
-  /** For GraphQL clients. */
-  get extensions(): Readonly<Record<string, unknown>> {
-    return extensionsOf('FORBIDDEN', this.getResponse());
   }
 }
 brand(RateLimitForbiddenException);

@@ -2,16 +2,19 @@ import { Logger } from '@nestjs/common';
 import type { HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
 import { systemClock } from '../core/clock.js';
 import { Problems } from '../core/errors.js';
+import type { RateLimitEvents } from '../events/events.js';
 import { RouteCompiler } from '../plan/compile.js';
-import { LimiterParts, RateLimiter } from '../plan/rate-limiter.js';
+import { LimiterParts } from '../plan/limiter-parts.js';
+import { RateLimiter } from '../plan/rate-limiter.js';
 import { type ScopeSource, Scopes } from '../plan/scopes.js';
 import type { Store } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
 import { RateLimitGuard } from './guard.js';
 import { ownWays } from './guards.js';
-import { findHandlers } from './handlers.js';
+import { findHandlers, messageTypesOf } from './handlers.js';
 import { sampledReport } from './log.js';
 import type { RateLimitAsyncResult, RateLimitScope, RateLimitScopes } from './options.js';
+import { Outages } from './outages.js';
 import { Plans } from './plans.js';
 import { Refusals } from './refusals.js';
 import { Resolvers } from './resolvers.js';
@@ -70,11 +73,14 @@ export async function explore(
   modules: ModulesContainer,
   adapterHost: HttpAdapterHost,
   moduleRef: ModuleRef,
+  events: RateLimitEvents,
 ): Promise<Runtime> {
   const problems = new Problems();
   refuseSecondRoot(modules, problems);
   const resolvers = new Resolvers(moduleRef);
-  const settings = compileSettings(options, store, resolvers.resolve, sampledReport(systemClock), problems);
+  const report = sampledReport(systemClock);
+  const watch = new Outages(events, report);
+  const settings = compileSettings(options, store, resolvers.resolve, report, watch, problems);
   const scopes = new Scopes<RateLimitContext>(settings.defaults);
   for (const source of scopeSources(settings.scopes, modules)) scopes.add(source, problems);
 
@@ -94,6 +100,6 @@ export async function explore(
   const refusals = new Refusals();
   await refusals.load(new Set(all.map(({ transport }) => transport)));
   const identity = { hash: settings.defaults.hash, address: settings.addressForm };
-  const limiter = new RateLimiter(new LimiterParts(scopes, store, settings.enabled, identity));
-  return new Runtime(settings, plans, limiter, adapterHost, refusals, resolvers);
+  const limiter = new RateLimiter(new LimiterParts(scopes, settings.store, settings.enabled, identity));
+  return new Runtime(settings, plans, limiter, adapterHost, refusals, resolvers, messageTypesOf(all));
 }

@@ -1,10 +1,9 @@
 import type { Outcome } from '../core/decision.js';
+import { andThen, attempt, type Later, rescued } from '../core/later.js';
 import { addressIdentity } from '../key/key.js';
 import type { Identify } from '../plan/decide.js';
-import { andThen, rescued } from '../plan/later.js';
 import type { Limit } from '../plan/limit.js';
 import { reportFor } from '../plan/report.js';
-import type { Later } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
 import type { Runtime } from './runtime.js';
 
@@ -36,7 +35,7 @@ function checked(identity: Identify<RateLimitContext>, runtime: Runtime): Identi
     return addressIdentity(context, (what) => heard(place, what));
   };
   return (context, limit) =>
-    rescued(
+    attempt(
       () =>
         andThen(identity(context, limit), (found) => {
           if (found === null) return null;
@@ -45,7 +44,7 @@ function checked(identity: Identify<RateLimitContext>, runtime: Runtime): Identi
             : toAddress(context, limit, found);
         }),
       (error) => toAddress(context, limit, error),
-    )(undefined);
+    );
 }
 
 /** The hooks of a guard: what the library does itself has been made safe already. */

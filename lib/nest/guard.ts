@@ -1,8 +1,7 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import type { Outcome } from '../core/decision.js';
-import { andThen } from '../plan/later.js';
+import { andThen, type Later } from '../core/later.js';
 import type { LimitInfo } from '../plan/limit.js';
-import type { Later } from '../store/store.js';
 import { Call } from './call.js';
 import type { RateLimitContext } from './context.js';
 import type { Marked } from './finishing-guard.js';

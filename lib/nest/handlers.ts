@@ -52,6 +52,12 @@ function classOf({ metatype, isNotMetatype, instance }: Wrapper): Type | null {
     : null;
 }
 
+/** The classes whose messages global guards may not reach. */
+export const messageTypesOf = (handlers: readonly Handler[]): ReadonlySet<Type> =>
+  new Set(
+    handlers.filter(({ transport }) => transport === 'ws' || transport === 'rpc').map(({ type }) => type),
+  );
+
 /** Finds the handlers of an application, inherited ones included. */
 export function findHandlers(modules: ModulesContainer): Handlers {
   const scanner = new MetadataScanner();

@@ -1,5 +1,5 @@
 import { type Decision, type Outcome, outcomeOf } from '../core/decision.js';
-import { andThen } from '../plan/later.js';
+import { andThen } from '../core/later.js';
 import type { Limit } from '../plan/limit.js';
 import type { CallResult } from '../plan/options.js';
 import { CallEnd } from './call-end.js';

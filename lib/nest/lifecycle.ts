@@ -4,14 +4,12 @@ import {
   Injectable,
   type OnApplicationShutdown,
   type OnModuleInit,
-  type Type,
 } from '@nestjs/common';
 import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import { mistake, Problems } from '../core/errors.js';
 import { enter, entryGuard } from './entry-guard.js';
 import type { RateLimitExceptionFilter } from './filter.js';
 import { RateLimitGuard } from './guard.js';
-import { findHandlers } from './handlers.js';
 import { bindFirstGuard } from './metadata.js';
 import type { Runtime } from './runtime.js';
 import { GUARD_REGISTERED, RUNTIME } from './tokens.js';
@@ -24,20 +22,12 @@ export function registerGuard(
   guard: CanActivate,
   registered: boolean,
   config: ApplicationConfig,
-  modules: ModulesContainer,
+  { messageTypes }: Runtime,
 ): void {
   if (!registered) return;
   config.addGlobalGuard(guard);
-  for (const type of messageTypes(modules)) bindFirstGuard(type, entryGuard);
+  for (const type of messageTypes) bindFirstGuard(type, entryGuard);
 }
-
-/** The classes whose messages global guards may not reach. */
-const messageTypes = (modules: ModulesContainer): ReadonlySet<Type> =>
-  new Set(
-    findHandlers(modules)
-      .all.filter(({ transport }) => transport === 'ws' || transport === 'rpc')
-      .map(({ type }) => type),
-  );
 
 /**
  * Registers the filter ahead of every other global one, which is to say behind them: Nest asks the last
@@ -55,16 +45,16 @@ export class RateLimitLifecycle implements OnModuleInit, OnApplicationShutdown {
     @Inject(RUNTIME) private readonly runtime: Runtime,
     @Inject(RateLimitGuard) private readonly guard: CanActivate,
     @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
-    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(GUARD_REGISTERED) private readonly registered: boolean,
   ) {}
 
-  async onModuleInit(): Promise<void> {
+  onModuleInit(): void {
     const problems = new Problems();
-    await this.runtime.resolvers.load(problems);
+    this.runtime.resolvers.load(problems);
     problems.throwIfAny();
     this.runtime.plans.stage(this.config, this.registered);
-    if (this.registered) this.#leave = enter(messageTypes(this.modules), this.guard);
+    this.runtime.open();
+    if (this.registered) this.#leave = enter(this.runtime.messageTypes, this.guard);
   }
 
   async onApplicationShutdown(): Promise<void> {

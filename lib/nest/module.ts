@@ -1,13 +1,17 @@
 import { type DynamicModule, Inject, Module, Optional, type Provider } from '@nestjs/common';
 import { ApplicationConfig, HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
+import { systemClock } from '../core/clock.js';
 import { mistake } from '../core/errors.js';
 import { shown } from '../core/shown.js';
+import { RateLimitEvents } from '../events/events.js';
 import { RateLimiter } from '../plan/rate-limiter.js';
 import { MemoryStore } from '../store/memory/memory-store.js';
 import { explore, type FeatureScopes } from './explorer.js';
 import { RateLimitExceptionFilter } from './filter.js';
 import { RateLimitGuard } from './guard.js';
+import { RateLimitHealthIndicator } from './health-indicator.js';
 import { RateLimitLifecycle, RequestScopeCheck, registerFilter, registerGuard } from './lifecycle.js';
+import { sampledReport } from './log.js';
 import type {
   RateLimitAsyncResult,
   RateLimitModuleAsyncOptions,
@@ -22,6 +26,11 @@ import { GUARD_REGISTERED, RATE_LIMIT_OPTIONS, RATE_LIMIT_STORE, RUNTIME, SCOPES
 const REGISTERED_GUARD = Symbol('nestjs-ratelimit:registered-guard');
 const REGISTERED_FILTER = Symbol('nestjs-ratelimit:registered-filter');
 
+const makeEvents = (): RateLimitEvents => {
+  const report = sampledReport(systemClock);
+  return new RateLimitEvents((name, error) => report('events', `A handler of ${name} failed.`, error));
+};
+
 const CORE_PROVIDERS: readonly Provider[] = [
   {
     provide: RATE_LIMIT_STORE,
@@ -31,14 +40,23 @@ const CORE_PROVIDERS: readonly Provider[] = [
   {
     provide: RUNTIME,
     useFactory: explore,
-    inject: [RATE_LIMIT_OPTIONS, RATE_LIMIT_STORE, ModulesContainer, HttpAdapterHost, ModuleRef],
+    inject: [
+      RATE_LIMIT_OPTIONS,
+      RATE_LIMIT_STORE,
+      ModulesContainer,
+      HttpAdapterHost,
+      ModuleRef,
+      RateLimitEvents,
+    ],
   },
+  { provide: RateLimitEvents, useFactory: makeEvents },
+  RateLimitHealthIndicator,
   { provide: RateLimiter, useFactory: (runtime: Runtime) => runtime.limiter, inject: [RUNTIME] },
   RateLimitGuard,
   {
     provide: REGISTERED_GUARD,
     useFactory: registerGuard,
-    inject: [RateLimitGuard, GUARD_REGISTERED, ApplicationConfig, ModulesContainer],
+    inject: [RateLimitGuard, GUARD_REGISTERED, ApplicationConfig, RUNTIME],
   },
   RateLimitExceptionFilter,
   {
@@ -68,7 +86,14 @@ const rootModule = (
     { provide: GUARD_REGISTERED, useValue: checkedRegister(registerGuard) },
     ...CORE_PROVIDERS,
   ],
-  exports: [RUNTIME, RATE_LIMIT_STORE, RateLimiter, RateLimitGuard],
+  exports: [
+    RUNTIME,
+    RATE_LIMIT_STORE,
+    RateLimiter,
+    RateLimitGuard,
+    RateLimitEvents,
+    RateLimitHealthIndicator,
+  ],
 });
 
 /** Providers of the options, one of three ways. */

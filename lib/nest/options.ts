@@ -1,6 +1,7 @@
 import type { FactoryProvider, ModuleMetadata, Type } from '@nestjs/common';
 import type { Outcome } from '../core/decision.js';
-import type { AlgorithmName } from '../core/policy.js';
+import type { Later } from '../core/later.js';
+import type { AlgorithmName, FailMode } from '../core/policy.js';
 import type { HeaderOptions } from '../http/headers.js';
 import type { TrustProxy } from '../key/forwarded.js';
 import type {
@@ -13,7 +14,8 @@ import type {
 } from '../plan/options.js';
 import type { TierFunction } from '../plan/rate-source.js';
 import type { ScopeName } from '../plan/register.js';
-import type { Later, Store } from '../store/store.js';
+import type { ResilienceOptions } from '../store/resilience/resilience.js';
+import type { Store } from '../store/store.js';
 import type { AccessList } from './access-lists.js';
 import type { RateLimitContext, RateLimitRequest } from './context.js';
 
@@ -39,7 +41,7 @@ export type RateLimitScopes = Readonly<Partial<Record<ScopeName, RateLimitScope>
 export type BodyFunction = (outcome: Outcome, context: RateLimitContext) => unknown;
 
 /** The options of `RateLimitModule.forRoot`. */
-export interface RateLimitModuleOptions {
+export interface RateLimitModuleOptions extends ResilienceOptions {
   /** Where buckets are kept. Default: a `MemoryStore` of this process. */
   readonly store?: Store | undefined;
   /** Limits that routes share by name, for `@ThrottleScope` and `RateLimiter`. */
@@ -69,6 +71,11 @@ export interface RateLimitModuleOptions {
   readonly secret?: string | undefined;
   /** Whether limits that do not say only report. Default false. */
   readonly shadow?: boolean | undefined;
+  /**
+   * What becomes of limits that do not say while the store fails: `'local'` goes on in this process, `'open'`
+   * lets requests pass, `'closed'` answers 503. Default `'local'`.
+   */
+  readonly failMode?: FailMode | undefined;
   /** Addresses, networks and functions of callers that no limit counts. Default: none. */
   readonly allow?: AccessList | undefined;
   /** Addresses, networks and functions of callers that are refused with 403; goes before `allow`. Default: none. */

@@ -1,8 +1,8 @@
-import type { Type } from '@nestjs/common';
+import { Scope, type Type } from '@nestjs/common';
 import { type ContextId, ContextIdFactory, type ModuleRef } from '@nestjs/core';
 import type { Problems } from '../core/errors.js';
+import type { Later } from '../core/later.js';
 import type { ResolverClass } from '../plan/options.js';
-import type { Later } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
 
 /** Where a class is asked for, and its one instance once that is known. */
@@ -36,7 +36,7 @@ export class Resolvers {
   };
 
   /** Finds the instances once all providers are there; what is none goes to `problems`. */
-  async load(problems: Problems): Promise<void> {
+  load(problems: Problems): void {
     for (const [type, known] of this.#resolved) {
       try {
         if (this.#dependsOnRequest(type)) continue;
@@ -56,7 +56,7 @@ export class Resolvers {
 
   #dependsOnRequest(type: Type<object>): boolean {
     const { scope } = this.moduleRef.introspect(type);
-    return scope !== undefined && scope !== 0;
+    return scope !== undefined && scope !== Scope.DEFAULT;
   }
 
   #ofRequest(type: Type<object>, { rawRequest }: RateLimitContext): Promise<object> {

@@ -1,8 +1,10 @@
 import type { HttpAdapterHost } from '@nestjs/core';
 import type { Outcome } from '../core/decision.js';
-import { jsonBody, PROBLEM_TYPE, problemBody } from '../http/body.js';
+import { isPromise } from '../core/later.js';
+import { jsonBody, PROBLEM_TYPE, problemBody, unavailableBody, unavailableProblem } from '../http/body.js';
 import type { HeaderList } from '../http/headers.js';
-import { isPromise } from '../plan/later.js';
+import { retrySeconds } from '../http/seconds.js';
+import type { StoreUnavailableError } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
 import {
   RateLimitException,
@@ -20,9 +22,6 @@ interface WithHeaders {
 
 /** No cache may answer others with a refusal, whether it carries other headers or not. */
 const NOT_STORED = ['Cache-Control', 'no-store'];
-
-/** Seconds after which a request that could not be decided is worth another try. */
-const UNAVAILABLE_RETRY = ['Retry-After', '1', ...NOT_STORED];
 
 /** Tells callers of their outcomes, over HTTP through Nest's adapter. */
 export class Responder {
@@ -62,12 +61,25 @@ export class Responder {
     return this.refusals.inFormOf(context.transport, new RateLimitForbiddenException());
   }
 
-  /** The exception for a request that could not be decided. */
-  unavailable(context: RateLimitContext): Error {
+  /**
+   * The exception for a request that could not be decided.
+   *
+   * @param outage What the store has to do with it; null where it is something else.
+   */
+  unavailable(context: RateLimitContext, outage: StoreUnavailableError | null): Error {
     // What an earlier stage has announced is given back.
     this.withdraw(context);
-    if (context.transport === 'http') this.#set(context, UNAVAILABLE_RETRY);
-    return this.refusals.inFormOf(context.transport, new RateLimitUnavailableException());
+    if (context.transport === 'http') {
+      const seconds = retrySeconds(outage?.retryAfterMs ?? 0) ?? 1;
+      this.#set(context, ['Retry-After', String(seconds), ...NOT_STORED]);
+    }
+    if (this.settings.body !== 'problem') return this.#refusal(context, unavailableBody());
+    if (context.transport === 'http') this.#set(context, ['Content-Type', PROBLEM_TYPE]);
+    return this.#refusal(context, unavailableProblem(outage?.limits ?? []));
+  }
+
+  #refusal(context: RateLimitContext, body: object): Error {
+    return this.refusals.inFormOf(context.transport, new RateLimitUnavailableException(body));
   }
 
   #body(context: RateLimitContext, outcome: Outcome): unknown {

@@ -1,17 +1,17 @@
-import type { ExecutionContext } from '@nestjs/common';
+import type { ExecutionContext, Type } from '@nestjs/common';
 import type { HttpAdapterHost } from '@nestjs/core';
 import { systemClock } from '../core/clock.js';
 import type { Outcome } from '../core/decision.js';
+import { andThen, isPromise, type Later } from '../core/later.js';
 import { shown } from '../core/shown.js';
 import { writtenIdentity } from '../key/identity.js';
 import { decide, decideWithoutUser, type Identify, type PartlyDecided } from '../plan/decide.js';
-import { andThen, isPromise } from '../plan/later.js';
 import type { Limit } from '../plan/limit.js';
 import type { RateLimiter } from '../plan/rate-limiter.js';
 import { UnknownRateError } from '../plan/rate-source.js';
 import type { Report } from '../plan/report.js';
-import type { Later } from '../store/store.js';
-import { standingOf } from './access-lists.js';
+import { StoreUnavailableError } from '../store/store.js';
+import { listingOf } from './access-lists.js';
 import { type CallerReader, RateLimitContext } from './context.js';
 import { EarlyAsks } from './early-asks.js';
 import { LateUsers } from './late-users.js';
@@ -29,6 +29,8 @@ import { UntrustedProxy } from './untrusted-proxy.js';
 export class Runtime {
   readonly enabled: boolean;
   readonly responder: Responder;
+  /** Whether there are lists of callers to look at. */
+  readonly hasLists: boolean;
   readonly earlyAsks = new EarlyAsks();
   readonly #lateUsers = new LateUsers();
   readonly #settings: Settings;
@@ -42,9 +44,12 @@ export class Runtime {
     adapterHost: HttpAdapterHost,
     refusals: Refusals,
     readonly resolvers: Resolvers,
+    /** Classes of handlers that global guards may not reach. */
+    readonly messageTypes: ReadonlySet<Type>,
   ) {
     this.#settings = settings;
     this.enabled = settings.enabled;
+    this.hasLists = settings.lists.allow !== null || settings.lists.deny !== null;
     this.responder = new Responder(settings, adapterHost, refusals);
     this.#readers = readersOf(settings);
   }
@@ -55,9 +60,14 @@ export class Runtime {
     return reader === undefined ? null : new RateLimitContext(execution, reader);
   }
 
+  /** Connects to the store, for which nothing waits. */
+  open(): void {
+    if (this.enabled) void this.#settings.store.open();
+  }
+
   /** Lets go of what the store holds. */
   async close(): Promise<void> {
-    await this.#settings.store.close?.();
+    await this.#settings.store.close();
   }
 
   get report(): Report {
@@ -83,17 +93,11 @@ export class Runtime {
     return writtenIdentity(identity, { hash: defaults.hash, address: addressForm });
   }
 
-  /** Whether there are lists of callers to look at. */
-  get hasLists(): boolean {
-    const { allow, deny } = this.#settings.lists;
-    return allow !== null || deny !== null;
-  }
-
   /** Whether the lists allow a caller without limits; refuses one that they deny. */
   screen(context: RateLimitContext): Later<boolean> {
-    return andThen(standingOf(this.#settings.lists, context), (standing) => {
-      if (standing === 'deny') throw this.responder.forbidden(context);
-      return standing === 'allow';
+    return andThen(listingOf(this.#settings.lists, context), (listing) => {
+      if (listing === 'deny') throw this.responder.forbidden(context);
+      return listing === 'allow';
     });
   }
 
@@ -141,11 +145,12 @@ export class Runtime {
   }
 
   #refuse(context: RateLimitContext, error: unknown): never {
+    if (error instanceof StoreUnavailableError) throw this.responder.unavailable(context, error);
     // A rate that cannot be told has been reported where it was asked for.
     if (!(error instanceof UnknownRateError)) {
       this.report('store', 'A request could not be decided.', error);
     }
-    throw this.responder.unavailable(context);
+    throw this.responder.unavailable(context, null);
   }
 }
 

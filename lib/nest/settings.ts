@@ -1,15 +1,17 @@
 import type { Problems } from '../core/errors.js';
-import { DEFAULT_ALGORITHM } from '../core/policy.js';
+import { isPromise, type Later, rescued } from '../core/later.js';
+import { DEFAULT_ALGORITHM, DEFAULT_FAIL_MODE } from '../core/policy.js';
 import { RateLimitHeaders } from '../http/headers.js';
 import { type AddressForm, addressForm, DEFAULT_IPV6_PREFIX } from '../key/address.js';
 import { compileForwarded, type Forwarded } from '../key/forwarded.js';
 import { hashingFor } from '../key/hash.js';
 import { compileIdentifier } from '../plan/identify.js';
-import { isPromise, rescued } from '../plan/later.js';
 import type { LimitDefaults } from '../plan/limit.js';
 import { type Report, reportFor } from '../plan/report.js';
 import type { Resolve } from '../plan/resolve.js';
-import type { Later, Store } from '../store/store.js';
+import { resilienceOf, type StoreWatch } from '../store/resilience/resilience.js';
+import { ResilientStore } from '../store/resilience/resilient-store.js';
+import type { Store } from '../store/store.js';
 import { type AccessLists, compileList } from './access-lists.js';
 import { checkedOptions } from './check-options.js';
 import type { RateLimitContext, RateLimitRequest } from './context.js';
@@ -20,7 +22,7 @@ const DEFAULT_KEY = 'ip';
 /** The module's options with every default in place, checked. */
 export interface Settings {
   readonly enabled: boolean;
-  readonly store: Store;
+  readonly store: ResilientStore;
   readonly scopes: RateLimitScopes;
   readonly limits: readonly RateLimitModuleLimit[];
   readonly defaults: LimitDefaults<RateLimitContext>;
@@ -39,6 +41,7 @@ export function compileSettings(
   store: Store,
   resolve: Resolve<RateLimitContext>,
   report: Report,
+  watch: StoreWatch,
   problems: Problems,
 ): Settings {
   const options = checkedOptions(given, problems);
@@ -48,7 +51,7 @@ export function compileSettings(
     problems.try('key', () => compileIdentifier(key, 'key', { ...hashing, report, resolve })) !== undefined;
   return {
     enabled: options.enabled ?? true,
-    store,
+    store: new ResilientStore(store, resilienceOf(options), watch),
     scopes: options.scopes ?? {},
     limits: options.limits ?? [],
     defaults: {
@@ -64,6 +67,7 @@ export function compileSettings(
       ...hashing,
       resolve,
       shadow: options.shadow ?? false,
+      failMode: options.failMode ?? DEFAULT_FAIL_MODE,
       report,
     },
     exempt:

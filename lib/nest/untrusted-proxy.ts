@@ -12,10 +12,10 @@ export class UntrustedProxy {
     return this.#looks < LOOKS;
   }
 
-  /** To be told of a request with an `X-Forwarded-For` that nothing but the platform has read. */
-  note(address: string | undefined, peer: string | undefined): void {
+  /** To be told of a request whose `X-Forwarded-For` nothing but the platform has read. */
+  note(header: string | undefined, address: string | undefined, peer: string | undefined): void {
     this.#looks++;
-    if (address !== peer || peer === undefined) return;
+    if (header === undefined || address !== peer || peer === undefined) return;
     this.#looks = LOOKS;
     this.#logger.warn(
       `A request came with an X-Forwarded-For header, but nothing is trusted to write one, so ${peer} was charged. If that is your proxy, all of its callers share their limits: set trustProxy of RateLimitModule, or of your platform.`,

@@ -1,16 +1,27 @@
+import { mistake } from '../core/errors.js';
 import type { RateInput } from '../core/rate.js';
+import { shown } from '../core/shown.js';
 import { type LoadLevel, LoadMeter, type LoadOptions } from './load.js';
+import { isObject } from './option-rules.js';
 
 /** A rate for each level of load. */
 export type LoadRates = Readonly<Record<LoadLevel, RateInput>>;
 
 /** A rate that depends on how busy this process is. Made by {@link byLoad}. */
 export class RateByLoad {
+  /** @throws RateLimitConfigError `bad-rate` for what are no rates by load. */
   constructor(
     readonly rates: LoadRates,
     /** The level of now. */
     readonly level: () => LoadLevel,
-  ) {}
+  ) {
+    if (isObject(rates)) return;
+    throw mistake(
+      'bad-rate',
+      `${shown(rates)} stands where the rates by load belong.`,
+      `Give a rate for each load: byLoad({ normal: '500/hour', elevated: '100/hour', critical: '50/hour' }).`,
+    );
+  }
 }
 
 /** One meter for all that measure alike: a histogram of the event loop is not for nothing. */
@@ -21,7 +32,8 @@ const meter = new LoadMeter();
  * the time, or late by 70 (250) ms, smoothed over about three seconds, and ends at four fifths of that.
  *
  * @param options Other thresholds, another measure, or a function that tells the level.
- * @throws RateLimitConfigError `bad-rate` for thresholds out of order; for a wrong rate at start-up.
+ * @throws RateLimitConfigError `bad-rate` for what are no rates by load, and for thresholds out of order; for a
+ *   wrong rate at start-up.
  * @example
  * @RateLimit({ rate: byLoad({ normal: '500/hour', elevated: '100/hour', critical: '50/hour' }) })
  */

@@ -1,8 +1,9 @@
 import type { Problems } from '../core/errors.js';
 import { shown } from '../core/shown.js';
 import type { Caller } from '../key/caller.js';
+import { checkModuleLimit } from './check-limit.js';
 import { compileLimit, type Limit, type Reach } from './limit.js';
-import { checkModuleLimit, type Declaration, type ModuleLimitOptions, type Skip } from './options.js';
+import type { Declaration, ModuleLimitOptions, Skip } from './options.js';
 import type { Scopes } from './scopes.js';
 
 /** What decorators have noted of one class, or of one method. */

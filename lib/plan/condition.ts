@@ -1,9 +1,8 @@
 import { METHODS } from 'node:http';
 import { mistake } from '../core/errors.js';
+import { andThen, type Later, rescued } from '../core/later.js';
 import { shown } from '../core/shown.js';
 import type { Caller } from '../key/caller.js';
-import type { Later } from '../store/store.js';
-import { andThen, rescued } from './later.js';
 import type { ConditionFunction, ConditionOptions } from './options.js';
 import { type Report, reportFor } from './report.js';
 
@@ -12,12 +11,19 @@ export type Condition<Context> = (context: Context) => Later<boolean>;
 
 /** The methods that a limit is for. HEAD counts as GET. */
 function methodCondition(methods: readonly string[]): Condition<Caller> {
-  const unknown = Array.isArray(methods) ? methods.find((method) => !METHODS.includes(method)) : methods;
-  if (unknown !== undefined || methods.length === 0) {
+  const unknown = methods.filter((method) => !METHODS.includes(method));
+  if (unknown.length > 0) {
     throw mistake(
       'bad-option',
-      `methods cannot hold ${shown(unknown)}.`,
+      `methods cannot hold ${shown(unknown[0])}.`,
       `Give a list of methods in capital letters, such as ['POST', 'PUT'].`,
+    );
+  }
+  if (methods.length === 0) {
+    throw mistake(
+      'bad-option',
+      'methods is empty, so the limit would never apply.',
+      'Name the methods, or leave it out: the limit then applies to all of them.',
     );
   }
   const all = new Set(methods.includes('GET') ? [...methods, 'HEAD'] : methods);
@@ -31,9 +37,6 @@ function functionCondition<Context>(
   place: string,
   report: Report,
 ): Condition<Context> {
-  if (typeof applies !== 'function') {
-    throw mistake('bad-option', `${name} cannot be ${shown(applies)}.`, 'Give a function of the context.');
-  }
   return rescued(
     (context) =>
       andThen(applies(context), (answer) => (name === 'when' ? answer !== false : answer !== true)),

@@ -1,8 +1,7 @@
 import { mistake } from '../core/errors.js';
+import { andThen, type Later, rescued } from '../core/later.js';
 import type { Policy } from '../core/policy.js';
 import { shown } from '../core/shown.js';
-import type { Later } from '../store/store.js';
-import { andThen, rescued } from './later.js';
 import type { CostFunction } from './options.js';
 import { type Report, reportFor } from './report.js';
 

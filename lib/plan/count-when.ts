@@ -1,5 +1,4 @@
-import type { Later } from '../store/store.js';
-import { andThen, rescued } from './later.js';
+import { andThen, attempt, type Later } from '../core/later.js';
 import type { CallResult, CountFunction } from './options.js';
 import { type Report, reportFor } from './report.js';
 
@@ -20,12 +19,12 @@ export function compileCountWhen<Context>(
       heard(place, 'The countWhen function gave no boolean, so the charge stays.', answer);
       return true;
     };
-    return rescued(
+    return attempt(
       () => andThen(countWhen(context, result), toBoolean),
       (error) => {
         heard(place, 'The countWhen function failed, so the charge stays.', error);
         return true;
       },
-    )(undefined);
+    );
   };
 }

@@ -1,6 +1,6 @@
 import { type Charge, type Outcome, outcomeOf, SKIPPED } from '../core/decision.js';
-import type { Later, Store, StoreReply } from '../store/store.js';
-import { andThen, isPromise, rescued } from './later.js';
+import { andThen, attempt, isPromise, type Later } from '../core/later.js';
+import type { Store, StoreReply } from '../store/store.js';
 import type { Limit } from './limit.js';
 
 /** Finds who is charged under a limit, or null to skip it. */
@@ -85,18 +85,8 @@ export interface PartlyDecided<Context> {
 type EarlyCharge = Charge | null | undefined;
 
 interface Early<Context> {
-  readonly limit: Limit<Context>;
   readonly context: NotesAsking<Context>;
   readonly charge: Later<EarlyCharge>;
-}
-
-/** What is thrown at once as a promise, so that it is heard along with what others reject. */
-function heldBack<T>(call: () => Later<T>): Later<T> {
-  try {
-    return call();
-  } catch (error) {
-    return Promise.reject(error);
-  }
 }
 
 function chargeEarly<Context extends NotesAsking<Context>>(
@@ -106,15 +96,12 @@ function chargeEarly<Context extends NotesAsking<Context>>(
 ): Early<Context> {
   const own = context.early();
   const unlessInVain = (charge: Charge | null): EarlyCharge => (own.askedInVain ? undefined : charge);
-  const charge = rescued(
+  const charge = attempt<EarlyCharge>(
     () => andThen(chargeOf(limit, own, identify), unlessInVain),
-    (error): EarlyCharge => {
-      // What went wrong for want of a user goes right later.
-      if (own.askedInVain) return undefined;
-      throw error;
-    },
+    // What went wrong for want of a user goes right later; else it is heard along with what others reject.
+    (error) => (own.askedInVain ? undefined : Promise.reject(error)),
   );
-  return { limit, context: own, charge: heldBack(() => charge(undefined)) };
+  return { context: own, charge };
 }
 
 /** Decides `limits` as {@link decide} does, but for those that ask for the user in vain. */
@@ -126,12 +113,15 @@ export function decideWithoutUser<Context extends NotesAsking<Context>>(
 ): Later<PartlyDecided<Context>> {
   const early = limits.map((limit) => chargeEarly(limit, context, identify));
   const settle = (charges: readonly EarlyCharge[]): Later<PartlyDecided<Context>> => {
-    const known = charges.filter((charge) => charge !== null && charge !== undefined);
-    const limitsWhere = (keep: (at: number) => boolean) => limits.filter((_, at) => keep(at));
-    const left = limitsWhere((at) => charges[at] === undefined);
-    const touchedRequest = limitsWhere(
-      (at) => charges[at] !== undefined && (early[at] as Early<Context>).context.touchedRequest,
-    );
+    const known: Charge[] = [];
+    const left: Limit<Context>[] = [];
+    const touchedRequest: Limit<Context>[] = [];
+    for (const [at, limit] of limits.entries()) {
+      const charge = charges[at];
+      if (charge === undefined) left.push(limit);
+      else if (early[at]?.context.touchedRequest) touchedRequest.push(limit);
+      if (charge) known.push(charge);
+    }
     return andThen(ask(known, store), (outcome) => ({ outcome, left, touchedRequest }));
   };
   const charges = early.map(({ charge }) => charge);

@@ -1,11 +1,10 @@
 import { mistake } from '../core/errors.js';
+import { andThen, type Later, rescued } from '../core/later.js';
 import { shown } from '../core/shown.js';
 import type { Caller } from '../key/caller.js';
 import type { Hash, Hashing } from '../key/hash.js';
 import { addressIdentity, compileKey } from '../key/key.js';
 import { identityOf } from '../key/value.js';
-import type { Later } from '../store/store.js';
-import { andThen, rescued } from './later.js';
 import type { KeyFunction, KeyResolver, KeyRule } from './options.js';
 import { type Report, reportFor } from './report.js';
 import { isResolver, type Resolve } from './resolve.js';

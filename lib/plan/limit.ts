@@ -1,16 +1,16 @@
 import type { Charge } from '../core/decision.js';
 import { parseDuration } from '../core/duration.js';
 import { mistake } from '../core/errors.js';
-import type { AlgorithmName, Policy } from '../core/policy.js';
+import { isPromise, type Later } from '../core/later.js';
+import type { AlgorithmName, FailMode, Policy } from '../core/policy.js';
 import type { Caller } from '../key/caller.js';
 import type { Hashing } from '../key/hash.js';
-import type { Later } from '../store/store.js';
+import { checkLimitOptions } from './check-limit.js';
 import { type Condition, compileCondition } from './condition.js';
 import { type Cost, checkFits, compileCost } from './cost.js';
 import { type Counts, compileCountWhen } from './count-when.js';
 import { compileIdentifier } from './identify.js';
-import { isPromise } from './later.js';
-import { checkLimitOptions, type KeyRule, type LimitOptions } from './options.js';
+import type { KeyRule, LimitOptions } from './options.js';
 import { compileRate, type RateSource, type TierFunction } from './rate-source.js';
 import type { Report } from './report.js';
 import type { Resolve } from './resolve.js';
@@ -23,6 +23,8 @@ export interface LimitDefaults<Context> extends Hashing {
   readonly resolve: Resolve<Context>;
   /** Whether limits that do not say only report. */
   readonly shadow: boolean;
+  /** What becomes of limits that do not say while the store fails. */
+  readonly failMode: FailMode;
   readonly report: Report;
 }
 
@@ -108,8 +110,9 @@ export function compileLimit<Context extends Caller>(
     burst,
     message,
     shadow = defaults.shadow,
+    failMode = defaults.failMode,
   } = options;
-  const frame = { name, scope, algorithm, burst, message };
+  const frame = { name, scope, algorithm, burst, message, failMode };
   const rate = compileRate(options.rate, frame, place, defaults);
   const cost = compileCost(options.cost, place, defaults.report);
   if (rate.kind === 'fixed') checkFits(cost, rate.policy);

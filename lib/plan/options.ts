@@ -1,10 +1,8 @@
 import type { Duration } from '../core/duration.js';
-import { mistake } from '../core/errors.js';
-import type { AlgorithmName } from '../core/policy.js';
+import type { Later } from '../core/later.js';
+import type { AlgorithmName, FailMode } from '../core/policy.js';
 import type { RateInput } from '../core/rate.js';
-import { shown } from '../core/shown.js';
 import type { KeyText } from '../key/key.js';
-import type { Later } from '../store/store.js';
 import type { RateByLoad } from './by-load.js';
 
 /** A rate by the caller's tier; `default` is for every tier that is not named. */
@@ -129,73 +127,19 @@ export interface LimitOptions<Context> extends ConditionOptions<Context> {
    * fails, the charge stays. {@link RateLimiter} does not ask. Default: every call counts.
    */
   readonly countWhen?: CountFunction<Context> | undefined;
+  /**
+   * While the store fails: `'local'` goes on in this process, `'open'` lets requests pass, `'closed'` answers
+   * 503. Default: the module's `failMode`.
+   */
+  readonly failMode?: FailMode | undefined;
   /** What a denied client reads in place of the usual message. */
   readonly message?: string | undefined;
-}
-
-type LimitOptionName = keyof LimitOptions<never>;
-
-/** What options that nothing else looks at must be. */
-const RULES: Readonly<Record<LimitOptionName, ((value: unknown) => boolean) | null>> = {
-  name: null,
-  rate: null,
-  key: null,
-  algorithm: null,
-  burst: null,
-  cost: null,
-  shadow: (value) => typeof value === 'boolean',
-  block: null,
-  countWhen: (value) => typeof value === 'function',
-  methods: null,
-  when: null,
-  skipIf: null,
-  needs: (value) => value === 'user' || value === 'request',
-  message: (value) => typeof value === 'string' && value !== '',
-};
-
-export const LIMIT_OPTION_NAMES: readonly string[] = Object.keys(RULES);
-
-const MENDS: Readonly<Record<string, string>> = {
-  shadow: 'Give true or false.',
-  countWhen: 'Give a function of the context and the result.',
-  needs: `Give 'user' or 'request', or leave it out.`,
-  message: 'Give a text that is not empty, or leave it out.',
-};
-
-/** Throws `bad-option` for an option that there is not: a word misspelt must not leave a limit out. */
-export function checkLimitOptions(options: object): void {
-  for (const [name, value] of Object.entries(options)) {
-    const rule = RULES[name as LimitOptionName] as ((value: unknown) => boolean) | null | undefined;
-    if (rule === undefined) {
-      throw mistake(
-        'bad-option',
-        `There is no option ${shown(name)} of a limit.`,
-        `The options are ${LIMIT_OPTION_NAMES.join(', ')}.`,
-      );
-    }
-    if (rule === null || value === undefined || rule(value)) continue;
-    throw mistake('bad-option', `${name} cannot be ${shown(value)}.`, MENDS[name] as string);
-  }
 }
 
 /** A limit of the module, for every route. */
 export interface ModuleLimitOptions<Context> extends LimitOptions<Context> {
   /** `'route'`: a bucket for each route. Default: one bucket for all of them. */
   readonly per?: 'route' | undefined;
-}
-
-/** Throws `bad-option` for what is no limit of the module; of its other options {@link checkLimitOptions} hears. */
-export function checkModuleLimit(limit: unknown): void {
-  if (typeof limit !== 'object' || limit === null) {
-    throw mistake(
-      'bad-option',
-      `${shown(limit)} is no limit.`,
-      `Give an object with a rate, such as { name: 'burst', rate: '60/min' }.`,
-    );
-  }
-  const { per } = limit as { readonly per?: unknown };
-  if (per === undefined || per === 'route') return;
-  throw mistake('bad-option', `per cannot be ${shown(per)}.`, `Give 'route', or leave it out.`);
 }
 
 /** One limit of a scope: a rate, or options. */
@@ -212,26 +156,6 @@ export type ScopeRule<Context> =
 
 /** What one use of a scope may change: how requests are charged, but not the bucket they share. */
 export type ScopeOverrides<Context> = Pick<LimitOptions<Context>, 'key' | 'cost' | 'needs'>;
-
-const OVERRIDE_NAMES: readonly string[] = [
-  'key',
-  'cost',
-  'needs',
-] satisfies readonly (keyof ScopeOverrides<never>)[];
-
-/** Throws `bad-option` for what one use of a scope cannot change. */
-export function checkOverrides(overrides: unknown): void {
-  const isObject = typeof overrides === 'object' && overrides !== null;
-  const wrong = isObject
-    ? Object.keys(overrides).find((name) => !OVERRIDE_NAMES.includes(name))
-    : String(overrides);
-  if (wrong === undefined) return;
-  throw mistake(
-    'bad-option',
-    `One use of a scope cannot change ${shown(wrong)}.`,
-    `It can change ${OVERRIDE_NAMES.join(', ')}; for other limits declare another scope, or use @RateLimit.`,
-  );
-}
 
 /** What a decorator has noted of one limit. */
 export type Declaration<Context> =

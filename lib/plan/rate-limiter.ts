@@ -1,57 +1,11 @@
-import { type Charge, type Decision, type Outcome, outcomeOf, SKIPPED } from '../core/decision.js';
+import { type Charge, type Outcome, outcomeOf, SKIPPED } from '../core/decision.js';
 import { type Duration, parseDuration } from '../core/duration.js';
-import { mistake, Problems } from '../core/errors.js';
-import { type AlgorithmName, DEFAULT_ALGORITHM, type Policy } from '../core/policy.js';
-import type { RateInput } from '../core/rate.js';
-import { shown } from '../core/shown.js';
-import { addressForm, DEFAULT_IPV6_PREFIX } from '../key/address.js';
-import type { Caller } from '../key/caller.js';
-import { hashingFor } from '../key/hash.js';
-import {
-  type IdentityForm,
-  type IdentityInWords,
-  identityInWords,
-  writtenIdentity,
-} from '../key/identity.js';
-import { MemoryStore } from '../store/memory/memory-store.js';
-import type { Store } from '../store/store.js';
+import type { StoreHealth } from '../core/health.js';
+import { type IdentityInWords, identityInWords, writtenIdentity } from '../key/identity.js';
 import { costOr1 } from './cost.js';
-import type { Limit } from './limit.js';
-import type { ScopeRule } from './options.js';
+import { LimiterParts, partsOf, type RateLimiterOptions, warn } from './limiter-parts.js';
+import { checkIdentity, type LimiterCharge, type LimiterTarget, policyOf } from './limiter-target.js';
 import type { ScopeName } from './register.js';
-import { inShort, type Report } from './report.js';
-import { resolveNothing } from './resolve.js';
-import { Scopes } from './scopes.js';
-
-/** What a {@link RateLimiter} outside Nest is made from. */
-export interface RateLimiterOptions<Scope extends string = string> {
-  /** The named scopes that it decides under. */
-  readonly scopes: Readonly<Record<Scope, ScopeRule<Caller>>>;
-  /** Default: a {@link MemoryStore}. */
-  readonly store?: Store | undefined;
-  /** For scopes that name none. Default `sliding-window`. */
-  readonly algorithm?: AlgorithmName | undefined;
-}
-
-/** One identity under one scope. */
-export interface LimiterTarget<Scope extends string = ScopeName> {
-  readonly scope: Scope;
-  /**
-   * Who is charged, as `kind:value`: `user:42`, `ip:203.0.113.7`, or a kind of your own; a list of them for
-   * a key such as `ip+user`.
-   */
-  readonly identity: IdentityInWords;
-  /** The identity's tier, for a scope with a map of tiers. */
-  readonly tier?: string | undefined;
-  /** The rate, for a scope whose rate is a function of the request. */
-  readonly rate?: RateInput | undefined;
-}
-
-/** A charge to one identity under one scope. */
-export interface LimiterCharge<Scope extends string = ScopeName> extends LimiterTarget<Scope> {
-  /** Units, a whole number of 0 or more; default 1. Anything else is reported and counts as 1. */
-  readonly cost?: number | undefined;
-}
 
 /** How one limit stands for an identity. */
 export interface Standing {
@@ -66,70 +20,6 @@ export interface Standing {
   readonly retryAfterMs: number | null;
   /** Milliseconds until there is a unit more than remains now; null when none will be, as in a full bucket. */
   readonly nextUnitMs: number | null;
-}
-
-/** What a limiter works with, compiled: for the module, which has compiled its scopes already. */
-export class LimiterParts {
-  constructor(
-    readonly scopes: Pick<Scopes<never>, 'get' | 'names'>,
-    readonly store: Store,
-    readonly enabled: boolean,
-    readonly identity: IdentityForm,
-  ) {}
-}
-
-const warn: Report = (place, what, detail) => {
-  process.emitWarning(detail === undefined ? what : `${what} ${inShort(detail)}`, {
-    type: 'RateLimitWarning',
-    detail: place,
-  });
-};
-
-function partsOf(options: RateLimiterOptions): LimiterParts {
-  const store: Store = options.store ?? new MemoryStore();
-  const hashing = hashingFor(store.secret, store.shared === true);
-  const scopes = new Scopes<Caller>({
-    key: 'ip',
-    algorithm: options.algorithm ?? DEFAULT_ALGORITHM,
-    tier: () => undefined,
-    resolve: resolveNothing,
-    shadow: false,
-    ...hashing,
-    report: warn,
-  });
-  const problems = new Problems();
-  scopes.add({ scopes: options.scopes, place: 'scopes' }, problems);
-  problems.throwIfAny();
-  const identity = { hash: hashing.hash, address: addressForm(DEFAULT_IPV6_PREFIX) };
-  return new LimiterParts(scopes, store, true, identity);
-}
-
-const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
-
-function checkIdentity(identity: IdentityInWords): IdentityInWords {
-  const fits = Array.isArray(identity) ? identity.length > 0 && identity.every(isText) : isText(identity);
-  if (fits) return identity;
-  throw mistake(
-    'bad-key',
-    `${shown(identity)} is no identity.`,
-    `Give a text that is not empty, as kind:value, such as 'user:42'; or a list of those charged together.`,
-  );
-}
-
-function policyOf(
-  scope: string,
-  { rate: source }: Limit<never>,
-  { tier, rate }: LimiterTarget<string>,
-): Policy | null {
-  if (source.kind === 'fixed') return source.policy;
-  if (source.kind === 'tiers') return source.ofTier(tier);
-  if (source.kind === 'load') return source.policyFor(undefined as never) as Policy | null;
-  if (rate !== undefined) return source.ofRate(rate);
-  throw mistake(
-    'bad-rate',
-    `The rate of the scope ${shown(scope)} is a function of a request, and there is none here.`,
-    'Give the rate along: limiter.consume({ scope, identity, rate }).',
-  );
 }
 
 /**
@@ -188,22 +78,41 @@ export class RateLimiter<Scope extends string = ScopeName> {
   ): Promise<readonly Standing[]> {
     const { scopes, store } = this.#parts;
     const names = target.scope === undefined ? scopes.names : [target.scope];
-    const asked = names.flatMap((scope) => {
+    const asked = new Map<Charge, string>();
+    for (const scope of names) {
       const isKnown =
         target.rate !== undefined || scopes.get(scope).every(({ rate }) => rate.kind !== 'function');
-      if (!isKnown) return [];
-      return this.#charges({ ...target, scope: scope as Scope }, 1).map((charge) => ({ scope, charge }));
+      if (!isKnown) continue;
+      for (const charge of this.#charges({ ...target, scope: scope as Scope }, 1)) asked.set(charge, scope);
+    }
+    if (asked.size === 0) return [];
+    const now = await store.peek([...asked.keys()]);
+    const oneMore = now.decisions.map(({ charge, remaining }) => ({ ...charge, cost: remaining + 1 }));
+    if (oneMore.length === 0) return [];
+    const more = await store.peek(oneMore);
+    return now.decisions.map(({ name, limit, remaining, resetAfterMs, retryAfterMs, charge }, at) => {
+      const next = more.decisions.find((decision) => decision.charge === oneMore[at]);
+      const nextUnitMs = next?.retryAfterMs ?? null;
+      return {
+        scope: asked.get(charge) as string,
+        name,
+        limit,
+        remaining,
+        resetAfterMs,
+        retryAfterMs,
+        nextUnitMs,
+      };
     });
-    if (asked.length === 0) return [];
-    const now = await store.peek(asked.map(({ charge }) => charge));
-    const more = await store.peek(
-      asked.map(({ charge }, at) => ({ ...charge, cost: (now.decisions[at] as Decision).remaining + 1 })),
-    );
-    return asked.map(({ scope }, at) => {
-      const { name, limit, remaining, resetAfterMs, retryAfterMs } = now.decisions[at] as Decision;
-      const { retryAfterMs: nextUnitMs } = more.decisions[at] as Decision;
-      return { scope, name, limit, remaining, resetAfterMs, retryAfterMs, nextUnitMs };
-    });
+  }
+
+  /**
+   * How the store is doing, as this process sees it.
+   *
+   * @example
+   * if (limiter.health().status === 'degraded') console.log('The store fails; limits go on without it.');
+   */
+  health(): StoreHealth {
+    return this.#parts.store.health();
   }
 
   /** Gives back what an outcome was charged and still counts; a second time gives back nothing. */
@@ -258,7 +167,7 @@ export class RateLimiter<Scope extends string = ScopeName> {
     const limits = this.#parts.scopes.get(target.scope);
     const identity = identityInWords(checkIdentity(target.identity), this.#parts.identity);
     return limits.flatMap((limit) => {
-      const policy = policyOf(target.scope, limit, target);
+      const policy = policyOf(limit, target);
       if (policy === null || !this.#parts.enabled) return [];
       return [{ policy, identity, cost, shadow: limit.shadow, blocks: limit.blocks }];
     });

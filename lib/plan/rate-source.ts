@@ -1,10 +1,9 @@
 import { mistake } from '../core/errors.js';
+import { andThen, type Later, rescued } from '../core/later.js';
 import { definePolicy, type Policy, type PolicyInput } from '../core/policy.js';
 import { parseRate, type Rate, type RateInput } from '../core/rate.js';
 import { shown } from '../core/shown.js';
-import type { Later } from '../store/store.js';
 import { RateByLoad } from './by-load.js';
-import { andThen, rescued } from './later.js';
 import { LOAD_LEVELS } from './load.js';
 import type { RateFunction, RateResolver, RateRule, TierMap } from './options.js';
 import { type Report, reportFor } from './report.js';
@@ -13,7 +12,7 @@ import { isResolver, type Resolve } from './resolve.js';
 /** Where a limit's policy comes from; a policy of null means unlimited. */
 export type RateSource<Context> =
   | { readonly kind: 'fixed'; readonly policy: Policy | null }
-  | { readonly kind: 'load'; policyFor(context: Context): Later<Policy | null> }
+  | { readonly kind: 'load'; policyFor(): Policy | null }
   | {
       readonly kind: 'tiers';
       policyFor(context: Context): Later<Policy | null>;
@@ -102,12 +101,15 @@ function byFunction<Context>(
   };
   const policyFor = rescued(
     (context: Context) => andThen(rateOf(context), ofRate),
-    (error, context): never => {
+    (error, context): null => {
       reportFor(context, report)(
         place,
-        'The rate function gave no rate, so the request cannot be decided.',
+        frame.failMode === 'open'
+          ? 'The rate function gave no rate, so the limit is left out.'
+          : 'The rate function gave no rate, so the request cannot be decided.',
         error,
       );
+      if (frame.failMode === 'open') return null;
       throw new UnknownRateError(`The rate function of ${shown(frame.name)} gave no rate.`);
     },
   );
@@ -128,19 +130,17 @@ function ofLoad<Context>(
     policies.set(name, policyOf(frame, parseRate(rates[name])));
   }
   const normal = policies.get('normal') as Policy | null;
-  const ofLevel = rescued(
-    (): Policy | null => {
+  const policyFor = (): Policy | null => {
+    try {
       const policy = policies.get(level());
       if (policy !== undefined) return policy;
       report(place, 'The load is none that there is a rate for, so it counts as normal.');
-      return normal;
-    },
-    (error) => {
+    } catch (error) {
       report(place, 'The load cannot be told, so it counts as normal.', error);
-      return normal;
-    },
-  );
-  return { kind: 'load', policyFor: () => ofLevel(undefined) as Policy | null };
+    }
+    return normal;
+  };
+  return { kind: 'load', policyFor };
 }
 
 const isTierMap = (rule: object): rule is TierMap => !Array.isArray(rule) && !('limit' in rule);

@@ -1,5 +1,5 @@
 import { mistake } from '../core/errors.js';
-import type { Later } from '../store/store.js';
+import type { Later } from '../core/later.js';
 import type { ResolverClass } from './options.js';
 
 /** Finds the instance of a class for a request, for the limit at `place`. */

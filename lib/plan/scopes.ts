@@ -1,10 +1,10 @@
 import { mistake, type Problems } from '../core/errors.js';
 import { shown } from '../core/shown.js';
 import type { Caller } from '../key/caller.js';
+import { checkOverrides } from './check-limit.js';
 import { compileLimit, type Limit, type LimitDefaults } from './limit.js';
 import {
   asLimit,
-  checkOverrides,
   type LimitOptions,
   type ScopeLimit,
   type ScopeOverrides,

@@ -1,7 +1,9 @@
 import type { Charge, Decision } from '../core/decision.js';
+import type { Later } from '../core/later.js';
 
 /** What a store answers: the decisions in the order of the charges. */
 export interface StoreReply {
+  /** While the store fails, those on limits with `failMode: 'open'` are left out. */
   readonly decisions: readonly Decision[];
   /** Whether they were made without the shared store. */
   readonly degraded: boolean;
@@ -13,8 +15,6 @@ export interface StoreTarget {
   /** Default: every scope. */
   readonly scope?: string | undefined;
 }
-
-export type Later<T> = T | Promise<T>;
 
 /**
  * Keeps buckets and decides atomically. The contract that every backend meets, and that
@@ -47,6 +47,30 @@ export interface Store {
   block(identity: string, forMs: number): Later<void>;
   /** Ends the identity's blocks, those that denials started included. */
   unblock(identity: string): Later<void>;
+  /** Connects, so that the first request need not wait for it. Called when the application starts. */
+  open?(): Later<void>;
+  /** Calls `listener` whenever it has connected anew: then one that failed is worth a probe at once. */
+  onReady?(listener: () => void): void;
+  /**
+   * What keeps an identity, where parts of the store can fail by themselves: of a Cluster the node. Calls to
+   * a part that fails stop, those to the others go on. Default: there is but one.
+   */
+  partOf?(identity: string): string;
   /** Lets go of timers and connections. */
   close?(): Later<void>;
+}
+
+/** Nothing was decided: the store fails, and a limit of the request has `failMode: 'closed'`. */
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError';
+
+  constructor(
+    /** Milliseconds after which another try may be worth it. */
+    readonly retryAfterMs: number,
+    /** Names of the limits that wait for the store. */
+    readonly limits: readonly string[],
+    cause: unknown,
+  ) {
+    super(`The store fails, and ${limits.join(', ')} does not go on without it.`, { cause });
+  }
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { transform } from '@swc/core';
 import { OPTION_NAMES } from '../../lib/nest/check-options.js';
-import { LIMIT_OPTION_NAMES } from '../../lib/plan/options.js';
+import { LIMIT_OPTION_NAMES } from '../../lib/plan/check-limit.js';
 
 const exec = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));

@@ -1,8 +1,9 @@
 import 'reflect-metadata';
 import { once } from 'node:events';
+import { connect as connect2, constants, type Http2Server, type ServerHttp2Stream } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import {
   type ArgumentsHost,
@@ -33,6 +34,7 @@ import {
   RpcException,
   Transport,
 } from '@nestjs/microservices';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { MessageBody, SubscribeMessage, WebSocketGateway, WsException } from '@nestjs/websockets';
 import {
@@ -48,15 +50,14 @@ import { TestClock } from 'nestjs-ratelimit/testing';
 import {
   catchError,
   concat,
-  delay,
   firstValueFrom,
   lastValueFrom,
   map,
+  mergeMap,
   NEVER,
   of,
   retry,
   throwError,
-  timer,
 } from 'rxjs';
 import WebSocket from 'ws';
 import {
@@ -116,8 +117,10 @@ function gate() {
   return { open, fail, entered, wait: waiting };
 }
 
-/** Turns of the event loop in which whatever is due happens. */
-const settle = () => sleep(30);
+/** Turns of the event loop in which whatever is due in this process happens. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await nextTurn();
+}
 
 const post = (app: TestApp, path: string, body: object) => app.get(path, { method: 'POST', body });
 
@@ -303,7 +306,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
         }
         @Get('empty') @HttpCode(204) empty() {}
         @Get('self') self(@Res() response: { status(code: number): { send(text: string): void } }) {
-          setTimeout(() => response.status(418).send('teapot'), 5);
+          setImmediate(() => response.status(418).send('teapot'));
         }
       }
       const app = await start({ controllers: [Ways] });
@@ -593,7 +596,11 @@ describe.each(platforms)('countWhen on %s', (platform) => {
           return inner.refund(decisions);
         },
       });
-      const app = await start({ controllers: [Strict], options: { store } });
+      // So patient that every request meets the store.
+      const app = await start({
+        controllers: [Strict],
+        options: { store, failMode: 'closed', breaker: { threshold: 1_000 } },
+      });
       expect(await statuses(app, 5, '/both', { as: 'alice' })).toEqual(times(5, 503));
       expect([asked, givenBack]).toEqual([[], times(5, 0).map(() => 'address')]);
     });
@@ -720,7 +727,8 @@ describe.each(platforms)('countWhen on %s', (platform) => {
     });
   });
 
-  describe('after the client has hung up', () => {
+  const protocols = platform === 'fastify' ? (['HTTP/1', 'HTTP/2'] as const) : (['HTTP/1'] as const);
+  describe.each(protocols)('after the client has hung up over %s', (protocol) => {
     type Held = ReturnType<typeof gate>;
     interface Answering {
       status(code: number): Answering;
@@ -745,24 +753,57 @@ describe.each(platforms)('countWhen on %s', (platform) => {
           return guess(response);
         }
       }
-      const app = await start({ controllers: [Guesses], options: { store }, ...more });
+      const adapter = protocol === 'HTTP/2' ? { adapter: new FastifyAdapter({ http2: true }) } : {};
+      const app = await start({ controllers: [Guesses], options: { store }, ...adapter, ...more });
       return { app, asked, givenBack };
     }
 
-    /** Has a client ask for a route, and hang up while it is at work. */
-    async function hangUp(app: TestApp, path: string, entered: Promise<void>): Promise<void> {
-      const sockets: Socket[] = [];
-      const server = app.app.getHttpServer();
-      const collect = (socket: Socket) => void sockets.push(socket);
-      server.on('connection', collect);
-      const client = connect(Number(new URL(app.url).port), '127.0.0.1');
+    /** What a test waits for before its client hangs up. */
+    type Moment = (client: NodeJS.EventEmitter) => Promise<unknown>;
+    const during =
+      ({ entered }: Held): Moment =>
+      () =>
+        entered;
+    const whileAnswered: Moment = (client) => once(client, 'data');
+
+    async function hangUpSocket({ app, url }: TestApp, path: string, moment: Moment): Promise<void> {
+      const connected = once(app.getHttpServer(), 'connection');
+      const client = connect(Number(new URL(url).port), '127.0.0.1');
       client.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
-      await entered;
-      server.off('connection', collect);
-      const closed = once(sockets[0] as Socket, 'close');
+      const [socket] = (await connected) as [Socket];
+      await moment(client);
+      const closed = once(socket, 'close');
       client.destroy();
       await closed;
+    }
+
+    /** The connection stays, as a browser's does when one of its requests is cancelled. */
+    async function cancelStream({ app, url }: TestApp, path: string, moment: Moment): Promise<void> {
+      const server: Http2Server = app.getHttpServer();
+      const session = connect2(url);
+      const asked = once(server, 'stream');
+      const client = session.request({ ':path': path });
+      const [stream] = (await asked) as [ServerHttp2Stream];
+      await moment(client);
+      const closed = once(stream, 'close');
+      client.close(constants.NGHTTP2_CANCEL);
+      await closed;
+      session.destroy();
+    }
+
+    /** Has a client ask for a route, and hang up at a moment. */
+    async function hangUp(app: TestApp, path: string, moment: Moment): Promise<void> {
+      await (protocol === 'HTTP/1' ? hangUpSocket : cancelStream)(app, path, moment);
       await settle();
+    }
+
+    /** The status of a request whose client waits for its answer. */
+    async function statusOf(app: TestApp, path: string): Promise<number> {
+      if (protocol === 'HTTP/1') return (await app.get(path)).status;
+      const session = connect2(app.url);
+      const [headers] = await once(session.request({ ':path': path }).resume(), 'response');
+      session.destroy();
+      return headers[':status'];
     }
 
     const cases: [string, (held: Held) => void, CallResult, string[]][] = [
@@ -786,7 +827,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
       async (_what, end, result, back) => {
         const held = gate();
         const { app, asked, givenBack } = await startGuessing(() => held.wait());
-        await hangUp(app, '/guess', held.entered);
+        await hangUp(app, '/guess', during(held));
         expect([asked, givenBack]).toEqual([[], []]);
         end(held);
         await settle();
@@ -800,46 +841,50 @@ describe.each(platforms)('countWhen on %s', (platform) => {
       const { app, asked } = await startGuessing(() => held.wait());
       for (let i = 0; i < 3; i++) {
         held = gate();
-        await hangUp(app, '/guess', held.entered);
+        await hangUp(app, '/guess', during(held));
         if (i > 0) held.fail(new UnauthorizedException());
       }
       await settle();
       // The first one has not settled yet, and counts all the same.
       expect(asked).toHaveLength(2);
-      expect(await statuses(app, 2, '/guess')).toEqual([429, 429]);
+      expect([await statusOf(app, '/guess'), await statusOf(app, '/guess')]).toEqual([429, 429]);
     });
 
-    test('the charge stays for ever where the handler never settles', async () => {
+    test.each<[string, (held: Held) => unknown]>([
+      ['the handler never settles', (held) => held.wait()],
+      [
+        'Nest lets go of an Observable',
+        (held) => {
+          void held.wait();
+          return concat(of('one'), NEVER);
+        },
+      ],
+    ])('the charge stays where %s', async (_why, never) => {
+      const first = gate();
       const held = gate();
-      const { app, asked, givenBack } = await startGuessing(() => held.wait());
-      await hangUp(app, '/guess', held.entered);
-      await sleep(100);
-      expect([asked, givenBack]).toEqual([[], []]);
-    });
-
-    test('the charge stays where Nest lets go of an Observable', async () => {
-      const held = gate();
-      const { app, asked, givenBack } = await startGuessing(() => {
-        void held.wait();
-        return concat(of('one'), NEVER);
-      });
-      await hangUp(app, '/guess', held.entered);
-      await sleep(100);
-      expect([asked, givenBack]).toEqual([[], []]);
+      const guesses = [() => never(first), () => held.wait()];
+      const { app, asked, givenBack } = await startGuessing(() => guesses.shift()?.());
+      await hangUp(app, '/guess', during(first));
+      // By the time that a later one has got its charge back, the first would have it.
+      await hangUp(app, '/guess', during(held));
+      held.open('welcome');
+      await settle();
+      expect([asked, givenBack]).toEqual([[{ status: 200, value: 'welcome' }], ['guess']]);
     });
 
     test('where nothing would have been sent yet, the status is that of the exception, or unknown', async () => {
+      const later = gate();
       class Late implements NestInterceptor {
         intercept(_execution: ExecutionContext, next: CallHandler) {
           return next.handle().pipe(
-            delay(100),
-            catchError((error) =>
-              timer(100).pipe(
-                map(() => {
-                  throw error;
-                }),
-              ),
-            ),
+            catchError(async (error) => {
+              await later.wait();
+              throw error;
+            }),
+            mergeMap(async (value) => {
+              await later.wait();
+              return value;
+            }),
           );
         }
       }
@@ -859,13 +904,13 @@ describe.each(platforms)('countWhen on %s', (platform) => {
       ];
       for (const end of ends) {
         held = gate();
-        await hangUp(app, '/guess', held.entered);
+        await hangUp(app, '/guess', during(held));
         end(held);
         await settle();
       }
       status = 401;
       held = gate();
-      await hangUp(app, '/guess', held.entered);
+      await hangUp(app, '/guess', during(held));
       held.open('wrong');
       await settle();
       expect(asked).toEqual([
@@ -875,7 +920,8 @@ describe.each(platforms)('countWhen on %s', (platform) => {
         { status: 401, value: 'wrong' },
       ]);
       expect(givenBack).toEqual(['guess', 'guess']);
-      await sleep(150);
+      later.open(undefined);
+      await settle();
       expect(asked).toHaveLength(4);
     });
 
@@ -896,7 +942,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
     ])('a handler may answer itself, %s', async (_when, answer, results) => {
       const held = gate();
       const { app, asked, givenBack } = await startGuessing((response) => answer(held, response));
-      await hangUp(app, '/self', held.entered);
+      await hangUp(app, '/self', during(held));
       held.open(undefined);
       await settle();
       expect([asked, givenBack]).toEqual([results, []]);
@@ -908,7 +954,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
         prepare: (nest) =>
           void nest.useGlobalGuards({ canActivate: async () => (await held.wait()) === 'passes' }),
       });
-      await hangUp(app, '/guess', held.entered);
+      await hangUp(app, '/guess', during(held));
       expect([asked, givenBack]).toEqual([[], []]);
       held.open('passes');
       await settle();
@@ -924,7 +970,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
             void held.wait().then(next);
           }),
       });
-      await hangUp(app, '/guess', held.entered);
+      await hangUp(app, '/guess', during(held));
       held.open(undefined);
       await settle();
       const results = [{ status: 200, value: 'welcome' }];
@@ -933,14 +979,12 @@ describe.each(platforms)('countWhen on %s', (platform) => {
     });
 
     test('in the middle of a response, it is asked with the status that was sent', async () => {
-      const held = gate();
       const body = new Readable({ read: () => undefined });
       const { app, asked, givenBack } = await startGuessing(() => {
         body.push('the first part');
-        setTimeout(() => void held.wait(), 30);
         return new StreamableFile(body);
       });
-      await hangUp(app, '/guess', held.entered);
+      await hangUp(app, '/guess', whileAnswered);
       expect(asked).toEqual([{ status: 200, value: expect.any(StreamableFile) }]);
       expect(givenBack).toEqual(['guess']);
     });

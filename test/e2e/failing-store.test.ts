@@ -1,5 +1,12 @@
 import { Controller, Get, UseGuards } from '@nestjs/common';
-import { MemoryStore, RateLimit, RateLimiter, type Store, ThrottleScope } from 'nestjs-ratelimit';
+import {
+  MemoryStore,
+  RateLimit,
+  RateLimiter,
+  type Store,
+  StoreUnavailableError,
+  ThrottleScope,
+} from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { type Answer, AuthGuard, platforms, starter, statuses, times } from '../support/app.js';
 import { laterStore, storeWith } from '../support/stores.js';
@@ -35,7 +42,11 @@ const memory = () => {
 
 describe.each(platforms)('a store that fails on %s', (platform) => {
   const open = starter(platform, { controllers: [Shop], middleware: false });
-  const start = (store: Store) => open({ options: { store, scopes: { shop: '3/min' } } });
+  // So patient that every request meets the store.
+  const start = (store: Store) =>
+    open({
+      options: { store, scopes: { shop: '3/min' }, failMode: 'closed', breaker: { threshold: 1_000 } },
+    });
 
   test.each<[string, Store['consume']]>([
     ['throws', down],
@@ -54,11 +65,14 @@ describe.each(platforms)('a store that fails on %s', (platform) => {
       expect(json).toEqual({
         statusCode: 503,
         error: 'rate_limit_unavailable',
+        type: 'https://iana.org/assignments/http-problem-types#temporary-reduced-capacity',
         message: 'The request could not be checked against its rate limit. Try again shortly.',
       });
     }
     expect((await app.get('/free')).status).toBe(200);
-    expect(app.logged).toEqual([expect.stringContaining('store: A request could not be decided.')]);
+    expect(app.logged).toEqual([
+      expect.stringContaining('store: The store failed a request, which went on as its failMode says.'),
+    ]);
   });
 
   test('the log says why', async () => {
@@ -69,9 +83,9 @@ describe.each(platforms)('a store that fails on %s', (platform) => {
 
   test('the service leaves the error to its caller', async () => {
     const app = await start(storeWith(memory().store, { consume: down }));
-    await expect(app.app.get(RateLimiter).consume({ scope: 'shop', identity: 'user:1' })).rejects.toThrow(
-      'store is down',
-    );
+    const asked = app.app.get(RateLimiter).consume({ scope: 'shop', identity: 'user:1' });
+    await expect(asked).rejects.toThrow(StoreUnavailableError);
+    await expect(asked).rejects.toMatchObject({ limits: ['shop'], cause: new Error('store is down') });
   });
 
   test.each<[string, () => never | Promise<never>]>([

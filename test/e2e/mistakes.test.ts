@@ -112,8 +112,15 @@ describe('mistakes at start-up', () => {
   test('an unknown option of the module is a mistake', async () => {
     const { message } = await problemsOf([], { limit: [] } as RateLimitModuleOptions);
     expect(message).toBe(
-      '[bad-option] RateLimitModule: There is no option "limit" here. The options are store, scopes, limits, key, algorithm, tier, user, exempt, enabled, headers, body, secret, shadow, allow, deny, trustProxy, ipv6Prefix.',
+      '[bad-option] RateLimitModule: There is no option "limit" here. The options are store, scopes, limits, key, algorithm, tier, user, exempt, enabled, headers, body, secret, shadow, allow, deny, trustProxy, failMode, timeoutMs, instances, breaker, ipv6Prefix.',
     );
+  });
+
+  test.each(['constructor', 'toString', '__proto__'])('%s is no option of the module', async (name) => {
+    const options = Object.fromEntries([[name, 5]]) as RateLimitModuleOptions;
+    const { problems, message } = await problemsOf([], options);
+    expect(codes(problems)).toEqual(['bad-option RateLimitModule']);
+    expect(message).toContain(`There is no option "${name}" here. The options are store, scopes,`);
   });
 
   test('@SkipRateLimit of a name that no outer limit has is a mistake, also for a limit of its own', async () => {
@@ -296,6 +303,23 @@ describe('options of a limit that cannot be meant', () => {
     [{ burst: 5, rate: () => '5/min' }, 'bad-burst', 'A burst means nothing to sliding-window.'],
     [{ name: 'größe', rate: () => '5/min' }, 'bad-name', 'cannot name a limit.'],
     [{ costs: 2 }, 'bad-option', 'There is no option "costs" of a limit.'],
+    [{ constructor: 5 }, 'bad-option', 'There is no option "constructor" of a limit. The options are name,'],
+    [{ toString: 5 }, 'bad-option', 'There is no option "toString" of a limit.'],
+    [{ when: true }, 'bad-option', 'when cannot be true. Give a function of the context.'],
+    [{ skipIf: null }, 'bad-option', 'skipIf cannot be null. Give a function of the context.'],
+    [
+      { countWhen: 401 },
+      'bad-option',
+      'countWhen cannot be 401. Give a function of the context and the result.',
+    ],
+    [{ methods: 'POST' }, 'bad-option', `methods cannot be "POST". Give a list, such as ['POST', 'PUT'].`],
+    [{ methods: ['get'] }, 'bad-option', 'methods cannot hold "get". Give a list of methods in capital'],
+    [{ methods: [undefined] }, 'bad-option', 'methods cannot hold undefined.'],
+    [
+      { methods: [] },
+      'bad-option',
+      'methods is empty, so the limit would never apply. Name the methods, or leave it out',
+    ],
     [{ rate: ['5/min'] }, 'bad-rate', 'a list is not a rate, and a limit takes one.'],
     [{ rate: undefined }, 'bad-rate', 'is not a rate'],
     [

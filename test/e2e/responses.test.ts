@@ -29,6 +29,11 @@ class Responses {
   @Get('own') @RateLimit({ name: 'own', rate: '100/min' }) own() {
     throw new HttpException({ mine: true }, 429);
   }
+  @Get('bucket')
+  @RateLimit({ name: 'bucket', rate: '60/min', algorithm: 'token-bucket', burst: 10 })
+  bucket() {
+    return 'ok';
+  }
   @Get('long') @RateLimit({ name: 'long', rate: '1/day' }) long() {
     return 'ok';
   }
@@ -59,6 +64,15 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
   const open = starter(platform, { controllers: [Responses] });
   const start = (options: RateLimitModuleOptions = {}, prepare?: AppOptions['prepare']) =>
     open({ options, prepare });
+
+  test('of a token bucket its burst, and the time in which that flows in', async () => {
+    const { headers } = await (await start()).get('/bucket');
+    expect(['x-ratelimit-limit', 'ratelimit-policy', 'ratelimit'].map((name) => headers.get(name))).toEqual([
+      '10',
+      '"bucket";q=10;w=10',
+      '"bucket";r=9;t=1',
+    ]);
+  });
 
   test('A35 Remaining counts down, then a 429 with Limit 3, Remaining 0 and a Reset in the future', async () => {
     const app = await start();

@@ -131,7 +131,7 @@ describe.each(platforms)('GraphQL on %s', (platform) => {
     const consume = () => {
       throw new Error('store is down');
     };
-    await start({ store: storeWith(new MemoryStore(), { consume }) });
+    await start({ store: storeWith(new MemoryStore(), { consume }), failMode: 'closed' });
     const { data, errors } = await query('{ hello }');
     expect(data).toBeNull();
     expect(errors[0]).toMatchObject({
@@ -365,7 +365,8 @@ describe('microservices', () => {
         throw new Error('store is down');
       };
       const store = storeWith(new MemoryStore(), { consume });
-      const { sum, close } = await startSums({ controllers: [sums()], options: { store } }, inherits);
+      const options = { store, failMode: 'closed' } as const;
+      const { sum, close } = await startSums({ controllers: [sums()], options }, inherits);
       await expect(sum()).rejects.toMatchObject({
         status: 'error',
         error: 'rate_limit_unavailable',

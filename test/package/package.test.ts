@@ -69,6 +69,7 @@ test('the tarball holds what users need and nothing else', () => {
     'dist/esm/package.json',
     'docs/dependencies.md',
     'docs/errors.md',
+    'docs/failure.md',
     'docs/guide.md',
     'package.json',
   ]);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { type Charge, type Decision, MemoryStore } from 'nestjs-ratelimit';
 import { RedisStore } from 'nestjs-ratelimit/redis';
 import { TestClock } from 'nestjs-ratelimit/testing';
+import { definePolicy, type Policy } from '../../lib/core/policy.js';
 import { algorithms, policies } from '../support/arbitraries.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 
@@ -13,6 +14,8 @@ beforeAll(async () => {
 /** What a request may ask of one of its limits. */
 interface Ask {
   readonly limit: number;
+  /** Whether the limit is half of what it is at other times, as one may be that a function gives. */
+  readonly isLowered: boolean;
   readonly identity: string;
   readonly cost: number;
   readonly shadow: boolean;
@@ -29,10 +32,15 @@ const identities = fc.constantFrom('user:1', 'ip:203.0.113.7', 'global');
 
 const asks: fc.Arbitrary<Ask> = fc.record({
   limit: fc.integer({ min: 0, max: LIMITS - 1 }),
+  isLowered: fc.oneof(
+    { weight: 5, arbitrary: fc.constant(false) },
+    { weight: 1, arbitrary: fc.constant(true) },
+  ),
   identity: identities,
   cost: fc.oneof(
     { weight: 6, arbitrary: fc.constant(1) },
-    { weight: 2, arbitrary: fc.integer({ min: 0, max: 60 }) },
+    { weight: 1, arbitrary: fc.constant(0) },
+    { weight: 2, arbitrary: fc.integer({ min: 2, max: 60 }) },
   ),
   shadow: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
   blocks: fc.oneof(
@@ -82,6 +90,10 @@ const seen = ({ name, allowed, limit, remaining, resetAfterMs, retryAfterMs, atM
   receipt === null,
 ];
 
+/** The same bucket under half of the limit. */
+const lowered = ({ name, scope, algorithm, limit, windowMs }: Policy): Policy =>
+  definePolicy({ name, scope, algorithm, rate: { limit: Math.ceil(limit / 2), windowMs } });
+
 let runs = 0;
 
 test('A27 memory and Redis agree decision by decision, whatever is asked and whenever', async () => {
@@ -93,6 +105,7 @@ test('A27 memory and Redis agree decision by decision, whatever is asked and whe
   const script = fc.array(actions, { minLength: 1, maxLength: 60 });
   await fc.assert(
     fc.asyncProperty(limits, script, async (given, steps) => {
+      const halves = given.map(lowered);
       const clock = new TestClock();
       const memory = new MemoryStore({ clock });
       const shared = new RedisStore({ url: redis.url, prefix: `run-${runs++}`, clock });
@@ -102,7 +115,10 @@ test('A27 memory and Redis agree decision by decision, whatever is asked and whe
           clock.set(clock.now() + Math.round(step.gap * (given[0]?.windowMs ?? 1)));
           if ('asks' in step) {
             const charges = step.asks.map(
-              ({ limit, ...rest }): Charge => ({ policy: given[limit] as Charge['policy'], ...rest }),
+              ({ limit, isLowered, ...rest }): Charge => ({
+                policy: (isLowered ? halves : given)[limit] as Policy,
+                ...rest,
+              }),
             );
             const expected = memory[step.do](charges).decisions;
             const { decisions } = await shared[step.do](charges);

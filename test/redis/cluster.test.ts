@@ -161,6 +161,18 @@ describe('a request with identities in several slots', () => {
     expect(await remainingOf(store, limited, { identity: b })).toEqual([1, 5]);
   });
 
+  test('is denied without a block where two slots deny, since each may do so for a charge in passing', async () => {
+    const store = storeOf();
+    const asked = [a, b].map((identity) => ({ identity, limit: 1, windowMs: 60_000, blockMs: 900_000 }));
+    await decide(store, ...asked);
+    const denied = await decide(store, ...asked);
+    expect(seen(denied)).toEqual([
+      [false, 0],
+      [false, 0],
+    ]);
+    for (const { retryAfterMs } of denied) expect(retryAfterMs).toBeLessThanOrEqual(60_000);
+  });
+
   test('is known to be denied, so that a flood of them costs the servers nothing', async () => {
     const store = storeOf();
     const asked = [{ identity: a, limit: 1 }, { identity: b }];

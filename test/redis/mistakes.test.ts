@@ -14,7 +14,7 @@ describe('a store that cannot be meant', () => {
       'RedisStore cannot be made of { sendCommand }.',
     ],
     ['a prefix with braces', { prefix: '{a}' }, 'RedisStore cannot put "{a}" before its keys.'],
-    ['another cluster', { cluster: 'all' }, 'RedisStore cannot take cluster: all.'],
+    ['another cluster', { cluster: 'all' }, 'RedisStore cannot take cluster: "all".'],
   ])('%s', (_what, given, said) => {
     expect(() => new RedisStore(given as never)).toThrow(`[bad-option] ${said}`);
   });

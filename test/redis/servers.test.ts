@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import {
   type RedisCluster,
@@ -7,6 +9,7 @@ import {
   startRedis,
   startSentinelSet,
 } from '../support/redis.js';
+import { until } from '../support/until.js';
 
 const listens = ({ host, port }: RedisServer): Promise<boolean> =>
   new Promise((resolve) => {
@@ -22,6 +25,12 @@ const lives = (pid: number): boolean => {
     return false;
   }
 };
+
+/** Whether a process takes no turn until it is resumed. */
+const isStopped = (pid: number): boolean =>
+  existsSync('/proc/self/status')
+    ? /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+    : execFileSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).startsWith('T');
 
 describe('one server', () => {
   test('starts, answers and leaves nothing when it is stopped', async () => {
@@ -52,13 +61,16 @@ describe('one server', () => {
 
   test('answers nothing while it is paused', async () => {
     const server = await startRedis();
+    const other = await startRedis();
     server.pause();
+    await until('paused', async () => isStopped(server.pid));
     let answered = false;
     const answer = server.cli('PING').then((text) => {
       answered = true;
       return text;
     });
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    // One that was asked later has answered.
+    expect(await other.cli('PING')).toBe('PONG');
     expect(answered).toBe(false);
     server.resume();
     expect(await answer).toBe('PONG');

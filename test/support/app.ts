@@ -101,6 +101,8 @@ export interface AppOptions extends ModuleMetadata {
   readonly middleware?: boolean;
   readonly store?: MemoryStore;
   readonly clock?: TestClock;
+  /** In place of Fastify's usual one. */
+  readonly adapter?: FastifyAdapter;
 }
 
 class ListeningLogger {
@@ -161,7 +163,7 @@ export async function serve(
 ): Promise<TestApp> {
   const clock = given.clock ?? new TestClock(Date.now());
   const store = given.store ?? new MemoryStore({ clock });
-  const { imports = [], store: _store, clock: _clock, ...metadata } = given;
+  const { imports = [], store: _store, clock: _clock, adapter: _adapter, ...metadata } = given;
   const limits = root === undefined ? RateLimitModule.forRoot({ store, ...options }) : root(store);
   const type = moduleOf({ ...metadata, imports: [limits, ...imports] });
   const logger = new ListeningLogger();
@@ -176,7 +178,7 @@ export async function serve(
   } else {
     app = await NestFactory.create<NestFastifyApplication>(
       type,
-      new FastifyAdapter({ trustProxy: 'loopback' }),
+      given.adapter ?? new FastifyAdapter({ trustProxy: 'loopback' }),
       {
         logger,
         abortOnError: false,

@@ -43,16 +43,16 @@ export function mostOverBucket(
   { limit, windowMs, capacity }: Policy,
 ): number {
   let worst = Number.NEGATIVE_INFINITY;
-  for (let from = 0; from < admissions.length; from++) {
-    let sum = 0;
-    for (let to = from; to < admissions.length; to++) {
-      const { atMs, cost } = admissions[to] as Admission;
-      sum += cost;
-      const spanMs = atMs - (admissions[from] as Admission).atMs;
-      worst = Math.max(worst, sum - (capacity + Math.floor((limit * spanMs) / windowMs)));
-    }
+  let lastMs = 0;
+  // What the worst span that ends here holds beyond its share of time, times the window.
+  let held = 0;
+  for (const { atMs, cost } of admissions) {
+    held = held - limit * (atMs - lastMs) + cost * windowMs;
+    if (held < cost * windowMs) held = cost * windowMs;
+    if (held > worst) worst = held;
+    lastMs = atMs;
   }
-  return worst;
+  return worst / windowMs - capacity;
 }
 
 /** Whether what was admitted keeps the bound that the policy's algorithm promises. */

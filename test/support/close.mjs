@@ -1,14 +1,24 @@
 // Serves the built sample, uses it and closes it, and then has to end by itself.
+// Arguments: the platform, and the URL of a Redis, which need not answer.
 import { MemoryStore } from 'nestjs-ratelimit';
+import { RedisStore } from 'nestjs-ratelimit/redis';
 import { createShop } from '../../sample-app/dist/app.js';
 
-const store = new MemoryStore();
-const app = await createShop({ platform: process.argv[2], store, logger: ['error'] });
+const [, , platform, url] = process.argv;
+const store = url === undefined ? new MemoryStore() : new RedisStore({ url });
+const app = await createShop({ platform, store, logger: [] });
 await app.listen(0, '127.0.0.1');
-const response = await fetch(`${await app.getUrl()}/pages`, { headers: { connection: 'close' } });
-await response.arrayBuffer();
-console.log(`used, with ${store.size} buckets`);
+const ask = async () => {
+  const response = await fetch(`${await app.getUrl()}/pages`, { headers: { connection: 'close' } });
+  await response.arrayBuffer();
+  return response.status;
+};
+console.log(`used: ${await ask()}`);
+// Still under way when the application closes.
+const last = ask();
+await new Promise((resolve) => setTimeout(resolve, 20));
 await app.close();
+console.log(`answered: ${await last}`);
 console.log('closed');
 // Fires only when something else keeps the process alive.
 setTimeout(() => {

@@ -30,6 +30,11 @@ export interface Algorithm {
   charge(state: State, rule: Rule, cost: number, nowMs: number): State;
   /** The state after giving back what of `charged` still counts, and never more. */
   refund(state: State, rule: Rule, charged: Charged, nowMs: number): State;
+  /**
+   * The least state that counts at least what either does, now and at all times after; both are brought to
+   * `nowMs`, and neither is written to.
+   */
+  atLeast(state: State, other: State, rule: Rule, nowMs: number): State;
   /** Units that count against the capacity now. */
   used(state: State, rule: Rule, nowMs: number): number;
   /** Milliseconds until nothing counts any more: 0 when untouched. */

@@ -33,6 +33,15 @@ export const fixedWindow: Algorithm = {
     return state;
   },
 
+  // A window that ends earlier cannot be kept beside one that ends later.
+  atLeast(state, other) {
+    if (state.length === 0 || other.length === 0) return [...state, ...other];
+    return [
+      Math.max(state[0] as number, other[0] as number),
+      Math.max(state[1] as number, other[1] as number),
+    ];
+  },
+
   used: (state) => (state.length === 0 ? 0 : (state[1] as number)),
 
   resetMs: (state, { windowMs }, nowMs) => (state.length === 0 ? 0 : (state[0] as number) + windowMs - nowMs),

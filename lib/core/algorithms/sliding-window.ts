@@ -51,6 +51,26 @@ const clamp = (state: State, rule: Rule, nowMs: number): void => {
   append(state, latest, ahead);
 };
 
+/** From each time on as many charges as the one that has more of them; both of one grain. */
+const mostOf = (state: State, other: State): State => {
+  const pairs: number[] = [];
+  let [counted, ofState, ofOther] = [0, 0, 0];
+  let [at, atOther] = [state.length - 2, other.length - 2];
+  // From the newest to the oldest: what is still to count is what either has more than was counted.
+  while (at >= HEAD || atOther >= HEAD) {
+    const stamp = Math.max(
+      at >= HEAD ? (state[at] as number) : Number.NEGATIVE_INFINITY,
+      atOther >= HEAD ? (other[atOther] as number) : Number.NEGATIVE_INFINITY,
+    );
+    for (; at >= HEAD && state[at] === stamp; at -= 2) ofState += state[at + 1] as number;
+    for (; atOther >= HEAD && other[atOther] === stamp; atOther -= 2) ofOther += other[atOther + 1] as number;
+    const more = Math.max(ofState, ofOther) - counted;
+    counted += more;
+    if (more > 0) pairs.unshift(stamp, more);
+  }
+  return [state[0] as number, ...pairs];
+};
+
 /**
  * Never more than `limit` in any window, wherever it starts, in bounded memory: up to 32 charges keep
  * their own times; the 33rd turns them into counts of sub-windows, of which every one that overlaps
@@ -96,6 +116,13 @@ export const slidingWindow: Algorithm = {
       break;
     }
     return state.length === HEAD ? UNTOUCHED : state;
+  },
+
+  atLeast(state, other, rule) {
+    if (state.length === 0 || other.length === 0) return [...state, ...other];
+    const isExact = state[0] === EXACT && other[0] === EXACT;
+    const merged = isExact ? mostOf(state, other) : mostOf(coarsened(state, rule), coarsened(other, rule));
+    return merged.length > FULL_OF_STAMPS ? coarsened(merged, rule) : merged;
   },
 
   used: usedBy,

@@ -44,6 +44,10 @@ export const tokenBucket: Algorithm = {
     return debt > 0 ? keep(state, debt, nowMs) : UNTOUCHED;
   },
 
+  atLeast: (state, other, rule, nowMs) => [
+    ...(debtAt(other, rule, nowMs) > debtAt(state, rule, nowMs) ? other : state),
+  ],
+
   used: (state, rule, nowMs) => Math.ceil(debtAt(state, rule, nowMs) / rule.windowMs),
 
   resetMs: (state, rule, nowMs) => Math.ceil(debtAt(state, rule, nowMs) / rule.limit),

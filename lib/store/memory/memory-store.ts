@@ -3,7 +3,7 @@ import { ALGORITHMS } from '../../core/algorithms/index.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { type Charge, type Decision, decisionOf } from '../../core/decision.js';
 import { mistake } from '../../core/errors.js';
-import { definePolicy } from '../../core/policy.js';
+import { definePolicy, type Policy } from '../../core/policy.js';
 import { shown } from '../../core/shown.js';
 import type { Store, StoreReply, StoreTarget } from '../store.js';
 import type { Bucket } from './bucket.js';
@@ -151,6 +151,28 @@ export class MemoryStore implements Store {
       if (bucket.policy === BLOCK) this.#buckets.delete(bucket);
       else this.#buckets.unblock(bucket);
     }
+  }
+
+  /**
+   * Takes over what another store has said of a bucket: from then on it counts at least that.
+   *
+   * @internal
+   * @param used Units, charged to it at `chargedAtMs` by the clock of this store.
+   */
+  seed(policy: Policy, identity: string, used: number, chargedAtMs: number, blockedUntilMs: number): void {
+    const nowMs = this.#clock.now();
+    const algorithm = ALGORITHMS[policy.algorithm];
+    const charged = used === 0 ? UNTOUCHED : algorithm.charge(UNTOUCHED, policy, used, chargedAtMs);
+    const state = algorithm.settle(charged, policy, nowMs);
+    const isBlocked = blockedUntilMs > nowMs;
+    if (state === UNTOUCHED && !isBlocked) return;
+    const known = this.#buckets.get(policy, identity);
+    const bucket = known ?? this.#buckets.create(policy, identity, [], nowMs);
+    if (bucket === undefined) return;
+    bucket.underPolicy(policy, nowMs);
+    bucket.state = algorithm.atLeast(bucket.state, state, policy, nowMs);
+    if (isBlocked) this.#buckets.block(bucket, Math.max(blockedUntilMs, bucket.blockedUntilMs), nowMs);
+    if (known === undefined) this.#watch(bucket, nowMs);
   }
 
   /** Forgets everything: for tests, between two of them. */

@@ -1,8 +1,4 @@
-import type { Charge, Decision } from '../../core/decision.js';
-import type { RedisReplyError } from './messages.js';
-
-type Charges = readonly Charge[];
-type Decided = readonly Decision[];
+import type { Charges, Decided, RedisReplyError } from './messages.js';
 
 /** Sends several requests in one call and gives back what became of each, in their order. */
 export type Send = (requests: readonly Charges[]) => Promise<readonly (Decided | RedisReplyError)[]>;

@@ -11,12 +11,16 @@ export interface RedisClient {
     /** Of a `Cluster`. */
     readonly retryDelayOnFailover?: number | undefined;
   };
+  /** Of a `Cluster`: the nodes of each slot, the master first, as `host:port`. */
+  readonly slots?: readonly (readonly string[] | undefined)[];
   defineCommand(name: string, definition: { readonly lua: string }): void;
+  on(event: 'ready', listener: () => void): unknown;
+  off(event: 'ready', listener: () => void): unknown;
 }
 
 /** Whether a value is a client rather than options for one. */
-export const isClient = (value: object): value is RedisClient =>
-  'defineCommand' in value && typeof value.defineCommand === 'function';
+export const isClient = (value: unknown): value is RedisClient =>
+  typeof (value as Partial<RedisClient> | null | undefined)?.defineCommand === 'function';
 
 const WHERE = ['url', 'host', 'port', 'path', 'sentinels'];
 
@@ -41,7 +45,7 @@ export function checkOptions(options: unknown): void {
   );
 }
 
-const RECONNECT_WITHIN_MS = 500;
+const RECONNECT_WITHIN_MS = 250;
 /** Decisions wait no longer than this for the first connection. */
 const OPENING_MS = 2_000;
 
@@ -55,7 +59,7 @@ const OWN: RedisOptions = {
   maxRetriesPerRequest: 0,
   connectTimeout: OPENING_MS,
   // A server that has gone silent stays connected, though it may be gone for good.
-  socketTimeout: 2_000,
+  socketTimeout: 1_000,
   retryStrategy: (attempt) => Math.min(50 * attempt, RECONNECT_WITHIN_MS),
   // After a failover the server that we know may have become a replica: connect anew, to the one that leads.
   // Redis 6 names the script first.
@@ -65,24 +69,74 @@ const OWN: RedisOptions = {
 /** A client, and what the store may do to it. */
 export interface Connection {
   readonly client: RedisClient;
-  /** Comes when it has connected for the first time, or failed to. */
-  readonly opening: Promise<void>;
+  /** Connects, the first time; comes when that is done or has failed, and is null from then on. */
+  open(): Promise<void> | null;
+  /** Calls `listener` whenever it has connected. */
+  onReady(listener: () => void): void;
+  /** What a failed command is due to. */
+  causeOf(error: unknown): unknown;
   /** Ends a client of ours; does nothing to another one. */
   end(): void;
 }
 
 /** A client of our own, by URL, by options of ioredis, or by both. */
-export function connect(url: string | undefined, options: RedisOptions): Connection {
-  const settings = { ...OWN, ...options, lazyConnect: false };
-  const client = url === undefined ? new Redis(settings) : new Redis(url, settings);
-  // Each failed decision tells of it; without a listener ioredis would print every attempt to reconnect.
-  client.on('error', () => undefined);
-  const opening = new Promise<void>((resolve) => {
-    // Sentinels that are away are asked again and again within one attempt, which tells of errors alone.
-    for (const event of ['ready', 'error', 'close', 'end']) client.once(event, resolve);
-    setTimeout(resolve, OPENING_MS).unref();
-  });
-  return { client, opening, end: () => client.disconnect() };
+export class OwnConnection implements Connection {
+  readonly client: Redis;
+  #state: 'new' | 'opening' | 'open' = 'new';
+  #opening: Promise<void> | null = null;
+  #error: (Error & { readonly code?: string }) | undefined;
+
+  constructor(url: string | undefined, options: RedisOptions) {
+    // Not before it is asked for: a store may be made and never used, as where a test puts another in its place.
+    const settings = { ...OWN, ...options, lazyConnect: true };
+    this.client = url === undefined ? new Redis(settings) : new Redis(url, settings);
+    // Without a listener ioredis would print every attempt to reconnect.
+    this.client.on('error', (error) => {
+      this.#error = error;
+    });
+    this.client.on('ready', () => {
+      this.#error = undefined;
+    });
+  }
+
+  open(): Promise<void> | null {
+    if (this.#state !== 'new') return this.#opening;
+    this.#state = 'opening';
+    this.#opening = this.#connect().then(() => this.#opened());
+    return this.#opening;
+  }
+
+  onReady(listener: () => void): void {
+    this.client.on('ready', listener);
+  }
+
+  causeOf(error: unknown): unknown {
+    if (this.client.status === 'ready' || this.#error === undefined) return error;
+    // Node leaves the message empty when several addresses refuse.
+    const { message, code } = this.#error;
+    return new Error(`There is no connection to Redis: ${message || code}.`, { cause: this.#error });
+  }
+
+  end(): void {
+    this.#opened();
+    this.client.disconnect();
+  }
+
+  #opened(): void {
+    this.#state = 'open';
+    this.#opening = null;
+  }
+
+  async #connect(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      // Sentinels that are away are asked again and again within one attempt, which tells of errors alone.
+      for (const event of ['ready', 'error', 'close', 'end']) this.client.once(event, () => resolve());
+      timer = setTimeout(resolve, OPENING_MS).unref();
+      this.client.connect().catch(() => undefined);
+    });
+    clearTimeout(timer);
+  }
 }
 
 /** What a client has to be told so that a request on a lost connection is neither sent again nor left waiting. */
@@ -103,5 +157,15 @@ export function adopt(client: RedisClient): Connection {
       { type: 'RateLimitWarning' },
     );
   }
-  return { client, opening: Promise.resolve(), end: () => undefined };
+  let heard: (() => void) | undefined;
+  return {
+    client,
+    open: () => null,
+    onReady(listener) {
+      heard = listener;
+      client.on('ready', listener);
+    },
+    causeOf: (error) => error,
+    end: () => heard && client.off('ready', heard),
+  };
 }

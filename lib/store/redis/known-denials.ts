@@ -1,15 +1,12 @@
-import type { Charge, Decision } from '../../core/decision.js';
-import { chargeText } from './messages.js';
-
-type Charges = readonly Charge[];
-type Decided = readonly Decision[];
+import { type Charge, type Decision, denies } from '../../core/decision.js';
+import { type Charges, chargeText, type Decided } from './messages.js';
 
 interface Denial {
   readonly decisions: Decided;
   /** When the answer came, on the clock of this process: it was true a little before. */
   readonly answeredAtMs: number;
   /** Until when it is sure to hold. */
-  untilMs: number;
+  readonly untilMs: number;
   /** The one request that asks again, once it is no longer sure. */
   recheck: Promise<Decided> | null;
 }
@@ -18,25 +15,24 @@ interface Denial {
 const LONGEST_MS = 1_000;
 const MOST_DENIALS = 10_000;
 
-const isDenied = ({ allowed, charge }: Decision): boolean => !allowed && !charge.shadow;
-
 /** How long a denied request is denied at least. */
 function waitOf(decisions: Decided): number {
   let waitMs = 0;
   for (const decision of decisions) {
-    if (isDenied(decision)) waitMs = Math.max(waitMs, decision.retryAfterMs ?? LONGEST_MS);
+    if (denies(decision)) waitMs = Math.max(waitMs, decision.retryAfterMs ?? LONGEST_MS);
   }
   return Math.min(waitMs, LONGEST_MS);
 }
 
 /** A decision as it stands some time later, when nothing has been charged since. */
 function later(decision: Decision, charge: Charge, elapsedMs: number): Decision {
-  const { resetAfterMs, retryAfterMs, atMs } = decision;
+  const { resetAfterMs, retryAfterMs, blockedForMs, atMs } = decision;
   return {
     ...decision,
     charge,
     atMs: atMs + elapsedMs,
     resetAfterMs: Math.max(0, resetAfterMs - elapsedMs),
+    blockedForMs: Math.max(0, blockedForMs - elapsedMs),
     retryAfterMs:
       retryAfterMs === null || decision.allowed ? retryAfterMs : Math.max(1, retryAfterMs - elapsedMs),
   };
@@ -63,7 +59,7 @@ export class KnownDenials {
 
   /** Decides a request, by what is known or else by `ask`. */
   decide(charges: Charges, ask: () => Promise<Decided>): Decided | Promise<Decided> {
-    if (this.#denials.size === 0) return this.#ask(null, charges, ask);
+    if (!this.#byIdentity.has(charges[0]?.identity ?? '')) return this.#ask(null, charges, ask);
     const name = nameOf(charges);
     const denial = this.#denials.get(name);
     if (denial === undefined) return this.#ask(name, charges, ask);
@@ -106,19 +102,14 @@ export class KnownDenials {
   async #ask(known: string | null, charges: Charges, ask: () => Promise<Decided>): Promise<Decided> {
     const askedAtMs = this.now();
     const forgets = this.#forgets;
-    const name = () => known ?? nameOf(charges);
     this.#asking++;
     try {
       const decisions = await ask();
       const waitMs = waitOf(decisions);
-      if (waitMs > 0 && this.#holdsSince(forgets, charges))
-        this.#keep(name(), {
-          decisions,
-          answeredAtMs: this.now(),
-          untilMs: askedAtMs + waitMs,
-          recheck: null,
-        });
-      else if (known !== null) this.#drop(known);
+      if (waitMs > 0 && this.#holdsSince(forgets, charges)) {
+        const denial = { decisions, answeredAtMs: this.now(), untilMs: askedAtMs + waitMs, recheck: null };
+        this.#keep(known ?? nameOf(charges), denial);
+      } else if (known !== null) this.#drop(known);
       return decisions;
     } catch (error) {
       if (known !== null) this.#drop(known);

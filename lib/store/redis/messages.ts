@@ -2,6 +2,10 @@ import { type Charge, type Decision, decisionOf } from '../../core/decision.js';
 import type { Policy } from '../../core/policy.js';
 import type { KeyOf } from './keys.js';
 
+/** What a request asks, and what is answered. */
+export type Charges = readonly Charge[];
+export type Decided = readonly Decision[];
+
 /** What a call of the `consume` script is to do: charge, look, or start the blocks of denials. */
 export type Mode = 'consume' | 'peek' | 'block';
 
@@ -47,7 +51,7 @@ export const chargeText = ({ policy, cost, shadow, blocks }: Charge): string =>
 
 /** The message that asks for the decisions on several requests, each a list of charges. */
 export function consumeMessage(
-  requests: readonly (readonly Charge[])[],
+  requests: readonly Charges[],
   mode: Mode,
   keyOf: KeyOf,
   now: number | '',
@@ -64,7 +68,7 @@ export function consumeMessage(
 }
 
 /** The message that gives charges back. */
-export function refundMessage(decisions: readonly Decision[], keyOf: KeyOf, now: number | ''): Message {
+export function refundMessage(decisions: Decided, keyOf: KeyOf, now: number | ''): Message {
   const list = new KeyList(keyOf);
   const given: (string | number)[] = [now];
   for (const { charge, atMs, resetAfterMs, receipt } of decisions) {
@@ -90,8 +94,8 @@ export class RedisReplyError extends Error {
 /** Reads the reply to a {@link consumeMessage}: for each request its decisions, or what went wrong with it. */
 export function decisionsIn(
   reply: unknown,
-  requests: readonly (readonly Charge[])[],
-): readonly (readonly Decision[] | RedisReplyError)[] {
+  requests: readonly Charges[],
+): readonly (Decided | RedisReplyError)[] {
   const parts = reply as unknown[];
   let at = 0;
   // A client may be made to read numbers as text.

@@ -3,13 +3,15 @@ import type { Clock } from '../../core/clock.js';
 import type { Charge, Decision } from '../../core/decision.js';
 import { mistake } from '../../core/errors.js';
 import { escapeSegment } from '../../core/escape.js';
+import { shown } from '../../core/shown.js';
 import type { Store, StoreReply, StoreTarget } from '../store.js';
 import { Batcher } from './batcher.js';
-import { adopt, type Connection, checkOptions, connect, isClient, type RedisClient } from './client.js';
+import { adopt, type Connection, checkOptions, isClient, OwnConnection, type RedisClient } from './client.js';
 import { Commands } from './commands.js';
 import { DEFAULT_PREFIX, type KeyOf, keysUnder } from './keys.js';
 import { KnownDenials } from './known-denials.js';
-import { consumeMessage, decisionsIn, type Mode, refundMessage } from './messages.js';
+import { consumeMessage, type Decided, decisionsIn, type Mode, refundMessage } from './messages.js';
+import { masterOf } from './slots.js';
 import { consumeApart, isOfOneIdentity, peekApart } from './spread.js';
 
 /** Settings of a {@link RedisStore}, whoever makes its client. */
@@ -36,8 +38,6 @@ export interface RedisStoreOptions extends RedisOptions, RedisStoreSettings {
   readonly url?: string | undefined;
 }
 
-type Decided = readonly Decision[];
-
 /**
  * Keeps buckets in Redis 6.2 or later, or Valkey, for a whole fleet: every limit of a request is decided in
  * one atomic call, by the server's clock.
@@ -54,8 +54,9 @@ type Decided = readonly Decision[];
 export class RedisStore implements Store {
   readonly shared = true;
   readonly secret: string | undefined;
+  /** Of a Cluster: the node that leads the slot of an identity, as `host:port`. */
+  readonly partOf?: (identity: string) => string;
   readonly #connection: Connection;
-  #isOpening = true;
   readonly #commands: Commands;
   readonly #keyOf: KeyOf;
   readonly #clock: Clock | undefined;
@@ -67,27 +68,34 @@ export class RedisStore implements Store {
   constructor(options: RedisStoreOptions);
   constructor(client: RedisClient, settings?: RedisStoreSettings);
   constructor(from: RedisStoreOptions | RedisClient, settings: RedisStoreSettings = {}) {
-    if (!isObject(from) || !isClient(from)) checkOptions(from);
-    const { prefix = DEFAULT_PREFIX, secret, cluster, clock } = isClient(from) ? settings : from;
+    const given = isClient(from) ? { connection: adopt(from), settings } : own(from);
+    const { prefix = DEFAULT_PREFIX, secret, cluster, clock } = given.settings;
     if (cluster !== undefined && cluster !== 'one-slot') {
       throw mistake(
         'bad-option',
-        `RedisStore cannot take cluster: ${String(cluster)}.`,
+        `RedisStore cannot take cluster: ${shown(cluster)}.`,
         `Give 'one-slot', or leave it out.`,
       );
     }
     this.#keyOf = keysUnder(prefix, cluster === 'one-slot');
-    this.#connection = isClient(from) ? adopt(from) : ownConnection(from);
-    const { client, opening } = this.#connection;
-    void opening.then(() => {
-      this.#isOpening = false;
-    });
+    this.#connection = given.connection;
+    const { client } = this.#connection;
     this.secret = secret;
     this.#clock = clock;
     this.#isSpread = client.isCluster === true && cluster !== 'one-slot';
+    if (client.isCluster) this.partOf = (identity) => masterOf(client, this.#keyOf(identity));
     this.#commands = new Commands(client);
     this.#batcher = new Batcher((requests) => this.#ask(requests, 'consume'));
     this.#denials = new KnownDenials(clock === undefined ? () => performance.now() : () => clock.now());
+  }
+
+  /** Connects a client of its own; the first decision would do so too. */
+  async open(): Promise<void> {
+    await this.#connection.open();
+  }
+
+  onReady(listener: () => void): void {
+    this.#connection.onReady(listener);
   }
 
   consume(charges: readonly Charge[]): StoreReply | Promise<StoreReply> {
@@ -166,8 +174,13 @@ export class RedisStore implements Store {
   }
 
   async #run(...[script, keys, given]: Parameters<Commands['run']>): Promise<unknown> {
-    if (this.#isOpening) await this.#connection.opening;
-    return this.#commands.run(script, keys, given);
+    const opening = this.#connection.open();
+    if (opening !== null) await opening;
+    try {
+      return await this.#commands.run(script, keys, given);
+    } catch (error) {
+      throw this.#connection.causeOf(error);
+    }
   }
 
   #laneOf(identity: string): string {
@@ -179,15 +192,10 @@ export class RedisStore implements Store {
   }
 }
 
-const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
-
 const replyOf = (decisions: Decided): StoreReply => ({ decisions, degraded: false });
 
-const ownConnection = ({
-  url,
-  prefix: _prefix,
-  secret: _secret,
-  cluster: _cluster,
-  clock: _clock,
-  ...options
-}: RedisStoreOptions): Connection => connect(url, options);
+function own(from: RedisStoreOptions): { connection: Connection; settings: RedisStoreSettings } {
+  checkOptions(from);
+  const { url, prefix, secret, cluster, clock, ...options } = from;
+  return { connection: new OwnConnection(url, options), settings: { prefix, secret, cluster, clock } };
+}

@@ -260,7 +260,7 @@ local function chargeOf(text)
 end
 local identities, changed = {}, {}
 local function identityOf(place)
-  local identity = { buckets = {}, blockedUntil = nil, changed = nil, key = KEYS[place] }
+  local identity = { buckets = {}, key = KEYS[place] }
   identities[place] = identity
   return identity
 end

@@ -1,9 +1,5 @@
-import type { Charge, Decision } from '../../core/decision.js';
-import { uncharged } from '../../core/decision.js';
-import type { Mode } from './messages.js';
-
-type Charges = readonly Charge[];
-type Decided = readonly Decision[];
+import { type Charge, type Decision, denies, uncharged } from '../../core/decision.js';
+import type { Charges, Decided, Mode } from './messages.js';
 
 /** Decides the charges of one identity. */
 export type DecideOne = (charges: Charges, mode: Mode) => Promise<Decided>;
@@ -28,8 +24,6 @@ function partsOf(charges: Charges): readonly Part[] {
 /** Whether all charges of a request are of one identity, and so in one slot. */
 export const isOfOneIdentity = (charges: Charges): boolean =>
   charges.every(({ identity }) => identity === charges[0]?.identity);
-
-const denies = ({ allowed, charge }: Decision): boolean => !allowed && !charge.shadow;
 
 /** Puts the decisions on parts back into the order of the request. */
 function inOrder(parts: readonly Part[], decided: readonly Decided[]): Decision[] {

@@ -15,6 +15,7 @@ const decision = (
     remaining,
     resetAfterMs,
     retryAfterMs,
+    blockedForMs: 0,
     charge,
     atMs: 0,
     receipt: null,

@@ -1,4 +1,4 @@
-import { byLoad, type LoadLevel, MemoryStore, RateLimiter } from 'nestjs-ratelimit';
+import { byLoad, type LoadLevel, MemoryStore, RateLimitConfigError, RateLimiter } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 
 const rates = { normal: '5/hour', elevated: '3/hour', critical: '1/hour' } as const;
@@ -29,6 +29,19 @@ describe('byLoad', () => {
 
   test('without options it starts quiet', () => {
     expect(byLoad(rates).level()).toBe('normal');
+  });
+
+  test.each([
+    [undefined, 'undefined'],
+    [null, 'null'],
+    ['5/hour', '"5/hour"'],
+    [['5/hour'], 'a list'],
+  ])('%j stands for no rates', (given, shown) => {
+    const call = () => byLoad(given as never);
+    expect(call).toThrow(RateLimitConfigError);
+    expect(call).toThrow(
+      `[bad-rate] ${shown} stands where the rates by load belong. Give a rate for each load: byLoad({ normal:`,
+    );
   });
 
   test('thresholds out of order, and a rate that is missing, are mistakes', () => {

@@ -29,6 +29,13 @@ describe('conditions', () => {
     expect(applies({ methods }, caller(method))).toBe(expected);
   });
 
+  test('methods that name none would leave the limit out, which is a mistake', () => {
+    expect(() => applies({ methods: [] })).toThrow(
+      '[bad-option] methods is empty, so the limit would never apply. Name the methods, or leave it out',
+    );
+    expect(() => applies({ methods: [undefined as never] })).toThrow('methods cannot hold undefined.');
+  });
+
   test('a call without a method is not counted by methods', () => {
     expect(applies({ methods: ['GET', 'POST'] }, { ...caller(), method: undefined })).toBe(false);
   });

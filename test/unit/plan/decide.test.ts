@@ -29,6 +29,7 @@ const setUp = (user?: object) => {
         keepsSecrets: true,
         resolve: resolveNothing,
         shadow: false,
+        failMode: 'local',
         report: (place, what) => reported.push(`${place}: ${what}`),
       },
     );

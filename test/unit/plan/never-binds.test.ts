@@ -19,6 +19,7 @@ const limit = (name: string, options: Options, reach: Reach = 'route', scope = `
       keepsSecrets: true,
       resolve: resolveNothing,
       shadow: false,
+      failMode: 'local',
       report: () => {},
     },
   );

@@ -47,6 +47,27 @@ describe('RateLimiter without Nest', () => {
     expect((await limiter.consume({ scope: 'none', identity: 'customer:42' })).retryAfterMs).toBeNull();
   });
 
+  test('scopes whose names and limits read alike in a row have buckets of their own', async () => {
+    const limiter = new RateLimiter({
+      store: new MemoryStore({ clock: new TestClock() }),
+      scopes: {
+        'shop:login': [{ rate: '1/min', name: 'web' }],
+        shop: [{ rate: '1/min', name: 'login:web' }],
+      },
+    });
+    for (const scope of ['shop:login', 'shop'] as const)
+      expect((await limiter.consume({ scope, identity: 'user:42' })).allowed).toBe(true);
+  });
+
+  test('what only looks like an identity that keys have written is taken for what it says', async () => {
+    const { limiter } = setUp();
+    // A key would have written the second percent sign as %25.
+    const target = { scope: 'mail', identity: 'user:50%2B50%' } as const;
+    await limiter.consume({ ...target, cost: 100 });
+    await limiter.reset(target);
+    expect((await limiter.consume({ ...target, cost: 100 })).allowed).toBe(true);
+  });
+
   test('unlimited is skipped and stores nothing', async () => {
     const { limiter, store } = setUp();
     const outcome = await limiter.consume({ scope: 'free', identity: 'customer:42' });
@@ -83,6 +104,10 @@ describe('RateLimiter without Nest', () => {
     ]);
     const dynamic = { scope: 'dynamic', identity: 'customer:42' } as const;
     expect((await limiter.consume({ ...dynamic, rate: '7/min' })).binding?.limit).toBe(7);
+    for (const limit of [8, 9]) {
+      const outcome = await limiter.consume({ ...dynamic, rate: { limit, window: '1min' } });
+      expect(outcome.binding?.limit).toBe(limit);
+    }
     expect((await limiter.consume({ ...dynamic, rate: null })).skipped).toBe(true);
     await expect(limiter.consume(dynamic)).rejects.toThrow('Give the rate along');
   });

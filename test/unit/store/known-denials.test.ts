@@ -16,6 +16,7 @@ const answer = (charges: readonly Charge[], retryAfterMs: number): readonly Deci
     remaining: 0,
     resetAfterMs: 60_000,
     retryAfterMs,
+    blockedForMs: 0,
     charge,
     atMs: 0,
     receipt: null,
@@ -87,6 +88,62 @@ describe('known denials', () => {
     expect(asked()).toBe(2);
     await decide('user:1', 0);
     expect(asked()).toBe(2);
+  });
+
+  test('nor where more was forgotten meanwhile than is kept', async () => {
+    const { decide, denials, asked } = setUp();
+    const before = decide('user:1', 60_000);
+    denials.forget('user:1');
+    for (let i = 0; i < 10_000; i++) denials.forget(`other:${i}`);
+    await before;
+    await decide('user:1', 60_000);
+    expect(asked()).toBe(2);
+  });
+
+  test('a denial holds from when it was asked for: it may have been decided then', async () => {
+    const { denials, decide, advance, asked } = setUp();
+    const charges = chargesOf('user:1');
+    await denials.decide(charges, async () => {
+      advance(300);
+      return answer(charges, 400);
+    });
+    advance(99);
+    await decide('user:1', 0);
+    expect(asked()).toBe(0);
+    advance(1);
+    expect((await decide('user:1', 0))[0]?.allowed).toBe(true);
+    expect(asked()).toBe(1);
+  });
+
+  test('one that could not be asked about again is known no longer', async () => {
+    const { denials, decide, advance, asked } = setUp();
+    await decide('user:1', 60_000);
+    advance(1_000);
+    const down = () => Promise.reject(new Error('down'));
+    await expect(denials.decide(chargesOf('user:1'), down)).rejects.toThrow('down');
+    expect((await decide('user:1', 0))[0]?.allowed).toBe(true);
+    expect(asked()).toBe(2);
+  });
+
+  test('none is known while a clock has stepped back behind it', async () => {
+    const { decide, advance, asked } = setUp();
+    await decide('user:1', 60_000);
+    advance(-500);
+    expect((await decide('user:1', 0))[0]?.allowed).toBe(true);
+    expect(asked()).toBe(2);
+  });
+
+  test('what a shadow limit would have denied is decided each time', async () => {
+    const { denials } = setUp();
+    const charges = chargesOf('user:1').map((charge) => ({ ...charge, shadow: true }));
+    let asked = 0;
+    for (let i = 0; i < 3; i++) {
+      await denials.decide(charges, async () => {
+        asked++;
+        return answer(charges, 60_000);
+      });
+    }
+    expect(asked).toBe(3);
   });
 
   test('no more than so many are remembered', async () => {

@@ -66,6 +66,25 @@ describe('A41 the memory store is bounded', () => {
     ]);
   });
 
+  test.each([0, 1])(
+    'nor what was charged or blocked after it was found to be the least charged: %d',
+    (half) => {
+      const since = Array.from({ length: 32 }, (_, i) => `user:${2 * i + half}`);
+      const { charge, remaining } = setUp(64);
+      for (let i = 0; i < 64; i++) charge(`user:${i}`, 1);
+      for (const identity of since) charge(identity, 9);
+      charge('user:new', 1);
+      expect(since.map((identity) => remaining(identity))).toEqual(since.map(() => 0));
+
+      const spent = setUp(64);
+      for (let i = 0; i < 64; i++) spent.charge(`user:${i}`, 10);
+      for (const identity of since) spent.charge(identity, 1, { blockMs: 900_000 });
+      spent.charge('user:new', 1);
+      const waits = since.map((identity) => spent.charge(identity)?.retryAfterMs);
+      expect(waits).toEqual(since.map(() => 900_000));
+    },
+  );
+
   test('never what is blocked', () => {
     const { store, charge } = setUp(4);
     charge('user:blocked', 10);
@@ -152,6 +171,23 @@ describe('A41 the memory store is bounded', () => {
     expect(both().map(({ remaining }) => remaining)).toEqual([4, 4]);
     clock.advance('1min');
     expect(both().map(({ remaining }) => remaining)).toEqual([9, 3]);
+  });
+
+  test('nor does one that the request has just been charged to go, though it is the least charged', () => {
+    const { store, charge, remaining } = setUp(64);
+    for (let i = 0; i < 64; i++) charge(`user:${i}`, 5);
+    const { decisions } = store.consume(
+      [policy, other].map((under) => ({
+        policy: under,
+        identity: 'user:new',
+        cost: 1,
+        shadow: false,
+        blocks: [],
+      })),
+    );
+    expect(decisions.map(({ receipt }) => receipt !== null)).toEqual([true, true]);
+    expect([remaining('user:new', policy), remaining('user:new', other)]).toEqual([9, 9]);
+    expect(store.size).toBe(64);
   });
 
   test('a bucket that has ended and makes room for another one of the same request is counted afresh', () => {

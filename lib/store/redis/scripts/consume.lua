@@ -36,7 +36,7 @@ end
 local identities, changed = {}, {}
 
 local function identityOf(place)
-  local identity = { buckets = {}, blockedUntil = nil, changed = nil, key = KEYS[place] }
+  local identity = { buckets = {}, key = KEYS[place] }
   identities[place] = identity
   return identity
 end

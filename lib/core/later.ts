@@ -1,4 +1,5 @@
-import type { Later } from '../store/store.js';
+/** A value that is there, or still to come. */
+export type Later<T> = T | Promise<T>;
 
 /** Whether a value is still to come; query builders and the like count, which have `then` alone. */
 export const isPromise = <T>(value: Later<T>): value is Promise<T> =>
@@ -13,7 +14,7 @@ export const andThen = <T, U>(value: Later<T>, next: (value: T) => Later<U>): La
 
 /** `call`, with what it throws, at once or later, given to `rescue` in place of the caller. */
 export const rescued =
-  <A, T>(call: (argument: A) => Later<T>, rescue: (error: unknown, argument: A) => T) =>
+  <A, T>(call: (argument: A) => Later<T>, rescue: (error: unknown, argument: A) => Later<T>) =>
   (argument: A): Later<T> => {
     try {
       const value = call(argument);
@@ -24,3 +25,7 @@ export const rescued =
       return rescue(error, argument);
     }
   };
+
+/** What `call` gives, or else `rescue`: {@link rescued}, called at once. */
+export const attempt = <T>(call: () => Later<T>, rescue: (error: unknown) => Later<T>): Later<T> =>
+  rescued<undefined, T>(call, rescue)(undefined);

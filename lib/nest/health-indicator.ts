@@ -1,0 +1,43 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { PartHealth } from '../core/health.js';
+import type { Runtime } from './runtime.js';
+import { RUNTIME } from './tokens.js';
+
+/** What {@link RateLimitHealthIndicator} finds. */
+export interface RateLimitHealth {
+  readonly status: 'up' | 'down';
+  /** Whether the store decides, or the process without it. */
+  readonly store: 'up' | 'degraded';
+  readonly parts: readonly PartHealth[];
+  /** Requests that were decided without the store, or refused for want of it, since the start. */
+  readonly degraded: number;
+}
+
+/**
+ * Tells a health check how the store of rate limits is doing, in the form that `@nestjs/terminus` 11 and
+ * later take.
+ *
+ * @example
+ * @Get('health') @HealthCheck()
+ * check() {
+ *   return this.health.check([() => this.rateLimits.isHealthy('rate-limits')]);
+ * }
+ */
+@Injectable()
+export class RateLimitHealthIndicator {
+  constructor(@Inject(RUNTIME) private readonly runtime: Runtime) {}
+
+  /**
+   * @param key What it is called in the result.
+   * @param options `degraded: 'down'` for an application that is better off without traffic than without its
+   *   store. Default `'up'`: limits go on as their `failMode` says, and every process is in the same outage.
+   */
+  isHealthy<Key extends string>(
+    key: Key,
+    { degraded = 'up' }: { readonly degraded?: 'up' | 'down' } = {},
+  ): Record<Key, RateLimitHealth> {
+    const { status: store, ...rest } = this.runtime.limiter.health();
+    const status = store === 'up' ? 'up' : degraded;
+    return { [key]: { status, store, ...rest } } as Record<Key, RateLimitHealth>;
+  }
+}

@@ -1,0 +1,132 @@
+import { after, type Clock } from '../../core/clock.js';
+import type { BreakerState } from '../../core/health.js';
+
+/** When a breaker opens, and how it tries again. */
+export interface BreakerSettings {
+  /** Failures in a row after which calls stop, 1 or more. Default 5. */
+  readonly threshold: number;
+  /** Milliseconds until the first probe, 1 to 1,000; twice as long after each that fails, at most a second. Default 100. */
+  readonly pauseMs: number;
+}
+
+/** How a breaker reaches what it guards. */
+export interface Guarded {
+  /** Resolves when the store decides as it should. */
+  probe(): Promise<unknown>;
+  /** Hears of each change of state. */
+  changed(state: BreakerState): void;
+}
+
+const LONGEST_PAUSE_MS = 1_000;
+
+/**
+ * Stops calling what fails, and finds out by itself when it works again: by one probe at a time, after
+ * pauses that grow up to a second and are cut by chance, so that a fleet does not probe in step.
+ */
+export class Breaker {
+  #state: BreakerState = 'closed';
+  #failures = 0;
+  #error: unknown;
+  #lastAnswerMs = Number.NEGATIVE_INFINITY;
+  #closedAtMs = Number.NEGATIVE_INFINITY;
+  #pauseMs = 0;
+  #probeAtMs = 0;
+  #cancel: () => void = () => undefined;
+  #hasEnded = false;
+
+  constructor(
+    readonly settings: BreakerSettings,
+    readonly clock: Clock,
+    readonly guarded: Guarded,
+    readonly random: () => number = Math.random,
+  ) {}
+
+  get state(): BreakerState {
+    return this.#state;
+  }
+
+  /** Failures since the last answer. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** What failed last, while it is not closed. */
+  get error(): unknown {
+    return this.#error;
+  }
+
+  /** Milliseconds until the next probe; 0 while one is under way, and while it is closed. */
+  get retryAfterMs(): number {
+    return this.#state === 'open' ? Math.max(0, this.#probeAtMs - this.clock.now()) : 0;
+  }
+
+  /** To be told of each answer in time. */
+  answered(nowMs: number): void {
+    this.#lastAnswerMs = nowMs;
+    if (this.#state === 'closed') this.#failures = 0;
+  }
+
+  /**
+   * To be told of each call that failed.
+   *
+   * @param startedMs When it began: what began before it was closed again says nothing of it.
+   * @param isShared Whether others may be to blame: what has answered since is not.
+   */
+  failed(error: unknown, startedMs = this.clock.now(), isShared = false): void {
+    if (this.#state !== 'closed' || startedMs < this.#closedAtMs) return;
+    if (isShared && this.#lastAnswerMs >= startedMs) return;
+    this.#failures++;
+    if (this.#failures >= this.settings.threshold) this.open(error);
+  }
+
+  /** Opens, whatever the number of failures. */
+  open(error: unknown): void {
+    this.#failures = Math.max(1, this.#failures);
+    this.#pauseMs = Math.min(this.settings.pauseMs, LONGEST_PAUSE_MS);
+    this.#pause(error);
+  }
+
+  /** Probes at once, instead of at the end of its pause. */
+  probeNow(): void {
+    if (this.#state !== 'open' || this.#hasEnded) return;
+    this.#cancel();
+    void this.#probe();
+  }
+
+  /** Probes no more. */
+  end(): void {
+    this.#hasEnded = true;
+    this.#cancel();
+  }
+
+  #pause(error: unknown): void {
+    this.#error = error;
+    const pauseMs = Math.ceil(this.#pauseMs * (0.5 + this.random() / 2));
+    this.#probeAtMs = this.clock.now() + pauseMs;
+    this.#cancel();
+    if (!this.#hasEnded) this.#cancel = after(this.clock, pauseMs, () => void this.#probe());
+    this.#turn('open');
+  }
+
+  async #probe(): Promise<void> {
+    this.#turn('half-open');
+    try {
+      await this.guarded.probe();
+    } catch (error) {
+      this.#failures++;
+      this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS);
+      this.#pause(error);
+      return;
+    }
+    this.#failures = 0;
+    this.#error = undefined;
+    this.#closedAtMs = this.clock.now();
+    this.#turn('closed');
+  }
+
+  #turn(state: BreakerState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.guarded.changed(state);
+  }
+}

@@ -1,0 +1,57 @@
+import type { Charge, Decision } from '../../core/decision.js';
+
+/** What gives back a charge that was made in this process, and perhaps in the store too. */
+export class LocalReceipt {
+  constructor(
+    /** The decision of this process. */
+    readonly local: Decision,
+    /** The decision of the store, when it was asked as well. */
+    readonly store: Decision | null,
+  ) {}
+}
+
+/** Decisions of this process on what was asked. */
+export const withLocalReceipts = (
+  decisions: readonly Decision[],
+  charges: readonly Charge[],
+): readonly Decision[] =>
+  decisions.map((decision, at) => ({
+    ...decision,
+    charge: charges[at] as Charge,
+    receipt: decision.receipt === null ? null : new LocalReceipt(decision, null),
+  }));
+
+/** Two decisions on one charge that was admitted, by the store and beside it: what is left under both. */
+export function mergedDecision(store: Decision, local: Decision): Decision {
+  // Of a shadow limit, which denies nobody.
+  if (!store.allowed || !local.allowed) return store.allowed ? { ...local, receipt: store.receipt } : store;
+  return {
+    ...store,
+    remaining: Math.min(store.remaining, local.remaining),
+    resetAfterMs: Math.max(store.resetAfterMs, local.resetAfterMs),
+    receipt: local.receipt === null ? store.receipt : new LocalReceipt(local, store),
+  };
+}
+
+/** Decisions that are to be given back, by where their charges are. */
+export interface Receipts {
+  /** Those of this process. */
+  readonly local: readonly Decision[];
+  /** Those of the store. */
+  readonly store: readonly Decision[];
+}
+
+/** Sorts decisions by where their charges are: some are in both places. */
+export function receiptsOf(decisions: readonly Decision[]): Receipts {
+  const local: Decision[] = [];
+  const store: Decision[] = [];
+  for (const decision of decisions) {
+    const { receipt } = decision;
+    if (!(receipt instanceof LocalReceipt)) store.push(decision);
+    else {
+      local.push(receipt.local);
+      if (receipt.store !== null && receipt.store.receipt !== null) store.push(receipt.store);
+    }
+  }
+  return { local, store };
+}

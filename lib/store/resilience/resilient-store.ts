@@ -1,0 +1,257 @@
+import { type Clock, systemClock } from '../../core/clock.js';
+import { type Charge, type Decision, denies, uncharged } from '../../core/decision.js';
+import type { StoreHealth } from '../../core/health.js';
+import { attempt, isPromise, type Later } from '../../core/later.js';
+import { definePolicy } from '../../core/policy.js';
+import { MemoryStore } from '../memory/memory-store.js';
+import type { Store, StoreReply, StoreTarget } from '../store.js';
+import type { Breaker } from './breaker.js';
+import { Breakers } from './breakers.js';
+import { Deadlines } from './deadlines.js';
+import { decideWithout } from './fail-modes.js';
+import { LocalLimits } from './local-limits.js';
+import { mergedDecision, receiptsOf } from './receipts.js';
+import type { ResilienceSettings, StoreWatch } from './resilience.js';
+import { NoAnswerError, within } from './within.js';
+
+/** Calls of an operator may take longer than those of a request. */
+const OPERATOR_MS = 2_000;
+
+/** What a probe charges: a key of its own, which ends by itself. */
+const FIRST_PROBE = 'probe:0';
+const PROBE = definePolicy({ name: 'probe', scope: 'probe', rate: { limit: 1_000_000, windowMs: 1_000 } });
+const probeOf = (identity: string): readonly Charge[] => [
+  { policy: PROBE, identity, cost: 1, shadow: false, blocks: [] },
+];
+
+/** Whether a request is to be decided, or only to be looked at. */
+type How = 'consume' | 'peek';
+
+/** A request that the store has been asked about. */
+interface Question {
+  readonly how: How;
+  readonly charges: readonly Charge[];
+  readonly startedMs: number;
+  /** What this process has decided on buckets of which the store does not know all; null for none. */
+  readonly beside: readonly Decision[] | null;
+  /** Whether it was turned away without an answer. */
+  wasRefused: boolean;
+}
+
+const NO_REPLY = new Error('The store gave no decisions.');
+
+const isReply = (reply: unknown): reply is StoreReply =>
+  Array.isArray((reply as Partial<StoreReply> | null | undefined)?.decisions);
+
+/**
+ * A store that may fail, made safe: decisions within a time budget, no calls to what fails, and limits as
+ * their fail modes say meanwhile. No charge is ever sent twice.
+ */
+export class ResilientStore implements Store {
+  readonly shared: boolean;
+  readonly secret: string | undefined;
+  readonly #local: LocalLimits;
+  readonly #deadlines: Deadlines<Question, StoreReply, StoreReply>;
+  readonly #breakers: Breakers;
+  /**
+   * Whether an answer at once says something of the store: one that is shared only remembers it, and a memory
+   * store has nothing to fail.
+   */
+  readonly #learnsAtOnce: boolean;
+  #degraded = 0;
+  /** Since when some part fails, and how many requests had been decided without it; null while none does. */
+  #outage: { readonly sinceMs: number; readonly degradedBefore: number } | null = null;
+
+  constructor(
+    readonly store: Store,
+    readonly settings: ResilienceSettings,
+    readonly watch: StoreWatch,
+    readonly clock: Clock = systemClock,
+  ) {
+    this.shared = store.shared === true;
+    this.secret = store.secret;
+    this.#learnsAtOnce = !this.shared && !(store instanceof MemoryStore);
+    this.#local = new LocalLimits(clock, settings.instances);
+    this.#deadlines = new Deadlines(settings.timeoutMs, clock, {
+      answered: (question, reply) => this.#answered(question, reply),
+      failed: (question, error) => this.#failed(question, error),
+      late: (question) => this.#failed(question, new NoAnswerError(settings.timeoutMs)),
+      tooLate: (question, reply) => this.#tooLate(question, reply),
+    });
+    this.#breakers = new Breakers(settings.breaker, clock, {
+      partOf: store.partOf?.bind(store),
+      probe: (identity) => this.#probe(identity, settings.timeoutMs),
+      changed: (part, breaker) => this.#changed(part, breaker),
+    });
+    store.onReady?.(() => this.#breakers.probeNow());
+  }
+
+  /** Connects the store and probes it, so that an outage is known before the first request. */
+  async open(): Promise<void> {
+    if (this.store.open === undefined) return;
+    try {
+      await within(OPERATOR_MS, this.clock, async () => this.store.open?.());
+      await this.#probe(FIRST_PROBE, OPERATOR_MS);
+    } catch (error) {
+      this.#breakers.open(FIRST_PROBE, error);
+    }
+  }
+
+  health(): StoreHealth {
+    return {
+      status: this.#breakers.allClosed ? 'up' : 'degraded',
+      parts: this.#breakers.health(),
+      degraded: this.#degraded,
+    };
+  }
+
+  consume(charges: readonly Charge[]): Later<StoreReply> {
+    return this.#decide('consume', charges);
+  }
+
+  peek(charges: readonly Charge[]): Later<StoreReply> {
+    return this.#decide('peek', charges);
+  }
+
+  async refund(decisions: readonly Decision[]): Promise<void> {
+    const { local, store } = receiptsOf(decisions);
+    this.#local.refund(local);
+    if (store.length === 0) return;
+    const broken = this.#breakers.inTheWayOf(store.map(({ charge }) => charge));
+    await this.#operate(broken, () => this.store.refund(store));
+    for (const decision of store) this.#local.noteRefunded(decision, uncharged(decision));
+  }
+
+  reset(target: StoreTarget): Promise<void> {
+    this.#local.reset(target);
+    return this.#operate(this.#breakers.inTheWayTo(target.identity), () => this.store.reset(target));
+  }
+
+  block(identity: string, forMs: number): Promise<void> {
+    this.#local.block(identity, forMs);
+    return this.#operate(this.#breakers.inTheWayTo(identity), () => this.store.block(identity, forMs));
+  }
+
+  unblock(identity: string): Promise<void> {
+    this.#local.unblock(identity);
+    return this.#operate(this.#breakers.inTheWayTo(identity), () => this.store.unblock(identity));
+  }
+
+  /** Lets what is under way end first, which its time budget sees to. */
+  async close(): Promise<void> {
+    this.#breakers.end();
+    await this.#deadlines.idle();
+    this.#local.close();
+    await this.store.close?.();
+  }
+
+  #decide(how: How, charges: readonly Charge[]): Later<StoreReply> {
+    const broken = this.#breakers.inTheWayOf(charges);
+    if (broken !== null) return this.#without(how, charges, broken.error);
+    const own = this.#local.ownOf(charges);
+    if (own === null) return this.#ask(how, charges, null);
+    const beside = this.#local.beside(how, own);
+    if (!beside.some(denies)) return this.#ask(how, charges, beside);
+    // What this process admitted while the store was away leaves no room: there is no need to ask.
+    this.#noteDegraded(charges, null);
+    const decisions = this.#local
+      .beside('peek', charges)
+      .map((decision) => beside.find(({ charge }) => charge === decision.charge) ?? decision);
+    return { decisions, degraded: true };
+  }
+
+  #ask(how: How, charges: readonly Charge[], beside: Question['beside']): Later<StoreReply> {
+    let reply: Later<StoreReply>;
+    try {
+      reply = this.store[how](charges);
+    } catch (error) {
+      return this.#failed(this.#question(how, charges, beside), error);
+    }
+    if (isPromise(reply)) return this.#deadlines.wait(this.#question(how, charges, beside), reply);
+    if (beside === null && !this.#learnsAtOnce && isReply(reply)) return reply;
+    return this.#answered(this.#question(how, charges, beside), reply);
+  }
+
+  #question(how: How, charges: readonly Charge[], beside: Question['beside']): Question {
+    return { how, charges, startedMs: this.clock.now(), beside, wasRefused: false };
+  }
+
+  #answered(question: Question, reply: StoreReply): StoreReply {
+    if (!isReply(reply)) return this.#failed(question, NO_REPLY);
+    const nowMs = this.clock.now();
+    this.#breakers.answered(question.charges, nowMs);
+    if (question.how === 'consume') this.#local.note(reply.decisions);
+    const { beside } = question;
+    if (beside === null) return reply;
+    if (reply.decisions.some(denies)) {
+      this.#local.refund(beside);
+      return reply;
+    }
+    const both = reply.decisions.map((decision) => {
+      const own = beside.find(({ charge }) => charge === decision.charge);
+      return own === undefined ? decision : mergedDecision(decision, own);
+    });
+    return { ...reply, decisions: both };
+  }
+
+  #failed(question: Question, error: unknown): StoreReply {
+    const { how, charges, beside, startedMs } = question;
+    if (beside !== null) this.#local.refund(beside);
+    this.#breakers.failed(charges, error, startedMs);
+    // Unless it turns out otherwise.
+    question.wasRefused = true;
+    const reply = this.#without(how, charges, error);
+    question.wasRefused = reply.decisions.some(denies);
+    return reply;
+  }
+
+  /** Decides without the store; throws for a limit that does not go on without it. */
+  #without(how: How, charges: readonly Charge[], cause: unknown): StoreReply {
+    this.#noteDegraded(charges, cause);
+    const retryAfterMs = this.#breakers.inTheWayOf(charges)?.retryAfterMs ?? 0;
+    const local = (some: readonly Charge[]) => this.#local[how](some);
+    return { decisions: decideWithout(charges, local, retryAfterMs, cause), degraded: true };
+  }
+
+  /** The store has charged what was decided without it: a request that was turned away is to be charged for nothing. */
+  #tooLate({ how, wasRefused }: Question, reply: StoreReply): void {
+    if (how === 'peek' || !isReply(reply)) return;
+    if (!wasRefused) {
+      this.#local.note(reply.decisions);
+      return;
+    }
+    const charged = reply.decisions.filter(({ receipt }) => receipt !== null);
+    // What cannot be given back ends with its bucket.
+    if (charged.length > 0)
+      void attempt(
+        () => this.store.refund(charged),
+        () => undefined,
+      );
+  }
+
+  #noteDegraded(charges: readonly Charge[], cause: unknown): void {
+    this.#degraded++;
+    this.watch.degraded(charges, cause);
+  }
+
+  /** Has the store do what is no decision; where it fails, the caller hears of it. */
+  async #operate(broken: Breaker | null, call: () => Later<void>): Promise<void> {
+    if (broken !== null) throw new Error('The store fails, and is not called now.', { cause: broken.error });
+    await within(OPERATOR_MS, this.clock, call);
+  }
+
+  async #probe(identity: string, withinMs: number): Promise<void> {
+    const reply = await within(withinMs, this.clock, () => this.store.consume(probeOf(identity)));
+    if (!isReply(reply)) throw NO_REPLY;
+  }
+
+  #changed(part: string, { state, error }: Breaker): void {
+    this.watch.breaker(part, state, error);
+    const nowMs = this.clock.now();
+    if (this.#outage === null) this.#outage = { sinceMs: nowMs, degradedBefore: this.#degraded };
+    if (!this.#breakers.allClosed) return;
+    const { sinceMs, degradedBefore } = this.#outage;
+    this.#outage = null;
+    this.watch.recovered(nowMs - sinceMs, this.#degraded - degradedBefore);
+  }
+}

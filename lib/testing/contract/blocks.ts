@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import type { Checks } from './checks.js';
+
+/** Blocks: of a bucket after a denial, and of an identity. */
+export const blocks: Checks = {
+  async 'a denial starts the block of its own bucket, which nothing extends'(subject) {
+    const blocking = { blockMs: 600_000 };
+    await subject.spend(5, blocking);
+    assert.equal((await subject.one(blocking)).retryAfterMs, 600_000);
+    subject.clock.advance(599_999);
+    assert.equal((await subject.one(blocking)).retryAfterMs, 1);
+    assert.equal((await subject.one({ name: 'other' })).allowed, true);
+    subject.clock.advance(1);
+    assert.equal((await subject.one(blocking)).allowed, true);
+  },
+
+  async 'blocks grow, and are forgotten once none has been for as long as the longest'(subject) {
+    const growing = { limit: 1, windowMs: 1_000, blockMs: [10_000, 60_000, 300_000] };
+    await subject.one(growing);
+    for (const blockMs of [10_000, 60_000, 300_000, 300_000]) {
+      assert.equal((await subject.one(growing)).retryAfterMs, blockMs);
+      subject.clock.advance(blockMs);
+      assert.equal((await subject.one(growing)).allowed, true);
+    }
+    subject.clock.advance(299_999);
+    await subject.one(growing);
+    assert.equal((await subject.one(growing)).retryAfterMs, 300_000);
+    subject.clock.advance(600_000);
+    await subject.one(growing);
+    assert.equal((await subject.one(growing)).retryAfterMs, 10_000);
+  },
+
+  async 'unblock and reset forget how often a bucket was blocked'(subject) {
+    const growing = { limit: 1, windowMs: 1_000, blockMs: [10_000, 60_000] };
+    for (const forget of [
+      () => subject.store.unblock('user:1'),
+      () => subject.store.reset({ identity: 'user:1' }),
+    ]) {
+      await subject.one(growing);
+      assert.equal((await subject.one(growing)).retryAfterMs, 10_000);
+      await forget();
+      subject.clock.advance(1_000);
+    }
+  },
+
+  async 'a shadow limit, a peek and a cost that never fits start no block'(subject) {
+    const blocking = { blockMs: 600_000 };
+    await subject.one({ ...blocking, cost: 6 });
+    assert.equal((await subject.peek()).allowed, true);
+    await subject.spend(5);
+    await subject.peek(blocking);
+    await subject.one({ ...blocking, shadow: true });
+    const { retryAfterMs } = await subject.one();
+    assert.ok(retryAfterMs !== null && retryAfterMs <= 60_000);
+  },
+
+  async 'a blocked bucket denies a cost of 0 as well'(subject) {
+    await subject.spend(5, { blockMs: 1_000 });
+    await subject.one({ blockMs: 1_000 });
+    assert.equal((await subject.one({ cost: 0 })).allowed, false);
+  },
+
+  async 'a blocked identity is denied under every limit until the block ends'(subject) {
+    await subject.store.block('user:1', 900_000);
+    for (const options of [{}, { name: 'other' }, { scope: 'other' }]) {
+      const decision = await subject.one(options);
+      assert.deepEqual(
+        [decision.allowed, decision.retryAfterMs, decision.remaining, decision.resetAfterMs],
+        [false, 900_000, 0, 900_000],
+      );
+    }
+    assert.equal((await subject.one({ identity: 'user:2' })).allowed, true);
+    subject.clock.advance(900_000);
+    assert.equal((await subject.one()).allowed, true);
+  },
+
+  async 'unblock ends both kinds of block and leaves the charges'(subject) {
+    await subject.spend(2);
+    await subject.store.block('user:1', 900_000);
+    await subject.store.unblock('user:1');
+    assert.equal((await subject.one()).remaining, 2);
+    await subject.spend(2);
+    assert.equal((await subject.one({ blockMs: 900_000 })).retryAfterMs, 900_000);
+    await subject.store.unblock('user:1');
+    const { retryAfterMs } = await subject.one();
+    assert.ok(retryAfterMs !== null && retryAfterMs <= 60_000);
+  },
+};

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import type { Charge, Decision } from '../../core/decision.js';
+import { type AlgorithmName, definePolicy } from '../../core/policy.js';
+import type { Store } from '../../store/store.js';
+import type { TestClock } from '../test-clock.js';
+
+/** What a charge of a check may say. */
+export interface ChargeOptions {
+  readonly limit?: number;
+  readonly windowMs?: number;
+  readonly burst?: number;
+  readonly algorithm?: AlgorithmName;
+  readonly scope?: string;
+  readonly name?: string;
+  readonly identity?: string;
+  readonly cost?: number;
+  readonly shadow?: boolean;
+  readonly blockMs?: number | readonly number[];
+}
+
+/** A charge of 1 to one bucket of 5 a minute, but for what is said. */
+export function charge({
+  limit = 5,
+  windowMs = 60_000,
+  name = 'limit',
+  scope = 'scope',
+  identity = 'user:1',
+  cost = 1,
+  shadow = false,
+  blockMs = [],
+  algorithm,
+  burst,
+}: ChargeOptions = {}): Charge {
+  const policy = definePolicy({ name, scope, rate: { limit, windowMs }, algorithm, burst });
+  return { policy, identity, cost, shadow, blocks: typeof blockMs === 'number' ? [blockMs] : blockMs };
+}
+
+/** A store in use, with what a check asks of it. */
+export class Subject {
+  constructor(
+    readonly store: Store,
+    readonly clock: TestClock,
+  ) {}
+
+  async consume(...charges: readonly Charge[]): Promise<readonly Decision[]> {
+    return (await this.store.consume(charges)).decisions;
+  }
+
+  async one(options: ChargeOptions = {}): Promise<Decision> {
+    return (await this.consume(charge(options)))[0] as Decision;
+  }
+
+  async peek(options: ChargeOptions = {}): Promise<Decision> {
+    return (await this.store.peek([charge(options)])).decisions[0] as Decision;
+  }
+
+  /** Charges one after the other, which all have to pass. */
+  async spend(times: number, options: ChargeOptions = {}): Promise<void> {
+    for (let i = 0; i < times; i++) assert.equal((await this.one(options)).allowed, true);
+  }
+}

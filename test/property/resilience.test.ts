@@ -1,0 +1,314 @@
+import fc from 'fast-check';
+import { type AlgorithmName, type FailMode, StoreUnavailableError } from 'nestjs-ratelimit';
+import { definePolicy, type Policy } from '../../lib/core/policy.js';
+import { algorithms } from '../support/arbitraries.js';
+import { type Admission, keepsBound, mostInAnyWindow } from '../support/bounds.js';
+import { Guarded } from '../support/guarded.js';
+import { type Manner, turn } from '../support/held-store.js';
+
+/** What happens next to a process and its store. */
+type Step =
+  /** So many requests at once, of these costs; what the store holds is answered so much later, or never. */
+  | { readonly do: 'ask'; readonly costs: readonly number[]; readonly answeredAfterMs: number | null }
+  | { readonly do: 'pass'; readonly share: number }
+  | { readonly do: 'turn'; readonly to: Manner }
+  /** The store forgets all that it has charged. */
+  | { readonly do: 'lose' }
+  /** What the store has held since it was asked arrives. */
+  | { readonly do: 'answer' }
+  /** Another process charges the same bucket. */
+  | { readonly do: 'elsewhere'; readonly cost: number };
+
+interface Setting {
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly threshold: number;
+  readonly aheadMs: number;
+}
+
+const settings: fc.Arbitrary<Setting> = fc.record({
+  limit: fc.oneof(
+    { weight: 5, arbitrary: fc.integer({ min: 1, max: 8 }) },
+    // So many that a sliding window counts by sub-windows.
+    { weight: 1, arbitrary: fc.integer({ min: 35, max: 60 }) },
+  ),
+  windowMs: fc.constantFrom(300, 1_000, 10_000),
+  threshold: fc.constantFrom(1, 3, 1_000),
+  aheadMs: fc.constantFrom(0, 0, 3_600_000, -3_600_000),
+});
+
+const manners: readonly Manner[] = ['answers', 'at-once', 'throws', 'rejects', 'hangs', 'slow'];
+
+interface Shape {
+  readonly most: number;
+  readonly manners?: readonly Manner[];
+  readonly others?: readonly ('lose' | 'elsewhere')[];
+}
+
+/** Scripts with up to `most` requests at a time. */
+const scripts = ({ most, manners: ways = manners, others = [] }: Shape): fc.Arbitrary<readonly Step[]> => {
+  const cost = fc.oneof(
+    { weight: 5, arbitrary: fc.constant(1) },
+    { weight: 1, arbitrary: fc.integer({ min: 0, max: 5 }) },
+  );
+  const step: fc.Arbitrary<Step> = fc.oneof(
+    {
+      weight: 8,
+      arbitrary: fc.record({
+        do: fc.constant('ask' as const),
+        costs: fc.array(cost, { minLength: 1, maxLength: most }),
+        answeredAfterMs: fc.option(fc.integer({ min: 0, max: 150 })),
+      }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        do: fc.constant('pass' as const),
+        share: fc.double({ min: 0, max: 1.1, noNaN: true }),
+      }),
+    },
+    {
+      weight: 4,
+      arbitrary: fc.record({ do: fc.constant('turn' as const), to: fc.constantFrom(...ways) }),
+    },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('answer' as const) }) },
+    ...others.map((what) => ({
+      weight: 1,
+      arbitrary: fc.record({
+        do: fc.constant(what),
+        cost: fc.integer({ min: 1, max: 5 }),
+      }) as fc.Arbitrary<Step>,
+    })),
+  );
+  return fc.array(step, { minLength: 1, maxLength: 40, size: 'max' });
+};
+
+/** The most that a decision may take, with the budget that `Guarded` sets. */
+const LONGEST_MS = 110;
+
+/** What became of a script. */
+class Story {
+  readonly policy: Policy;
+  readonly guarded: Guarded;
+  /** What the store has admitted, for each time that it kept its data. */
+  readonly byStore: Admission[][] = [[]];
+  /** What the process has admitted by itself. */
+  readonly byItself: Admission[] = [];
+  readonly errors: unknown[] = [];
+  readonly #lossesMs: number[] = [];
+  #asked = 0;
+
+  constructor(
+    readonly setting: Setting,
+    readonly algorithm: AlgorithmName,
+    readonly failMode: FailMode = 'local',
+  ) {
+    const { limit, windowMs, threshold, aheadMs } = setting;
+    const rate = { limit, windowMs };
+    this.policy = definePolicy({ name: 'limit', scope: 'test', rate, algorithm, failMode });
+    this.guarded = new Guarded({ threshold, aheadMs });
+  }
+
+  static async of(
+    script: readonly Step[],
+    setting: Setting,
+    algorithm: AlgorithmName,
+    failMode?: FailMode,
+  ): Promise<Story> {
+    const story = new Story(setting, algorithm, failMode);
+    for (const step of script) await story.#play(step);
+    return story;
+  }
+
+  /** All that was admitted, in the order of its time. */
+  get all(): readonly Admission[] {
+    return [...this.byStore.flat(), ...this.byItself].sort((a, b) => a.atMs - b.atMs);
+  }
+
+  /** Whether each charge was sent once at most. */
+  get sentOnce(): boolean {
+    const { asked } = this.guarded.held;
+    return new Set(asked).size === asked.length && asked.length <= this.#asked;
+  }
+
+  /** Waits until all is well again: the store answers, a probe has found out, what was charged has expired. */
+  async recover(): Promise<void> {
+    const { held } = this.guarded;
+    held.manner = 'answers';
+    held.answer();
+    for (let i = 0; i < 22; i++) await this.guarded.pass(100);
+    await this.guarded.pass(2 * this.policy.windowMs);
+  }
+
+  async #play(step: Step): Promise<void> {
+    const { held } = this.guarded;
+    switch (step.do) {
+      case 'ask':
+        return this.#ask(step.costs, step.answeredAfterMs);
+      case 'pass':
+        return this.#pass(Math.round(step.share * this.policy.windowMs));
+      case 'turn':
+        held.manner = step.to;
+        return;
+      case 'lose':
+        // Nothing else happens in the same millisecond, so that decisions can be told apart by their time.
+        await this.guarded.pass(1);
+        held.inner.clear();
+        this.#lossesMs.push(this.guarded.clock.now());
+        this.byStore.push([]);
+        return this.guarded.pass(1);
+      case 'answer':
+        held.answer();
+        return turn();
+      case 'elsewhere':
+        held.inner.consume([this.#charge(step.cost)]);
+        return;
+    }
+  }
+
+  #charge(cost: number) {
+    return { policy: this.policy, identity: 'user:1', cost, shadow: false, blocks: [] };
+  }
+
+  async #ask(costs: readonly number[], answeredAfterMs: number | null): Promise<void> {
+    const { store, held } = this.guarded;
+    let waiting = costs.length;
+    for (const cost of costs) {
+      this.#asked++;
+      void (async () => store.consume([this.#charge(cost)]))()
+        .then(({ decisions: [decision], degraded }) => {
+          if (decision?.allowed) this.#admit({ atMs: decision.atMs, cost }, degraded);
+        })
+        .catch((error: unknown) => this.errors.push(error))
+        .finally(() => waiting--);
+    }
+    await turn();
+    for (let ms = 0; waiting > 0 && ms < LONGEST_MS; ms += 10) {
+      if (answeredAfterMs !== null && ms >= answeredAfterMs) {
+        held.answer();
+        await turn();
+      }
+      if (waiting > 0) await this.guarded.pass(10);
+    }
+    // Neither the script nor what comes after it lets anything go on waiting.
+    expect(waiting).toBe(0);
+  }
+
+  #admit({ atMs, cost }: Admission, degraded: boolean): void {
+    if (degraded) {
+      this.byItself.push({ atMs, cost });
+      return;
+    }
+    const hereMs = atMs - this.setting.aheadMs;
+    const life = this.#lossesMs.filter((lossMs) => lossMs < hereMs).length;
+    this.byStore[life]?.push({ atMs: hereMs, cost });
+  }
+
+  async #pass(ms: number): Promise<void> {
+    const grainMs = Math.max(10, Math.ceil(ms / 10));
+    for (let left = ms; left > 0; left -= grainMs) await this.guarded.pass(Math.min(left, grainMs));
+  }
+}
+
+const inOrder = (admissions: readonly Admission[]) => [...admissions].sort((a, b) => a.atMs - b.atMs);
+
+/**
+ * Whether a process that went on by itself kept the bound. What it admitted is but a part of what its fixed
+ * windows hold, which begin with charges to the store: of these one may end and another begin in a window's time.
+ */
+const keepsItsBound = (admissions: readonly Admission[], policy: Policy): boolean =>
+  policy.algorithm === 'fixed-window'
+    ? mostInAnyWindow(inOrder(admissions), policy.windowMs) <= 2 * policy.limit
+    : keepsBound(inOrder(admissions), policy);
+
+const runs = { numRuns: 400 };
+
+describe.each(algorithms)('A37 A38 with %s, whatever becomes of the store', (algorithm) => {
+  test('the store and the process keep the bound each by itself, so that together they admit twice the limit at most', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        settings,
+        scripts({ most: 6, others: ['lose', 'elsewhere'] }),
+        async (setting, script) => {
+          const story = await Story.of(script, setting, algorithm);
+          expect(story.errors).toEqual([]);
+          expect(story.sentOnce).toBe(true);
+          for (const life of story.byStore) expect(keepsItsBound(life, story.policy)).toBe(true);
+          expect(keepsItsBound(story.byItself, story.policy)).toBe(true);
+        },
+      ),
+      runs,
+    );
+  });
+
+  test('a closed limit is decided by the store alone, or refused', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        settings,
+        scripts({ most: 6, others: ['lose', 'elsewhere'] }),
+        async (setting, script) => {
+          const story = await Story.of(script, setting, algorithm, 'closed');
+          for (const error of story.errors) expect(error).toBeInstanceOf(StoreUnavailableError);
+          expect([story.byItself, story.sentOnce]).toEqual([[], true]);
+          for (const life of story.byStore) expect(keepsItsBound(life, story.policy)).toBe(true);
+        },
+      ),
+      runs,
+    );
+  });
+
+  test('an open limit refuses nobody for want of the store', async () => {
+    await fc.assert(
+      fc.asyncProperty(settings, scripts({ most: 3, others: ['lose'] }), async (setting, script) => {
+        const story = await Story.of(script, setting, algorithm, 'open');
+        expect([story.errors, story.byItself, story.sentOnce]).toEqual([[], [], true]);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('in the end the store decides again, and nothing is left of the outage', async () => {
+    await fc.assert(
+      fc.asyncProperty(settings, scripts({ most: 4, others: ['lose'] }), async (setting, script) => {
+        const story = await Story.of(script, setting, algorithm);
+        await story.recover();
+        const { guarded, policy } = story;
+        expect(guarded.store.health().status).toBe('up');
+        const charge = { policy, identity: 'user:1', cost: 1, shadow: false, blocks: [] };
+        const { remaining } = guarded.held.inner.peek([charge]).decisions[0] ?? {};
+        expect(remaining).toBe(policy.limit);
+        const { decisions, degraded } = await guarded.store.consume([charge]);
+        expect([degraded, decisions[0]?.remaining]).toEqual([false, policy.limit - 1]);
+        await guarded.store.close();
+        expect(guarded.counted.running).toBe(0);
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
+
+describe('A37 of requests one after the other, to a store that nobody else writes to', () => {
+  // A token bucket may admit a little more: what it admitted by itself is forgotten when that alone would have
+  // flowed off, though charges to the store have kept it from doing so. A fixed window of the process and one of the
+  // store begin at different times.
+  test('with sliding-window no more than the limit is admitted while it keeps its data, whatever fails and whenever', async () => {
+    await fc.assert(
+      fc.asyncProperty(settings, scripts({ most: 1 }), async (setting, script) => {
+        const story = await Story.of(script, setting, 'sliding-window');
+        expect(mostInAnyWindow(story.all, story.policy.windowMs)).toBeLessThanOrEqual(story.policy.limit);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('with sliding-window no more than twice the limit is admitted when it loses its data once', async () => {
+    const halves = fc.tuple(scripts({ most: 1 }), scripts({ most: 1 }));
+    await fc.assert(
+      fc.asyncProperty(settings, halves, async (setting, [before, after]) => {
+        const story = await Story.of([...before, { do: 'lose' }, ...after], setting, 'sliding-window');
+        expect(mostInAnyWindow(story.all, story.policy.windowMs)).toBeLessThanOrEqual(2 * story.policy.limit);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

@@ -1,0 +1,119 @@
+import { type Charge, MemoryStore, type Store } from 'nestjs-ratelimit';
+import { RedisStore } from 'nestjs-ratelimit/redis';
+import { TestClock } from 'nestjs-ratelimit/testing';
+import { definePolicy } from '../../lib/core/policy.js';
+import { chargeOf } from '../support/charges.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+
+let redis: RedisServer;
+beforeAll(async () => {
+  redis = await startRedis();
+});
+
+const open = new Set<Store>();
+afterEach(async () => {
+  for (const store of open) await store.close?.();
+  open.clear();
+});
+
+function opened<Opened extends Store>(store: Opened): Opened {
+  open.add(store);
+  return store;
+}
+
+let prefixes = 0;
+
+const kinds: [string, (clock: TestClock) => Store][] = [
+  ['memory', (clock) => new MemoryStore({ clock })],
+  ['Redis', (clock) => new RedisStore({ url: redis.url, prefix: `bucket-${prefixes++}`, clock })],
+];
+
+describe.each(kinds)('buckets in %s', (_kind, make) => {
+  test('a scope is reset without others that its name stands in', async () => {
+    const store = opened(make(new TestClock()));
+    const under = (scope: string, name: string): Charge => ({
+      ...chargeOf(),
+      policy: definePolicy({ name, scope, rate: { limit: 5, windowMs: 60_000 } }),
+    });
+    const charges = [
+      under('login', 'a'),
+      under('shop', 'login'),
+      under('login:web', 'a'),
+      under('my/login', 'a'),
+    ];
+    await store.consume(charges);
+    await store.reset({ identity: 'user:1', scope: 'login' });
+    const { decisions } = await store.peek(charges);
+    expect(decisions.map(({ remaining }) => remaining)).toEqual([5, 4, 4, 4]);
+  });
+
+  test('how often a bucket was blocked outlives a charge that is given back', async () => {
+    const clock = new TestClock();
+    const store = opened(make(clock));
+    const charge: Charge = { ...chargeOf({ limit: 1, windowMs: 600_000 }), blocks: [1_000, 3_600_000] };
+    const { decisions } = await store.consume([charge]);
+    await store.consume([charge]);
+    clock.advance('2s');
+    await store.refund(decisions);
+    expect((await store.consume([charge])).decisions[0]?.allowed).toBe(true);
+    expect((await store.consume([charge])).decisions[0]?.retryAfterMs).toBe(3_600_000);
+  });
+});
+
+describe('what Redis has denied passes at once', () => {
+  const setUp = () => {
+    const store = opened(new RedisStore({ url: redis.url, prefix: `denied-${prefixes++}` }));
+    const consume = async () => (await store.consume([chargeOf({ limit: 1 })])).decisions;
+    return { store, consume, passes: async () => (await consume()).every(({ allowed }) => allowed) };
+  };
+
+  test('when a charge is given back', async () => {
+    const { store, consume, passes } = setUp();
+    const charged = await consume();
+    expect(await passes()).toBe(false);
+    await store.refund(charged);
+    expect(await passes()).toBe(true);
+  });
+
+  test('when a block is ended', async () => {
+    const { store, passes } = setUp();
+    await store.block('user:1', 600_000);
+    expect(await passes()).toBe(false);
+    await store.unblock('user:1');
+    expect(await passes()).toBe(true);
+  });
+
+  test('when its identity is reset', async () => {
+    const { store, consume, passes } = setUp();
+    await consume();
+    expect(await passes()).toBe(false);
+    await store.reset({ identity: 'user:1' });
+    expect(await passes()).toBe(true);
+  });
+});
+
+describe('a key of Redis lives as long as what it holds', () => {
+  const setUp = () => {
+    const prefix = `life-${prefixes++}`;
+    const store = opened(new RedisStore({ url: redis.url, prefix }));
+    return { store, livesForMs: async () => Number(await redis.cli('PTTL', `${prefix}:{user:1}`)) };
+  };
+
+  test('the block of an identity, whether it was charged before or not', async () => {
+    const { store, livesForMs } = setUp();
+    await store.block('user:1', 600_000);
+    expect(await livesForMs()).toBeGreaterThan(590_000);
+    const { store: other, livesForMs: livesOn } = setUp();
+    await other.consume([chargeOf({ windowMs: 1_000 })]);
+    await other.block('user:1', 600_000);
+    expect(await livesOn()).toBeGreaterThan(590_000);
+  });
+
+  test('the memory of blocks that grow', async () => {
+    const { store, livesForMs } = setUp();
+    const charge: Charge = { ...chargeOf({ limit: 1, windowMs: 1_000 }), blocks: [2_000, 600_000] };
+    await store.consume([charge]);
+    await store.consume([charge]);
+    expect(await livesForMs()).toBeGreaterThan(590_000);
+  });
+});

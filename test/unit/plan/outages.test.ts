@@ -1,0 +1,74 @@
+import { OutageLog } from '../../../lib/plan/outages.js';
+import { inShort } from '../../../lib/plan/report.js';
+import { asCharge } from '../../support/guarded.js';
+import { DOWN } from '../../support/held-store.js';
+
+const setUp = () => {
+  const said: string[] = [];
+  const log = new OutageLog(
+    (place, what, detail) => said.push(`${place}: ${what} ${inShort(detail)}`),
+    (what) => said.push(what),
+  );
+  return { said, log };
+};
+
+const FAILS =
+  'store: The store fails, so limits are decided without it, as their failMode says. Cause: "store is down"';
+const FAILED =
+  'store: The store failed a request, which went on as its failMode says. Cause: "store is down"';
+
+describe('the log of outages', () => {
+  test('says of requests that the store has failed them, and why', () => {
+    const { said, log } = setUp();
+    log.degraded([asCharge()], DOWN);
+    log.degraded([asCharge()], DOWN);
+    expect(said).toEqual([FAILED, FAILED]);
+  });
+
+  test('says nothing of a request for which this process had no room left after an outage', () => {
+    const { said, log } = setUp();
+    log.degraded([asCharge()], null);
+    expect(said).toEqual([]);
+  });
+
+  test('says of an outage when it begins and when it ends, and nothing of requests meanwhile', () => {
+    const { said, log } = setUp();
+    log.breaker('', 'open', DOWN);
+    for (let i = 0; i < 3; i++) {
+      log.degraded([asCharge()], DOWN);
+      log.breaker('', 'half-open', DOWN);
+      log.breaker('', 'open', DOWN);
+    }
+    expect(said).toEqual([FAILS]);
+    log.breaker('', 'half-open', DOWN);
+    log.breaker('', 'closed', undefined);
+    log.recovered(1_001, 12);
+    expect(said.slice(1)).toEqual([
+      'store: The store decides again, after 2 s in which 12 requests were decided without it.',
+    ]);
+  });
+
+  test('says of the next outage and of requests after one again', () => {
+    const { said, log } = setUp();
+    log.breaker('', 'open', DOWN);
+    log.breaker('', 'closed', undefined);
+    log.degraded([asCharge()], DOWN);
+    log.breaker('', 'open', DOWN);
+    expect(said).toEqual([FAILS, FAILED, FAILS]);
+  });
+
+  test('names the nodes of a Cluster, each once', () => {
+    const { said, log } = setUp();
+    log.breaker('10.0.0.1:6379', 'open', DOWN);
+    log.breaker('10.0.0.2:6379', 'open', DOWN);
+    log.breaker('10.0.0.1:6379', 'half-open', DOWN);
+    log.breaker('10.0.0.1:6379', 'closed', undefined);
+    log.breaker('10.0.0.2:6379', 'half-open', DOWN);
+    log.breaker('10.0.0.2:6379', 'open', DOWN);
+    // One of them fails still.
+    log.degraded([asCharge()], DOWN);
+    expect(said).toEqual(
+      [1, 2].map((i) => FAILS.replace('The store fails', `The store at 10.0.0.${i}:6379 fails`)),
+    );
+  });
+});

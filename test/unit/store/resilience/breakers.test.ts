@@ -1,0 +1,222 @@
+import { TestClock } from 'nestjs-ratelimit/testing';
+import { Breakers } from '../../../../lib/store/resilience/breakers.js';
+import { chargeOf } from '../../../support/charges.js';
+import { CountedClock, DOWN, turn } from '../../../support/held-store.js';
+
+const chargesOf = (...identities: readonly string[]) => identities.map((identity) => chargeOf({ identity }));
+
+/** Breakers of a store with nodes, where `a:1` is kept by the node `a`; of one without any when none is given. */
+const setUp = (...nodes: string[]) => {
+  const clock = new TestClock();
+  const counted = new CountedClock(clock);
+  const changes: string[] = [];
+  const probes: string[] = [];
+  const down = new Set<string>();
+  const partOf = (identity: string): string => {
+    const [kind = '', value] = identity.split(':');
+    return kind === 'probe' ? (nodes[Number(value) % nodes.length] ?? '') : kind;
+  };
+  const breakers = new Breakers({ threshold: 2, pauseMs: 100 }, counted, {
+    partOf: nodes.length === 0 ? undefined : partOf,
+    probe: async (identity) => {
+      const part = nodes.length === 0 ? '' : partOf(identity);
+      probes.push(part);
+      if (down.has(part)) throw DOWN;
+    },
+    changed: (part, { state }) => changes.push(`${part} ${state}`),
+  });
+  const fail = (...identities: string[]) => {
+    const startedMs = clock.now();
+    clock.advance(10);
+    breakers.failed(chargesOf(...identities), DOWN, startedMs);
+  };
+  const answer = (...identities: string[]) => breakers.answered(chargesOf(...identities), clock.now());
+  const isStopped = (...identities: string[]) => breakers.inTheWayOf(chargesOf(...identities)) !== null;
+  const failuresOf = (name: string) => breakers.health().find(({ part }) => part === name)?.failures;
+  const pause = async () => {
+    clock.advance(100);
+    await turn();
+  };
+  return {
+    clock,
+    counted,
+    nodes,
+    breakers,
+    changes,
+    probes,
+    down,
+    fail,
+    answer,
+    isStopped,
+    failuresOf,
+    pause,
+  };
+};
+
+describe('A38 the breaker of a store that fails as a whole', () => {
+  test('is there from the start, closed', () => {
+    const { breakers } = setUp();
+    expect(breakers.allClosed).toBe(true);
+    expect(breakers.health()).toEqual([
+      { part: '', breaker: 'closed', failures: 0, error: null, retryAfterMs: 0 },
+    ]);
+  });
+
+  test('stops every call, whoever is charged, and closes after a probe', async () => {
+    const { breakers, changes, probes, fail, isStopped, pause } = setUp();
+    fail('user:1');
+    expect(isStopped('user:2')).toBe(false);
+    fail('user:2', 'ip:1');
+    expect([isStopped('user:3'), isStopped('user:1', 'ip:2'), breakers.allClosed]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect(breakers.inTheWayTo('user:3')).not.toBeNull();
+    await pause();
+    expect([probes, changes]).toEqual([[''], [' open', ' half-open', ' closed']]);
+    expect([isStopped('user:3'), breakers.inTheWayTo('user:3'), breakers.allClosed]).toEqual([
+      false,
+      null,
+      true,
+    ]);
+  });
+
+  test('tells what is wrong while it is open', () => {
+    const { clock, breakers, fail } = setUp();
+    fail('user:1');
+    fail('user:1');
+    const [{ retryAfterMs, ...health } = { retryAfterMs: 0 }] = breakers.health();
+    expect(health).toEqual({ part: '', breaker: 'open', failures: 2, error: 'store is down' });
+    expect(retryAfterMs).toBeGreaterThanOrEqual(50);
+    clock.advance(retryAfterMs - 1);
+    expect(breakers.health()[0]?.retryAfterMs).toBe(1);
+  });
+
+  test('tells of what is thrown, errors or not', () => {
+    const { breakers } = setUp();
+    breakers.open('user:1', 'no error');
+    expect(breakers.health()[0]?.error).toBe('no error');
+  });
+
+  test('opens but once for a store that failed when it was first asked', async () => {
+    const { breakers, changes, down } = setUp();
+    down.add('');
+    breakers.open('probe:0', DOWN);
+    breakers.open('probe:0', DOWN);
+    expect(changes).toEqual([' open']);
+  });
+});
+
+describe('A38 the breakers of a store with nodes', () => {
+  test('a node that fails does not stop calls to others', () => {
+    const { fail, answer, isStopped, breakers } = setUp('a', 'b', 'c');
+    fail('a:1');
+    answer('b:1');
+    fail('a:2');
+    expect(['a:3', 'b:1', 'c:1'].map((identity) => isStopped(identity))).toEqual([true, false, false]);
+    expect(['a:3', 'b:1', 'c:1'].map((identity) => breakers.inTheWayTo(identity) !== null)).toEqual([
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  test('answers of one node do not excuse another', () => {
+    const { fail, answer, isStopped } = setUp('a', 'b');
+    fail('a:1');
+    answer('b:1');
+    fail('a:1');
+    expect(isStopped('a:1')).toBe(true);
+  });
+
+  test('a request over several nodes is stopped while any of them fails', () => {
+    const { fail, isStopped } = setUp('a', 'b', 'c');
+    fail('b:1');
+    fail('b:1');
+    expect([isStopped('a:1', 'b:1'), isStopped('a:1', 'a:2', 'c:1', 'b:1'), isStopped('a:1', 'c:1')]).toEqual(
+      [true, true, false],
+    );
+  });
+
+  test('a request over several nodes that fails is held against those alone that have not answered since', () => {
+    const { clock, breakers, answer, failuresOf } = setUp('a', 'b', 'c');
+    const startedMs = clock.now();
+    clock.advance(5);
+    answer('b:1');
+    answer('c:1');
+    clock.advance(5);
+    breakers.failed(chargesOf('a:1', 'b:1', 'a:2', 'c:1'), DOWN, startedMs);
+    expect([failuresOf('a'), failuresOf('b'), failuresOf('c')]).toEqual([1, 0, 0]);
+  });
+
+  test('one that has answered before it began alone is held to blame, too', () => {
+    const { clock, answer, fail, failuresOf } = setUp('a', 'b');
+    answer('b:1');
+    clock.advance(1);
+    fail('a:1', 'b:1');
+    expect([failuresOf('a'), failuresOf('b')]).toEqual([1, 1]);
+  });
+
+  test('a request that concerns a node twice counts once', () => {
+    const { fail, failuresOf } = setUp('a', 'b');
+    fail('a:1', 'a:2', 'b:1', 'a:3', 'b:2');
+    expect([failuresOf('a'), failuresOf('b')]).toEqual([1, 1]);
+  });
+
+  test('a request of one node is held against it, whatever it has answered since', () => {
+    const { clock, breakers, answer, failuresOf } = setUp('a', 'b');
+    const startedMs = clock.now();
+    clock.advance(5);
+    answer('a:2');
+    breakers.failed(chargesOf('a:1', 'a:2'), DOWN, startedMs);
+    expect(failuresOf('a')).toBe(1);
+  });
+
+  test('a probe asks for an identity that the node keeps', async () => {
+    const { probes, fail, pause, isStopped } = setUp('a', 'b', 'c');
+    fail('c:1');
+    fail('c:1');
+    await pause();
+    expect([probes, isStopped('c:1')]).toEqual([['c'], false]);
+  });
+
+  test('nodes are probed each by itself, and all are well when the last one is', async () => {
+    const { breakers, down, fail, pause, isStopped } = setUp('a', 'b');
+    down.add('a');
+    for (const node of ['a', 'b']) {
+      fail(`${node}:1`);
+      fail(`${node}:1`);
+    }
+    await pause();
+    expect([isStopped('a:1'), isStopped('b:1'), breakers.allClosed]).toEqual([true, false, false]);
+    down.clear();
+    await pause();
+    await pause();
+    expect([isStopped('a:1'), breakers.allClosed]).toEqual([false, true]);
+  });
+
+  test('a node that is no more is not probed, and forgotten', async () => {
+    const { breakers, nodes, changes, probes, fail, pause, answer } = setUp('a', 'b');
+    answer('b:1');
+    fail('a:1');
+    fail('a:1');
+    nodes[0] = 'c';
+    await pause();
+    expect([probes, changes, breakers.allClosed]).toEqual([[], ['a open', 'a half-open', 'a closed'], true]);
+    expect(breakers.health().map(({ part }) => part)).toEqual(['b']);
+  });
+
+  test('A42 none is probed any more once they are let go', async () => {
+    const { breakers, counted, probes, fail, pause } = setUp('a', 'b');
+    for (const node of ['a', 'b']) {
+      fail(`${node}:1`);
+      fail(`${node}:1`);
+    }
+    probes.length = 0;
+    breakers.end();
+    await pause();
+    await pause();
+    expect([probes, counted.running]).toEqual([[], 0]);
+  });
+});
