@@ -1,5 +1,5 @@
 import { Controller, Get, Header, Req } from '@nestjs/common';
-import { SkipRateLimit } from 'nestjs-ratelimit';
+import { RateLimitHealthIndicator, SkipRateLimit } from 'nestjs-ratelimit';
 import { USERS } from './users.js';
 
 interface Example {
@@ -44,7 +44,8 @@ const EXAMPLES: readonly Example[] = [
   },
   { limit: 'order-create, 20 an hour by user', what: 'Order', curl: post('/orders', as('alice-token')) },
   {
-    limit: 'payment, 10 an hour by user, 3 for each order (param: keys)',
+    limit:
+      'payment, 10 an hour by user, 3 for each order (param: keys); 503 while the store fails (failMode)',
     what: 'Pay',
     curl: post('/orders/1/payment', as('alice-token')),
   },
@@ -101,6 +102,11 @@ const EXAMPLES: readonly Example[] = [
     curl: `curl -i -H 'X-Forwarded-For: 192.0.2.66' {url}/products`,
   },
   {
+    limit: 'none: how the store is doing (health)',
+    what: 'On Redis, stop it and look again',
+    curl: 'curl {url}/health',
+  },
+  {
     limit: 'everywhere: anonymous 100 an hour, signed in 1000 an hour, 60 a minute, 1000 a day',
     what: 'Any page; RateLimit-Policy names all of its limits',
     curl: `curl -i '{url}/pages?path=/about'`,
@@ -144,6 +150,14 @@ a denied one says in <code>Retry-After</code> when to come back.</p>
 
 @Controller()
 export class HomeController {
+  constructor(private readonly rateLimits: RateLimitHealthIndicator) {}
+
+  @Get('health')
+  @SkipRateLimit()
+  health() {
+    return this.rateLimits.isHealthy('rate-limits');
+  }
+
   @Get()
   @SkipRateLimit()
   @Header('Content-Type', 'text/html; charset=utf-8')

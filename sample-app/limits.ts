@@ -25,9 +25,10 @@ export const shopLimits = (store: Store): RateLimitModuleOptions => ({
     'password-reset': { rate: '3/hour', block: ['15min', '1h', '1d'] },
     'email-verify': '5/hour',
     'order-create': { rate: '20/hour', key: 'user' },
+    // Nobody pays uncounted, also while Redis is away.
     payment: [
-      { rate: '10/hour', key: 'user' },
-      { name: 'payment-order', rate: '3/hour', key: 'param:id' },
+      { rate: '10/hour', key: 'user', failMode: 'closed' },
+      { name: 'payment-order', rate: '3/hour', key: 'param:id', failMode: 'closed' },
     ],
     cart: { rate: '100/hour', key: 'user|cookie:cart|ip' },
     search: {
@@ -36,8 +37,9 @@ export const shopLimits = (store: Store): RateLimitModuleOptions => ({
       skipIf: ({ request }) => !request.url?.includes('q='),
       needs: 'request',
     },
-    list: { rate: '500/hour', key: 'user|ip' },
-    retrieve: { rate: '1000/hour', key: 'user|ip' },
+    // Read by everybody: then an answer matters more than a count.
+    list: { rate: '500/hour', key: 'user|ip', failMode: 'open' },
+    retrieve: { rate: '1000/hour', key: 'user|ip', failMode: 'open' },
     upload: { rate: '50/day', key: 'user' },
     export: { rate: '10/day', key: 'user' },
     report: { rate: '20/day', key: 'user' },

@@ -49,4 +49,26 @@ describe('two processes of the shop on one Redis', () => {
     expect(seen.filter((status) => status === 201)).toHaveLength(3);
     expect(seen.filter((status) => status === 429)).toHaveLength(47);
   });
+
+  test('A37 without Redis nobody pays, everybody reads, and log-ins stay limited', async () => {
+    const health = async (at: number) =>
+      ((await (await fetch(`${shops[at]}/health`)).json()) as Record<string, { store: string }>)[
+        'rate-limits'
+      ];
+    expect(await health(0)).toMatchObject({ status: 'up', store: 'up' });
+    await redis.kill();
+    for (const at of [0, 1]) {
+      const payment = await fetch(`${shops[at]}/orders/1/payment`, {
+        method: 'POST',
+        headers: { authorization: 'Bearer alice-token' },
+      });
+      expect([payment.status, payment.headers.get('retry-after')]).toEqual([503, '1']);
+      for (let i = 0; i < 5; i++) expect((await fetch(`${shops[at]}/products`)).status).toBe(200);
+      // Five guesses have been counted by both together.
+      const guesses: number[] = [];
+      for (let i = 0; i < 7; i++) guesses.push(await post(at, '/auth/login'));
+      expect(guesses.at(-1)).toBe(429);
+      expect(await health(at)).toMatchObject({ status: 'up', store: 'degraded' });
+    }
+  });
 });

@@ -270,6 +270,15 @@ describe('giving back', () => {
     expect(guarded.inStore().remaining).toBe(0);
   });
 
+  test('a shadow charge that this process would deny goes back to the store, whatever its clock', async () => {
+    const guarded = new Guarded({ aheadMs: 60 * MINUTE });
+    await guarded.during('rejects', () => guarded.admitted(5, { shadow: true }));
+    const reply = await guarded.consume({ shadow: true });
+    expect([reply.decisions[0]?.allowed, guarded.inStore().remaining]).toEqual([false, 4]);
+    await guarded.store.refund(chargedIn(reply));
+    expect(guarded.inStore().remaining).toBe(5);
+  });
+
   test('a charge to the store is refused, and said so, while the store is not called', async () => {
     const guarded = new Guarded({ threshold: 1 });
     const reply = await guarded.consume();

@@ -394,6 +394,13 @@ describe('A37 after an outage', () => {
     expect(await guarded.decide(blocked)).toMatchObject({ allowed: false, retryAfterMs: 14 * MINUTE });
   });
 
+  test('a block that began meanwhile, and is over soon, does not let it be forgotten', async () => {
+    const guarded = await admittedWithout(5, { blocks: [1_000] });
+    expect((await guarded.decide({ blocks: [1_000] })).allowed).toBe(false);
+    await guarded.pass(2_000);
+    expect(await guarded.admitted(5, { blocks: [1_000] })).toBe(0);
+  });
+
   test('a shadow limit that the process has used up denies nobody', async () => {
     const guarded = await admittedWithout(5, { shadow: true });
     expect(await guarded.consume({ shadow: true }, { name: 'other' })).toMatchObject({
