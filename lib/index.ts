@@ -7,12 +7,13 @@ export type { AlgorithmName, FailMode, Policy } from './core/policy.js';
 export { type Rate, type RateInput, type RateObject, type RateText, rate } from './core/rate.js';
 export {
   type BreakerEvent,
-  type DegradedEvent,
+  type EventStreamOptions,
   type RateLimitEventHandler,
   type RateLimitEventMap,
   type RateLimitEventName,
   RateLimitEvents,
   type RecoveredEvent,
+  type RequestEvent,
 } from './events/events.js';
 export type {
   RateLimitBody,
@@ -31,7 +32,14 @@ export type {
   RateLimitRequest,
   RateLimitUser,
 } from './nest/context.js';
-export { type ClassOrMethodDecorator, RateLimit, SkipRateLimit, ThrottleScope } from './nest/decorators.js';
+export {
+  type ClassOrMethodDecorator,
+  OnRateLimit,
+  RateLimit,
+  SkipRateLimit,
+  ThrottleScope,
+} from './nest/decorators.js';
+export type { LogIdentities } from './nest/denial-log.js';
 export {
   RateLimitException,
   RateLimitForbiddenException,

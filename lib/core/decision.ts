@@ -31,6 +31,8 @@ export interface Decision {
   readonly retryAfterMs: number | null;
   /** For how many milliseconds a block denies everything; 0 when none does. */
   readonly blockedForMs: number;
+  /** Whether this denial has started that block. */
+  readonly startsBlock: boolean;
   readonly charge: Charge;
   /** When it was decided, in epoch milliseconds of the store's clock. */
   readonly atMs: number;
@@ -70,6 +72,8 @@ export interface Finding {
   readonly waitMs: number;
   /** How long the bucket or its identity is still blocked; 0 or less when it is not. */
   readonly blockedMs: number;
+  /** Whether the charge has started a block. */
+  readonly startsBlock: boolean;
   readonly atMs: number;
   readonly receipt: unknown;
 }
@@ -77,7 +81,7 @@ export interface Finding {
 /** The verdict on a charge. Nothing remains of a blocked bucket, which is full again no sooner than that ends. */
 export function decisionOf(charge: Charge, found: Finding): Decision {
   const { policy } = charge;
-  const { waitMs, blockedMs, atMs, receipt } = found;
+  const { waitMs, blockedMs, startsBlock, atMs, receipt } = found;
   const nothing = policy.limit === 0;
   const left = nothing || blockedMs > 0 ? 0 : policy.capacity - found.used;
   return {
@@ -88,6 +92,7 @@ export function decisionOf(charge: Charge, found: Finding): Decision {
     resetAfterMs: nothing ? 0 : Math.max(found.resetMs, blockedMs),
     retryAfterMs: waitMs === Number.POSITIVE_INFINITY ? null : waitMs,
     blockedForMs: Math.max(0, blockedMs),
+    startsBlock,
     charge,
     atMs,
     receipt,

@@ -1,12 +1,22 @@
+import { channel } from 'node:diagnostics_channel';
+import type { Outcome } from '../core/decision.js';
 import type { BreakerState } from '../core/health.js';
 import { attempt } from '../core/later.js';
 
-/** A request was decided without the store, or was refused for want of it. */
-export interface DegradedEvent {
-  /** Names of its limits. */
+/** What became of a request of a route. */
+export interface RequestEvent {
+  /** `Class.method`. */
+  readonly route: string;
+  /** `http`, `graphql`, `ws` or `rpc`. */
+  readonly transport: string;
+  /** Null for a request that was answered 503, since nothing could be decided. */
+  readonly outcome: Outcome | null;
+  /** Names of the limits that it is about: those that denied, would have denied or were blocked; else all. */
   readonly limits: readonly string[];
-  /** What failed; null where what this process had admitted during an outage left no room. */
-  readonly cause: unknown;
+  /** Of the limit that binds: whose bucket it is, such as `ip` or `user`; null where none binds. */
+  readonly identityKind: string | null;
+  /** Milliseconds after which the same request passes; 0 when it did, null when no wait helps. */
+  readonly waitMs: number | null;
 }
 
 /** Calls to the store, or to a node of a Cluster, stop, are tried, or go on. */
@@ -28,7 +38,16 @@ export interface RecoveredEvent {
 
 /** What may be heard, by name. */
 export interface RateLimitEventMap {
-  readonly degraded: DegradedEvent;
+  /** A request passed its limits. */
+  readonly allowed: RequestEvent;
+  /** A request was turned away. */
+  readonly denied: RequestEvent;
+  /** A limit that only reports would have turned a request away. */
+  readonly 'shadow-denied': RequestEvent;
+  /** A denial has started a block. */
+  readonly blocked: RequestEvent;
+  /** A request was decided without the store, or refused for want of it. */
+  readonly degraded: RequestEvent;
   readonly breaker: BreakerEvent;
   readonly recovered: RecoveredEvent;
 }
@@ -36,19 +55,49 @@ export interface RateLimitEventMap {
 /** The name of an event. */
 export type RateLimitEventName = keyof RateLimitEventMap;
 
-/** Is told of events of one name. */
+/** Is told of events of one name; what it gives is left alone, but a promise that is rejected is logged. */
 export type RateLimitEventHandler<Name extends RateLimitEventName> = (
   event: RateLimitEventMap[Name],
 ) => unknown;
+
+/** How an iterator over events is to work. */
+export interface EventStreamOptions {
+  /** Ends it. */
+  readonly signal?: AbortSignal | undefined;
+  /** Events that wait for a slow reader; beyond them the oldest are dropped. 1 or more, default 1,000. */
+  readonly most?: number | undefined;
+}
+
+export const EVENT_NAMES: readonly RateLimitEventName[] = [
+  'allowed',
+  'denied',
+  'shadow-denied',
+  'blocked',
+  'degraded',
+  'breaker',
+  'recovered',
+];
 
 /** What is called once, in place of a handler. */
 interface Once<Name extends RateLimitEventName> {
   handler?: RateLimitEventHandler<Name>;
 }
 
+/** Everything that hears events of one name. */
+class Audience {
+  handlers: readonly RateLimitEventHandler<never>[] = [];
+  /** Of this process: whatever subscribes to `nestjs-ratelimit:<name>`. */
+  readonly channel;
+
+  constructor(name: RateLimitEventName) {
+    this.channel = channel(`nestjs-ratelimit:${name}`);
+  }
+}
+
 /**
  * Tells what becomes of requests and of the store. Handlers are called at once, one after the other; what one
- * throws, now or later, is logged, and neither the request nor the other handlers feel it.
+ * throws, now or later, is logged, and neither the request nor the other handlers feel it. The same events are
+ * published on the diagnostics channels `nestjs-ratelimit:<name>` of Node. What nobody hears costs nothing.
  *
  * @example
  * @Injectable()
@@ -59,14 +108,15 @@ interface Once<Name extends RateLimitEventName> {
  * }
  */
 export class RateLimitEvents {
-  readonly #handlers = new Map<RateLimitEventName, readonly RateLimitEventHandler<never>[]>();
+  readonly #audiences = new Map(EVENT_NAMES.map((name) => [name, new Audience(name)]));
 
   /** @param failed Hears of what handlers throw. */
   constructor(readonly failed: (name: RateLimitEventName, error: unknown) => void) {}
 
   /** Calls `handler` at each event of a name. */
   on<Name extends RateLimitEventName>(name: Name, handler: RateLimitEventHandler<Name>): this {
-    this.#handlers.set(name, [...this.#of(name), handler]);
+    const audience = this.#of(name);
+    audience.handlers = [...audience.handlers, handler];
     return this;
   }
 
@@ -82,29 +132,71 @@ export class RateLimitEvents {
 
   /** Calls `handler` no more. */
   off<Name extends RateLimitEventName>(name: Name, handler: RateLimitEventHandler<Name>): this {
-    this.#handlers.set(
-      name,
-      this.#of(name).filter((one) => one !== handler && (one as Once<Name>).handler !== handler),
+    const audience = this.#of(name);
+    audience.handlers = audience.handlers.filter(
+      (one) => one !== handler && (one as Once<Name>).handler !== handler,
     );
     return this;
   }
 
+  /**
+   * The events of a name, one after the other, from now on.
+   *
+   * @example
+   * for await (const { route, limits } of events.stream('denied', { signal })) console.log(route, limits);
+   */
+  async *stream<Name extends RateLimitEventName>(
+    name: Name,
+    { signal, most = 1_000 }: EventStreamOptions = {},
+  ): AsyncGenerator<RateLimitEventMap[Name], void, undefined> {
+    const waiting: RateLimitEventMap[Name][] = [];
+    let wake = (): void => undefined;
+    const hear = (event: RateLimitEventMap[Name]): void => {
+      if (waiting.length >= most) waiting.shift();
+      waiting.push(event);
+      wake();
+    };
+    const end = (): void => wake();
+    this.on(name, hear);
+    signal?.addEventListener('abort', end);
+    try {
+      while (!signal?.aborted) {
+        const next = waiting.shift();
+        if (next !== undefined) yield next;
+        else
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+      }
+    } finally {
+      this.off(name, hear);
+      signal?.removeEventListener('abort', end);
+    }
+  }
+
   /** @internal Whether anybody hears of a name, so that an event is worth making. */
   isHeard(name: RateLimitEventName): boolean {
-    return this.#of(name).length > 0;
+    const { handlers, channel } = this.#of(name);
+    return handlers.length > 0 || channel.hasSubscribers;
   }
 
   /** @internal */
   emit<Name extends RateLimitEventName>(name: Name, event: RateLimitEventMap[Name]): void {
-    for (const handler of this.#of(name) as readonly RateLimitEventHandler<Name>[]) {
+    const { handlers, channel } = this.#of(name);
+    for (const handler of handlers as readonly RateLimitEventHandler<Name>[]) {
       attempt(
         () => handler(event),
         (error) => this.failed(name, error),
       );
     }
+    if (channel.hasSubscribers) channel.publish(event);
   }
 
-  #of(name: RateLimitEventName): readonly RateLimitEventHandler<never>[] {
-    return this.#handlers.get(name) ?? [];
+  #of(name: RateLimitEventName): Audience {
+    const audience = this.#audiences.get(name);
+    if (audience !== undefined) return audience;
+    throw new TypeError(
+      `There is no event ${JSON.stringify(name)}. The events are ${EVENT_NAMES.join(', ')}.`,
+    );
   }
 }

@@ -44,10 +44,10 @@ export class Call implements Unfinished {
     const { atGuard, afterGuards, mayAskTooEarly } = this.plan;
     this.#left = afterGuards;
     if (mayAskTooEarly) {
-      const partly = this.runtime.decideWithoutUser(atGuard, this.context, this.hooks.identify);
+      const partly = this.runtime.decideWithoutUser(this.plan, this.context, this.hooks.identify);
       return isPromise(partly) ? partly.then((known) => this.#answerPart(known)) : this.#answerPart(partly);
     }
-    const outcome = this.runtime.decide(atGuard, this.context, this.hooks.identify);
+    const outcome = this.runtime.decide(this.plan, atGuard, this.context, this.hooks.identify);
     return isPromise(outcome) ? outcome.then((known) => this.#answer(known)) : this.#answer(outcome);
   }
 
@@ -62,8 +62,7 @@ export class Call implements Unfinished {
   }
 
   #answer(outcome: Outcome): true {
-    if (this.plan.hasShadows) this.runtime.noteShadows(this.plan, outcome);
-    if (!outcome.allowed) this.hooks.deny(this.context, outcome);
+    if (!outcome.allowed) this.#deny(this.context, outcome);
     this.runtime.responder.announce(this.context, outcome);
     this.#first = outcome;
     const { countsLater } = this.plan;
@@ -71,7 +70,10 @@ export class Call implements Unfinished {
       this.#late = LateCharges.of(countsLater, this.context, this.runtime);
       this.#late.add(outcome);
     }
-    if (this.#left === null) this.runtime.noteUser(this.plan, this.context);
+    if (this.#left === null) {
+      this.runtime.noteUser(this.plan, this.context);
+      this.runtime.observer.decided(this.plan, this.context, outcome);
+    }
     if (this.#left !== null || this.#doubted.length > 0) (this.context.execution as Marked)[CALL] = this;
     return true;
   }
@@ -93,23 +95,31 @@ export class Call implements Unfinished {
 
   #decideRest(left: Limits, context: RateLimitContext): Later<true> {
     // Nothing is left when only `exempt` had to wait for the user.
-    if (left.length === 0) return true;
-    const outcome = this.runtime.decide(left, context, this.hooks.identify);
+    if (left.length === 0) {
+      this.runtime.observer.decided(this.plan, context, this.#first);
+      return true;
+    }
+    const outcome = this.runtime.decide(this.plan, left, context, this.hooks.identify);
     return andThen(outcome, (second) => this.#answerRest(context, second));
   }
 
   #answerRest(context: RateLimitContext, second: Outcome): true {
     this.runtime.noteUser(this.plan, context);
-    if (this.plan.hasShadows) this.runtime.noteShadows(this.plan, second);
     const degraded = this.#first.degraded || second.degraded;
     if (!second.allowed) {
       const first = this.#first.decisions.map(uncharged);
-      this.hooks.deny(context, outcomeOf([...first, ...second.decisions], degraded));
+      this.#deny(context, outcomeOf([...first, ...second.decisions], degraded));
     }
     const both = outcomeOf([...this.#first.decisions, ...second.decisions], degraded);
     this.runtime.responder.announce(context, both);
+    this.runtime.observer.decided(this.plan, context, both);
     this.#late?.add(second);
     return true;
+  }
+
+  #deny(context: RateLimitContext, outcome: Outcome): never {
+    this.runtime.observer.decided(this.plan, context, outcome);
+    return this.hooks.deny(context, outcome);
   }
 
   async #exempt(): Promise<true> {

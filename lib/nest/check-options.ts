@@ -11,6 +11,7 @@ import {
   isText,
   isWhole,
   type OptionRules,
+  oneOf,
 } from '../plan/option-rules.js';
 import type { RateLimitAsyncResult } from './options.js';
 
@@ -50,6 +51,8 @@ const RULES: OptionRules<keyof RateLimitAsyncResult> = {
     fits: (value) => ['number', 'string'].includes(typeof value) || Array.isArray(value),
     mend: `Give a number of hops, or networks such as '10.0.0.0/8'.`,
   },
+  logDenials: A_BOOLEAN,
+  logIdentities: oneOf('plain', 'hashed', 'none'),
   ...RESILIENCE_RULES,
   ipv6Prefix: { fits: isWhole(1, 128), mend: 'Give a number of bits from 1 to 128; 64 is usual.' },
 };

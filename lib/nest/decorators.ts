@@ -1,8 +1,9 @@
+import type { RateLimitEventHandler, RateLimitEventName } from '../events/events.js';
 import type { Declaration } from '../plan/options.js';
 import { asLimit } from '../plan/options.js';
 import type { ScopeName } from '../plan/register.js';
 import type { RateLimitContext } from './context.js';
-import { noteLimit, noteSkip } from './metadata.js';
+import { noteLimit, noteListening, noteSkip } from './metadata.js';
 import type { RateLimitOptions, RateLimitRate, ThrottleScopeOverrides } from './options.js';
 
 /** A decorator of a class or of a method. */
@@ -56,3 +57,20 @@ export const ThrottleScope = (
  */
 export const SkipRateLimit = (...names: readonly string[]): ClassOrMethodDecorator =>
   noting((target) => noteSkip(target, names.length === 0 ? 'all' : names));
+
+/**
+ * Calls a method of a provider at each event of these names.
+ *
+ * @param names One or more, such as `'denied'`.
+ * @example
+ * @OnRateLimit('denied', 'blocked')
+ * audit({ route, limits }: RequestEvent) {}
+ */
+export const OnRateLimit =
+  <Name extends RateLimitEventName>(...names: readonly Name[]) =>
+  <Handler extends RateLimitEventHandler<Name>>(
+    _target: object,
+    _key: string | symbol,
+    { value }: TypedPropertyDescriptor<Handler>,
+  ): void =>
+    noteListening(value as object, names);

@@ -9,10 +9,12 @@ import { RateLimiter } from '../plan/rate-limiter.js';
 import { type ScopeSource, Scopes } from '../plan/scopes.js';
 import type { Store } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
+import { DenialLog } from './denial-log.js';
 import { RateLimitGuard } from './guard.js';
 import { ownWays } from './guards.js';
 import { findHandlers, messageTypesOf } from './handlers.js';
 import { sampledReport } from './log.js';
+import { Observer } from './observer.js';
 import type { RateLimitAsyncResult, RateLimitScope, RateLimitScopes } from './options.js';
 import { Outages } from './outages.js';
 import { Plans } from './plans.js';
@@ -99,7 +101,19 @@ export async function explore(
   }
   const refusals = new Refusals();
   await refusals.load(new Set(all.map(({ transport }) => transport)));
+  const { logIdentities, defaults } = settings;
+  const denials = logIdentities === null ? null : new DenialLog(systemClock, logIdentities, defaults.hash);
+  const observer = new Observer(events, denials);
   const identity = { hash: settings.defaults.hash, address: settings.addressForm };
   const limiter = new RateLimiter(new LimiterParts(scopes, settings.store, settings.enabled, identity));
-  return new Runtime(settings, plans, limiter, adapterHost, refusals, resolvers, messageTypesOf(all));
+  return new Runtime(
+    settings,
+    plans,
+    limiter,
+    adapterHost,
+    refusals,
+    resolvers,
+    messageTypesOf(all),
+    observer,
+  );
 }

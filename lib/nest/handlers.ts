@@ -45,7 +45,7 @@ interface Wrapper {
 }
 
 /** The class of a provider: the one that Nest makes instances of, or that of a value. */
-function classOf({ metatype, isNotMetatype, instance }: Wrapper): Type | null {
+export function classOf({ metatype, isNotMetatype, instance }: Wrapper): Type | null {
   const type: unknown = isNotMetatype ? (instance as object | null | undefined)?.constructor : metatype;
   return typeof type === 'function' && type.prototype !== undefined && type !== Object
     ? (type as Type)

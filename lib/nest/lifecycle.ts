@@ -7,9 +7,11 @@ import {
 } from '@nestjs/common';
 import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import { mistake, Problems } from '../core/errors.js';
+import { RateLimitEvents } from '../events/events.js';
 import { enter, entryGuard } from './entry-guard.js';
 import type { RateLimitExceptionFilter } from './filter.js';
 import { RateLimitGuard } from './guard.js';
+import { connectListeners } from './listeners.js';
 import { bindFirstGuard } from './metadata.js';
 import type { Runtime } from './runtime.js';
 import { GUARD_REGISTERED, RUNTIME } from './tokens.js';
@@ -46,12 +48,15 @@ export class RateLimitLifecycle implements OnModuleInit, OnApplicationShutdown {
     @Inject(RateLimitGuard) private readonly guard: CanActivate,
     @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
     @Inject(GUARD_REGISTERED) private readonly registered: boolean,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+    @Inject(RateLimitEvents) private readonly events: RateLimitEvents,
   ) {}
 
   onModuleInit(): void {
     const problems = new Problems();
     this.runtime.resolvers.load(problems);
     problems.throwIfAny();
+    connectListeners(this.modules, this.events);
     this.runtime.plans.stage(this.config, this.registered);
     this.runtime.open();
     if (this.registered) this.#leave = enter(this.runtime.messageTypes, this.guard);

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import type { Type } from '@nestjs/common';
+import type { RateLimitEventName } from '../events/events.js';
 import type { Declared } from '../plan/compile.js';
 import type { Declaration, Skip } from '../plan/options.js';
 import type { RateLimitContext } from './context.js';
@@ -8,6 +9,7 @@ import {
   GUARD_BRAND,
   INTERCEPTOR_BRAND,
   LIMITS_METADATA,
+  LISTENS_METADATA,
   SKIP_METADATA,
 } from './tokens.js';
 import type { TransportName } from './transports/transport.js';
@@ -34,6 +36,15 @@ export function noteSkip(target: Decorated, skip: Skip): void {
   const both = skip === 'all' || before === 'all' ? 'all' : [...skip, ...(before ?? [])];
   Reflect.defineMetadata(SKIP_METADATA, both, target);
 }
+
+/** Notes the events that a method listens to; several decorators add up. */
+export function noteListening(method: Decorated, names: readonly RateLimitEventName[]): void {
+  Reflect.defineMetadata(LISTENS_METADATA, [...listeningOf(method), ...names], method);
+}
+
+/** The events that a method listens to. */
+export const listeningOf = (method: Decorated): readonly RateLimitEventName[] =>
+  (Reflect.getOwnMetadata(LISTENS_METADATA, method) as readonly RateLimitEventName[] | undefined) ?? [];
 
 /** What a class or a method declares itself. */
 export const declaredOn = (target: Decorated): Declared<RateLimitContext> => ({

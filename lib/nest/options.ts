@@ -18,6 +18,7 @@ import type { ResilienceOptions } from '../store/resilience/resilience.js';
 import type { Store } from '../store/store.js';
 import type { AccessList } from './access-lists.js';
 import type { RateLimitContext, RateLimitRequest } from './context.js';
+import type { LogIdentities } from './denial-log.js';
 
 /** A rate for `@RateLimit`: fixed, by tier, or a function of the context. */
 export type RateLimitRate = RateRule<RateLimitContext>;
@@ -85,6 +86,13 @@ export interface RateLimitModuleOptions extends ResilienceOptions {
    * Default: as the platform has been told.
    */
   readonly trustProxy?: TrustProxy | undefined;
+  /** Whether denials are logged: a warning a minute for each client and limit. Default true. */
+  readonly logDenials?: boolean | undefined;
+  /**
+   * How denied clients stand in that log: as they are, as a hash under the module's `secret`, or not at all.
+   * Default `'plain'`.
+   */
+  readonly logIdentities?: LogIdentities | undefined;
   /** How many bits of an IPv6 address are one caller, 1 to 128. Default 64. */
   readonly ipv6Prefix?: number | undefined;
   /** Whether the guard is registered for all routes. Default true. */

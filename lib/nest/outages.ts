@@ -20,8 +20,6 @@ export class Outages implements StoreWatch {
 
   degraded(charges: readonly Charge[], cause: unknown): void {
     this.#log.degraded(charges, cause);
-    if (!this.events.isHeard('degraded')) return;
-    this.events.emit('degraded', { limits: charges.map(({ policy }) => policy.name), cause });
   }
 
   breaker(part: string, state: BreakerState, cause: unknown): void {

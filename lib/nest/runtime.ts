@@ -1,9 +1,7 @@
 import type { ExecutionContext, Type } from '@nestjs/common';
 import type { HttpAdapterHost } from '@nestjs/core';
-import { systemClock } from '../core/clock.js';
 import type { Outcome } from '../core/decision.js';
 import { andThen, isPromise, type Later } from '../core/later.js';
-import { shown } from '../core/shown.js';
 import { writtenIdentity } from '../key/identity.js';
 import { decide, decideWithoutUser, type Identify, type PartlyDecided } from '../plan/decide.js';
 import type { Limit } from '../plan/limit.js';
@@ -15,7 +13,7 @@ import { listingOf } from './access-lists.js';
 import { type CallerReader, RateLimitContext } from './context.js';
 import { EarlyAsks } from './early-asks.js';
 import { LateUsers } from './late-users.js';
-import { sampledReport } from './log.js';
+import type { Observer } from './observer.js';
 import type { Plans, RoutePlan } from './plans.js';
 import type { Refusals } from './refusals.js';
 import type { Resolvers } from './resolvers.js';
@@ -34,7 +32,6 @@ export class Runtime {
   readonly earlyAsks = new EarlyAsks();
   readonly #lateUsers = new LateUsers();
   readonly #settings: Settings;
-  readonly #warn = sampledReport(systemClock, 'warn');
   readonly #readers: Readonly<Record<string, CallerReader | undefined>>;
 
   constructor(
@@ -46,6 +43,7 @@ export class Runtime {
     readonly resolvers: Resolvers,
     /** Classes of handlers that global guards may not reach. */
     readonly messageTypes: ReadonlySet<Type>,
+    readonly observer: Observer,
   ) {
     this.#settings = settings;
     this.enabled = settings.enabled;
@@ -79,14 +77,6 @@ export class Runtime {
     if (context.askedInVain || plan.forUsersAlone !== null) this.#lateUsers.note(plan, context);
   }
 
-  /** Says which shadow limits would have denied. */
-  noteShadows({ route }: RoutePlan, { decisions }: Outcome): void {
-    for (const { charge, allowed, name } of decisions) {
-      if (!charge.shadow || allowed) continue;
-      this.#warn(route, `The shadow limit ${shown(name)} would have denied a request.`, charge.identity);
-    }
-  }
-
   /** An identity that a guard of the application has found, as keys write it. */
   written(identity: string): string {
     const { defaults, addressForm } = this.#settings;
@@ -118,34 +108,38 @@ export class Runtime {
 
   /** Decides limits for a call; throws the refusal of one that cannot be decided, never anything else. */
   decide(
+    plan: RoutePlan,
     limits: readonly Limit<RateLimitContext>[],
     context: RateLimitContext,
     identify: Identify<RateLimitContext>,
   ): Later<Outcome> {
     try {
       const outcome = decide(limits, context, this.#settings.store, identify);
-      return isPromise(outcome) ? outcome.catch((error) => this.#refuse(context, error)) : outcome;
+      return isPromise(outcome) ? outcome.catch((error) => this.#refuse(plan, context, error)) : outcome;
     } catch (error) {
-      return this.#refuse(context, error);
+      return this.#refuse(plan, context, error);
     }
   }
 
   /** Decides limits that may ask for a user who is not known yet; those that do are left over. */
   decideWithoutUser(
-    limits: readonly Limit<RateLimitContext>[],
+    plan: RoutePlan,
     context: RateLimitContext,
     identify: Identify<RateLimitContext>,
   ): Later<PartlyDecided<RateLimitContext>> {
     try {
-      const decided = decideWithoutUser(limits, context, this.#settings.store, identify);
-      return isPromise(decided) ? decided.catch((error) => this.#refuse(context, error)) : decided;
+      const decided = decideWithoutUser(plan.atGuard, context, this.#settings.store, identify);
+      return isPromise(decided) ? decided.catch((error) => this.#refuse(plan, context, error)) : decided;
     } catch (error) {
-      return this.#refuse(context, error);
+      return this.#refuse(plan, context, error);
     }
   }
 
-  #refuse(context: RateLimitContext, error: unknown): never {
-    if (error instanceof StoreUnavailableError) throw this.responder.unavailable(context, error);
+  #refuse(plan: RoutePlan, context: RateLimitContext, error: unknown): never {
+    if (error instanceof StoreUnavailableError) {
+      this.observer.refused(plan, context, error);
+      throw this.responder.unavailable(context, error);
+    }
     // A rate that cannot be told has been reported where it was asked for.
     if (!(error instanceof UnknownRateError)) {
       this.report('store', 'A request could not be decided.', error);

@@ -15,6 +15,7 @@ import type { Store } from '../store/store.js';
 import { type AccessLists, compileList } from './access-lists.js';
 import { checkedOptions } from './check-options.js';
 import type { RateLimitContext, RateLimitRequest } from './context.js';
+import type { LogIdentities } from './denial-log.js';
 import type { RateLimitAsyncResult, RateLimitModuleLimit, RateLimitScopes } from './options.js';
 
 const DEFAULT_KEY = 'ip';
@@ -33,6 +34,8 @@ export interface Settings {
   readonly addressForm: AddressForm;
   readonly forwarded: Forwarded | null;
   readonly lists: AccessLists;
+  /** How denied clients stand in the log; null where denials are not logged. */
+  readonly logIdentities: LogIdentities | null;
 }
 
 /** Puts the module's options and their defaults together; what is wrong goes to `problems`. */
@@ -84,6 +87,7 @@ export function compileSettings(
       headers === false ? null : (problems.try('headers', () => new RateLimitHeaders(headers)) ?? null),
     body: options.body ?? 'json',
     user: user && ((request) => userIdOf(user, request, report)),
+    logIdentities: options.logDenials === false ? null : (options.logIdentities ?? 'plain'),
     addressForm: addressForm(options.ipv6Prefix ?? DEFAULT_IPV6_PREFIX),
     forwarded:
       trustProxy === undefined

@@ -37,6 +37,9 @@ export const SCOPES_BRAND: unique symbol = Symbol.for('nestjs-ratelimit:scopes')
 /** On classes and methods: the limits that decorators declare, the topmost first. */
 export const LIMITS_METADATA: unique symbol = Symbol.for('nestjs-ratelimit:limits');
 
+/** On methods of providers: the events that `@OnRateLimit` has them called at. */
+export const LISTENS_METADATA: unique symbol = Symbol.for('nestjs-ratelimit:listens');
+
 /** On classes and methods: what `@SkipRateLimit` takes away. */
 export const SKIP_METADATA: unique symbol = Symbol.for('nestjs-ratelimit:skip');
 

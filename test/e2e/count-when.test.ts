@@ -441,10 +441,12 @@ describe.each(platforms)('countWhen on %s', (platform) => {
       await post(app, '/login', wrongPassword);
       expect(givenBack).toEqual(['failures', 'shadow', 'successes']);
       for (let i = 0; i < 5; i++) await post(app, '/login', rightPassword);
-      expect(app.logged).toEqual([]);
+      expect(app.denials).toEqual([]);
       await post(app, '/login', wrongPassword);
       await post(app, '/login', wrongPassword);
-      expect(app.warned).toEqual([expect.stringContaining('"shadow" would have denied')]);
+      expect(app.denials).toMatchObject([
+        { message: expect.stringContaining('would have'), limit: 'shadow' },
+      ]);
       givenBack.length = 0;
       await post(app, '/login', rightPassword);
       expect(givenBack).toEqual(['failures']);

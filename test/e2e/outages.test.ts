@@ -165,7 +165,7 @@ describe.each(platforms)('an outage on %s', (platform) => {
     const { app, state } = await start();
     const heard: unknown[] = [];
     const events = app.app.get(RateLimitEvents);
-    events.on('degraded', ({ limits, cause }) => heard.push([...limits, String(cause)]));
+    events.on('degraded', ({ limits, route }) => heard.push([...limits, route]));
     events.on('breaker', ({ part, state: now }) => heard.push([part, now]));
     events.on('recovered', ({ degraded }) => heard.push(degraded));
     expect((await app.get('/health')).json).toMatchObject({
@@ -175,7 +175,7 @@ describe.each(platforms)('an outage on %s', (platform) => {
     expect((await app.get('/health/strict')).status).toBe(200);
 
     for (let i = 0; i < 6; i++) await app.get('/open');
-    expect(heard.slice(0, 4)).toEqual(Array.from({ length: 4 }, () => ['open', 'Error: out of order']));
+    expect(heard.slice(0, 4)).toEqual(Array.from({ length: 4 }, () => ['Shop.open']));
     expect(heard).toContainEqual(['', 'open']);
     expect((await app.get('/health')).json).toMatchObject({
       status: 'ok',

@@ -166,7 +166,7 @@ async function serveTrustingNobody(platform: Platform, trustProxy?: TrustProxy) 
     error: (message) => said.push(String(message)),
     warn: (message) => said.push(String(message)),
   };
-  const limits = RateLimitModule.forRoot(trustProxy === undefined ? {} : { trustProxy });
+  const limits = RateLimitModule.forRoot({ trustProxy, logDenials: false });
   const type = moduleOf({ imports: [limits], controllers: [Daily] });
   const adapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
   const app = await NestFactory.create(type, adapter, { logger });

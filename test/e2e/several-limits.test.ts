@@ -487,16 +487,19 @@ describe.each(platforms)('several limits on %s', (platform) => {
     }
     const app = await start({ controllers: [Shadowed] });
     await statuses(app, 2, '/');
-    expect(app.logged).toEqual([]);
+    expect(app.denials).toEqual([]);
     expect(await statuses(app, 4, '/')).toEqual([200, 200, 429, 429]);
-    expect(app.warned).toEqual([
-      'Shadowed.get: The shadow limit "dry run" would have denied a request. It was "ip:127.0.0.1".',
+    const message = 'Rate limit would have been exceeded, had it been in force';
+    const exceeded = { message: 'Rate limit exceeded', limit: 'real' };
+    expect(app.denials).toMatchObject([
+      { message, route: 'Shadowed.get', limit: 'dry run', client: 'ip:127.0.0.1' },
+      exceeded,
     ]);
     expect(await statuses(app, 3, '/staged', { as: 'alice' })).toEqual(times(3, 200));
-    expect(app.warned.slice(1)).toEqual([
-      'Shadowed.staged: The shadow limit "users" would have denied a request. It was "user:alice".',
+    expect(app.denials.slice(2)).toMatchObject([
+      { message, route: 'Shadowed.staged', limit: 'users', client: 'user:alice' },
     ]);
-    expect(app.logged).toEqual(app.warned);
+    expect(app.logged).toEqual([]);
   });
 
   test('a denial blocks for as long as its limit says', async () => {

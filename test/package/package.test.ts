@@ -71,6 +71,7 @@ test('the tarball holds what users need and nothing else', () => {
     'docs/errors.md',
     'docs/failure.md',
     'docs/guide.md',
+    'docs/watching.md',
     'package.json',
   ]);
 });

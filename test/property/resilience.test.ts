@@ -1,10 +1,20 @@
+import { jest } from '@jest/globals';
 import fc from 'fast-check';
-import { type AlgorithmName, type FailMode, StoreUnavailableError } from 'nestjs-ratelimit';
+import {
+  type AlgorithmName,
+  type Charge,
+  type Decision,
+  type FailMode,
+  StoreUnavailableError,
+} from 'nestjs-ratelimit';
 import { definePolicy, type Policy } from '../../lib/core/policy.js';
 import { algorithms } from '../support/arbitraries.js';
 import { type Admission, keepsBound, mostInAnyWindow } from '../support/bounds.js';
 import { Guarded } from '../support/guarded.js';
 import { type Manner, turn } from '../support/held-store.js';
+
+// Thousands of stories, each of many turns of the event loop.
+jest.setTimeout(60_000);
 
 /** What happens next to a process and its store. */
 type Step =
@@ -17,24 +27,29 @@ type Step =
   /** What the store has held since it was asked arrives. */
   | { readonly do: 'answer' }
   /** Another process charges the same bucket. */
-  | { readonly do: 'elsewhere'; readonly cost: number };
+  | { readonly do: 'elsewhere'; readonly cost: number }
+  /** One of the requests that were admitted counts for nothing, and is given back. */
+  | { readonly do: 'refund'; readonly which: number };
 
 interface Setting {
   readonly limit: number;
   readonly windowMs: number;
   readonly threshold: number;
   readonly aheadMs: number;
+  /** How long a denial blocks, as a share of the window; 0 for not at all. */
+  readonly block: number;
 }
 
 const settings: fc.Arbitrary<Setting> = fc.record({
   limit: fc.oneof(
-    { weight: 5, arbitrary: fc.integer({ min: 1, max: 8 }) },
+    { weight: 7, arbitrary: fc.integer({ min: 1, max: 5 }) },
     // So many that a sliding window counts by sub-windows.
     { weight: 1, arbitrary: fc.integer({ min: 35, max: 60 }) },
   ),
-  windowMs: fc.constantFrom(300, 1_000, 10_000),
+  windowMs: fc.constantFrom(300, 2_000, 10_000),
   threshold: fc.constantFrom(1, 3, 1_000),
   aheadMs: fc.constantFrom(0, 0, 3_600_000, -3_600_000),
+  block: fc.constantFrom(0, 0, 0.1, 1.5),
 });
 
 const manners: readonly Manner[] = ['answers', 'at-once', 'throws', 'rejects', 'hangs', 'slow'];
@@ -64,7 +79,10 @@ const scripts = ({ most, manners: ways = manners, others = [] }: Shape): fc.Arbi
       weight: 3,
       arbitrary: fc.record({
         do: fc.constant('pass' as const),
-        share: fc.double({ min: 0, max: 1.1, noNaN: true }),
+        share: fc.oneof(
+          { weight: 2, arbitrary: fc.double({ min: 0, max: 0.2, noNaN: true }) },
+          { weight: 1, arbitrary: fc.double({ min: 0, max: 1.1, noNaN: true }) },
+        ),
       }),
     },
     {
@@ -72,6 +90,10 @@ const scripts = ({ most, manners: ways = manners, others = [] }: Shape): fc.Arbi
       arbitrary: fc.record({ do: fc.constant('turn' as const), to: fc.constantFrom(...ways) }),
     },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('answer' as const) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ do: fc.constant('refund' as const), which: fc.nat({ max: 100 }) }),
+    },
     ...others.map((what) => ({
       weight: 1,
       arbitrary: fc.record({
@@ -83,8 +105,22 @@ const scripts = ({ most, manners: ways = manners, others = [] }: Shape): fc.Arbi
   return fc.array(step, { minLength: 1, maxLength: 40, size: 'max' });
 };
 
+/** The same, with no two requests at the same time. */
+const oneByOne = (script: readonly Step[]): readonly Step[] =>
+  script.flatMap((step): readonly Step[] =>
+    step.do === 'ask' ? step.costs.map((cost) => ({ ...step, costs: [cost] })) : [step],
+  );
+
 /** The most that a decision may take, with the budget that `Guarded` sets. */
 const LONGEST_MS = 110;
+
+/** A request that was admitted. */
+interface Admitted {
+  readonly decision: Decision;
+  /** What is counted of it, and among what. */
+  readonly admission: Admission;
+  readonly among: Admission[];
+}
 
 /** What became of a script. */
 class Story {
@@ -96,6 +132,7 @@ class Story {
   readonly byItself: Admission[] = [];
   readonly errors: unknown[] = [];
   readonly #lossesMs: number[] = [];
+  readonly #admitted: Admitted[] = [];
   #asked = 0;
 
   constructor(
@@ -120,6 +157,12 @@ class Story {
     return story;
   }
 
+  charge(cost: number): Charge {
+    const { block, windowMs } = this.setting;
+    const blocks = block === 0 ? [] : [Math.round(block * windowMs)];
+    return { policy: this.policy, identity: 'user:1', cost, shadow: false, blocks };
+  }
+
   /** All that was admitted, in the order of its time. */
   get all(): readonly Admission[] {
     return [...this.byStore.flat(), ...this.byItself].sort((a, b) => a.atMs - b.atMs);
@@ -137,7 +180,7 @@ class Story {
     held.manner = 'answers';
     held.answer();
     for (let i = 0; i < 22; i++) await this.guarded.pass(100);
-    await this.guarded.pass(2 * this.policy.windowMs);
+    await this.guarded.pass(4 * this.policy.windowMs);
   }
 
   async #play(step: Step): Promise<void> {
@@ -161,13 +204,21 @@ class Story {
         held.answer();
         return turn();
       case 'elsewhere':
-        held.inner.consume([this.#charge(step.cost)]);
+        held.inner.consume([this.charge(step.cost)]);
         return;
+      case 'refund':
+        return this.#refund(step.which);
     }
   }
 
-  #charge(cost: number) {
-    return { policy: this.policy, identity: 'user:1', cost, shadow: false, blocks: [] };
+  /** What was admitted and counts for nothing is not held against the limit, whoever has it and gives it back. */
+  async #refund(which: number): Promise<void> {
+    const [one] = this.#admitted.splice(which % Math.max(1, this.#admitted.length), 1);
+    if (one === undefined || one.decision.receipt === null) return;
+    one.among.splice(one.among.indexOf(one.admission), 1);
+    // Nobody waits for it, as when a response has been sent.
+    void this.guarded.store.refund([one.decision]).catch(() => undefined);
+    await turn();
   }
 
   async #ask(costs: readonly number[], answeredAfterMs: number | null): Promise<void> {
@@ -175,9 +226,9 @@ class Story {
     let waiting = costs.length;
     for (const cost of costs) {
       this.#asked++;
-      void (async () => store.consume([this.#charge(cost)]))()
+      void (async () => store.consume([this.charge(cost)]))()
         .then(({ decisions: [decision], degraded }) => {
-          if (decision?.allowed) this.#admit({ atMs: decision.atMs, cost }, degraded);
+          if (decision?.allowed) this.#admit(decision, degraded);
         })
         .catch((error: unknown) => this.errors.push(error))
         .finally(() => waiting--);
@@ -194,14 +245,13 @@ class Story {
     expect(waiting).toBe(0);
   }
 
-  #admit({ atMs, cost }: Admission, degraded: boolean): void {
-    if (degraded) {
-      this.byItself.push({ atMs, cost });
-      return;
-    }
-    const hereMs = atMs - this.setting.aheadMs;
-    const life = this.#lossesMs.filter((lossMs) => lossMs < hereMs).length;
-    this.byStore[life]?.push({ atMs: hereMs, cost });
+  #admit(decision: Decision, degraded: boolean): void {
+    const { atMs, charge } = decision;
+    const admission = { atMs: degraded ? atMs : atMs - this.setting.aheadMs, cost: charge.cost };
+    const life = this.#lossesMs.filter((lossMs) => lossMs < admission.atMs).length;
+    const among = degraded ? this.byItself : (this.byStore[life] as Admission[]);
+    among.push(admission);
+    this.#admitted.push({ decision, admission, among });
   }
 
   async #pass(ms: number): Promise<void> {
@@ -274,7 +324,7 @@ describe.each(algorithms)('A37 A38 with %s, whatever becomes of the store', (alg
         await story.recover();
         const { guarded, policy } = story;
         expect(guarded.store.health().status).toBe('up');
-        const charge = { policy, identity: 'user:1', cost: 1, shadow: false, blocks: [] };
+        const charge = story.charge(1);
         const { remaining } = guarded.held.inner.peek([charge]).decisions[0] ?? {};
         expect(remaining).toBe(policy.limit);
         const { decisions, degraded } = await guarded.store.consume([charge]);
@@ -293,16 +343,16 @@ describe('A37 of requests one after the other, to a store that nobody else write
   // store begin at different times.
   test('with sliding-window no more than the limit is admitted while it keeps its data, whatever fails and whenever', async () => {
     await fc.assert(
-      fc.asyncProperty(settings, scripts({ most: 1 }), async (setting, script) => {
+      fc.asyncProperty(settings, scripts({ most: 6 }).map(oneByOne), async (setting, script) => {
         const story = await Story.of(script, setting, 'sliding-window');
         expect(mostInAnyWindow(story.all, story.policy.windowMs)).toBeLessThanOrEqual(story.policy.limit);
       }),
-      { numRuns: 1_000 },
+      { numRuns: 2_000 },
     );
   });
 
   test('with sliding-window no more than twice the limit is admitted when it loses its data once', async () => {
-    const halves = fc.tuple(scripts({ most: 1 }), scripts({ most: 1 }));
+    const halves = fc.tuple(scripts({ most: 6 }).map(oneByOne), scripts({ most: 6 }).map(oneByOne));
     await fc.assert(
       fc.asyncProperty(settings, halves, async (setting, [before, after]) => {
         const story = await Story.of([...before, { do: 'lose' }, ...after], setting, 'sliding-window');

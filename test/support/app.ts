@@ -69,6 +69,8 @@ export interface TestApp {
   readonly logged: string[];
   /** Those of them that were logged at warn. */
   readonly warned: string[];
+  /** What was logged of denials. */
+  readonly denials: readonly object[];
   /** One request, by default a GET from 127.0.0.1. */
   get(path: string, options?: Call): Promise<Answer>;
   close(): Promise<void>;
@@ -108,11 +110,17 @@ export interface AppOptions extends ModuleMetadata {
 class ListeningLogger {
   readonly lines: string[] = [];
   readonly warnings: string[] = [];
+  /** What was logged as objects: denials. */
+  readonly denials: object[] = [];
   log(): void {}
   error(message: unknown): void {
     this.lines.push(String(message instanceof Error ? message.stack : message));
   }
   warn(message: unknown): void {
+    if (typeof message === 'object' && message !== null) {
+      this.denials.push(message);
+      return;
+    }
     this.lines.push(String(message));
     this.warnings.push(String(message));
   }
@@ -200,6 +208,7 @@ export async function serve(
     store,
     logged: logger.lines,
     warned: logger.warnings,
+    denials: logger.denials,
     get: (path, options = {}) => call(url, path, options),
     async close() {
       open.delete(app);

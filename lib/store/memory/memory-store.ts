@@ -30,6 +30,7 @@ function decide(
   state: State,
   waitMs: number,
   blockedMs: number,
+  startsBlock: boolean,
   atMs: number,
   receipt: Bucket | null,
 ): Decision {
@@ -37,7 +38,7 @@ function decide(
   const algorithm = ALGORITHMS[policy.algorithm];
   const used = policy.limit === 0 ? 0 : algorithm.used(state, policy, atMs);
   const resetMs = policy.limit === 0 ? 0 : algorithm.resetMs(state, policy, atMs);
-  return decisionOf(charge, { used, resetMs, waitMs, blockedMs, atMs, receipt });
+  return decisionOf(charge, { used, resetMs, waitMs, blockedMs, startsBlock, atMs, receipt });
 }
 
 const DEFAULT_MAX_BUCKETS = 250_000;
@@ -91,14 +92,19 @@ export class MemoryStore implements Store {
       const charge = charges[i] as Charge;
       let waitMs = waits[i] as number;
       let receipt: Bucket | null = null;
+      let startsBlock = false;
       if (waitMs === 0) {
         if (admitted && charge.cost > 0) receipt = this.#charge(charge, buckets, i, atMs);
       } else if (charge.blocks.length > 0 && !charge.shadow) {
-        waitMs = this.#block(charge, buckets[i], waitMs, atMs);
+        const blockMs = this.#block(charge, buckets[i], waitMs, atMs);
+        startsBlock = blockMs > 0;
+        waitMs = Math.max(waitMs, blockMs);
       }
       const bucket = buckets[i];
       const blockedMs = waitMs === 0 ? 0 : this.#blockedUntilMs(charge.identity, bucket) - atMs;
-      decisions.push(decide(charge, bucket?.state ?? UNTOUCHED, waitMs, blockedMs, atMs, receipt));
+      decisions.push(
+        decide(charge, bucket?.state ?? UNTOUCHED, waitMs, blockedMs, startsBlock, atMs, receipt),
+      );
     }
     return { decisions, degraded: false };
   }
@@ -112,7 +118,7 @@ export class MemoryStore implements Store {
       const state = policy.limit === 0 ? UNTOUCHED : settle();
       const waitMs = this.#waitMs(charge, bucket, state, atMs);
       const blockedMs = this.#blockedUntilMs(identity, bucket) - atMs;
-      return decide(charge, state, waitMs, blockedMs, atMs, null);
+      return decide(charge, state, waitMs, blockedMs, false, atMs, null);
     });
     return { decisions, degraded: false };
   }
@@ -219,14 +225,14 @@ export class MemoryStore implements Store {
     return bucket;
   }
 
-  /** The wait of a denied charge once its block has begun. */
+  /** Starts the block of a denied charge and gives its length; 0 where none begins. */
   #block({ identity, blocks }: Charge, bucket: Bucket | undefined, waitMs: number, nowMs: number): number {
     const never = waitMs === Number.POSITIVE_INFINITY;
-    if (never || bucket === undefined || this.#blockedUntilMs(identity, bucket) > nowMs) return waitMs;
+    if (never || bucket === undefined || this.#blockedUntilMs(identity, bucket) > nowMs) return 0;
     const blockMs = bucket.nextBlockMs(blocks, nowMs);
-    if (!this.#buckets.block(bucket, nowMs + blockMs, nowMs)) return waitMs;
+    if (!this.#buckets.block(bucket, nowMs + blockMs, nowMs)) return 0;
     bucket.strike(blocks, blockMs, nowMs);
-    return Math.max(waitMs, blockMs);
+    return blockMs;
   }
 
   #watch(bucket: Bucket, nowMs: number): void {

@@ -33,6 +33,7 @@ function later(decision: Decision, charge: Charge, elapsedMs: number): Decision 
     atMs: atMs + elapsedMs,
     resetAfterMs: Math.max(0, resetAfterMs - elapsedMs),
     blockedForMs: Math.max(0, blockedForMs - elapsedMs),
+    startsBlock: false,
     retryAfterMs:
       retryAfterMs === null || decision.allowed ? retryAfterMs : Math.max(1, retryAfterMs - elapsedMs),
   };

@@ -113,7 +113,8 @@ export function decisionsIn(
         used,
         resetMs,
         waitMs: waitMs < 0 ? Number.POSITIVE_INFINITY : waitMs,
-        blockedMs,
+        blockedMs: Math.abs(blockedMs),
+        startsBlock: blockedMs < 0,
         atMs,
         receipt: birth === 0 ? null : birth,
       });

@@ -159,15 +159,16 @@ export class LocalLimits {
     this.#memory.seed(part, identity, used, chargedAtMs, answer.heardAtMs + blockedForMs);
   }
 
-  /** Remembers blocks that have just begun: those last as long as their limit says. */
+  /** Remembers blocks that have just begun. */
   #ownBlocks(decisions: readonly Decision[]): void {
-    for (const { charge, atMs, blockedForMs } of decisions) {
-      if (charge.blocks.includes(blockedForMs)) this.#own(charge, atMs + blockedForMs);
+    for (const { charge, atMs, blockedForMs, startsBlock } of decisions) {
+      if (startsBlock) this.#own(charge, atMs + blockedForMs);
     }
   }
 
   #own({ policy, identity }: Charge, untilMs: number): void {
-    this.#ownUntilMs.set(policy, identity, untilMs);
+    const knownMs = this.#ownUntilMs.get(policy, identity) ?? NEVER;
+    this.#ownUntilMs.set(policy, identity, Math.max(knownMs, untilMs));
     this.#anyOwnUntilMs = Math.max(this.#anyOwnUntilMs, untilMs);
   }
 }

@@ -23,13 +23,14 @@ export const withLocalReceipts = (
 
 /** Two decisions on one charge that was admitted, by the store and beside it: what is left under both. */
 export function mergedDecision(store: Decision, local: Decision): Decision {
+  const receipt = local.receipt === null && store.receipt === null ? null : new LocalReceipt(local, store);
   // Of a shadow limit, which denies nobody.
-  if (!store.allowed || !local.allowed) return store.allowed ? { ...local, receipt: store.receipt } : store;
+  if (!store.allowed || !local.allowed) return { ...(store.allowed ? local : store), receipt };
   return {
     ...store,
     remaining: Math.min(store.remaining, local.remaining),
     resetAfterMs: Math.max(store.resetAfterMs, local.resetAfterMs),
-    receipt: local.receipt === null ? store.receipt : new LocalReceipt(local, store),
+    receipt,
   };
 }
 
@@ -49,7 +50,7 @@ export function receiptsOf(decisions: readonly Decision[]): Receipts {
     const { receipt } = decision;
     if (!(receipt instanceof LocalReceipt)) store.push(decision);
     else {
-      local.push(receipt.local);
+      if (receipt.local.receipt !== null) local.push(receipt.local);
       if (receipt.store !== null && receipt.store.receipt !== null) store.push(receipt.store);
     }
   }

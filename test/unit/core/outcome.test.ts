@@ -16,6 +16,7 @@ const decision = (
     resetAfterMs,
     retryAfterMs,
     blockedForMs: 0,
+    startsBlock: false,
     charge,
     atMs: 0,
     receipt: null,

@@ -17,6 +17,7 @@ const answer = (charges: readonly Charge[], retryAfterMs: number): readonly Deci
     resetAfterMs: 60_000,
     retryAfterMs,
     blockedForMs: 0,
+    startsBlock: false,
     charge,
     atMs: 0,
     receipt: null,

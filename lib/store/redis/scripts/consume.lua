@@ -11,7 +11,8 @@
 --   milliseconds joined by commas, or nothing
 --
 -- Returns { now, and for each request 0 or the text of an error; behind a 0, for each charge
---   used, reset, wait (-1 for ever), blocked (milliseconds left), birth (0 when it was not charged) }
+--   used, reset, wait (-1 for ever), blocked (milliseconds left, below 0 when it has just begun), birth (0
+--   when it was not charged) }
 
 -- @include clock
 -- @include algorithms
@@ -84,7 +85,7 @@ end
 local reply, size = { now }, 1
 
 local function answer(i, admitted)
-  local identity, bucket, charge, wait, receipt = owners[i], found[i], asked[i], waits[i], 0
+  local identity, bucket, charge, wait, receipt, sign = owners[i], found[i], asked[i], waits[i], 0, 1
   if wait == 0 then
     if admitted and charge.cost > 0 and mode == 'consume' then
       if isEmpty(bucket) then bucket.birth = birth end
@@ -94,7 +95,7 @@ local function answer(i, admitted)
     end
   elseif #charge.blocks > 0 and not charge.shadow and wait ~= NEVER and mode ~= 'peek' then
     if max(bucket.blockedUntil, identity.blockedUntil) <= now then
-      wait = max(wait, strike(bucket, charge.blocks))
+      wait, sign = max(wait, strike(bucket, charge.blocks)), -1
       change(identity, fields[i], charge)
     end
   end
@@ -102,7 +103,7 @@ local function answer(i, admitted)
   reply[size + 1] = counts and charge.algorithm.used(bucket.state, charge) or 0
   reply[size + 2] = counts and charge.algorithm.reset(bucket.state, charge) or 0
   reply[size + 3] = wait == NEVER and -1 or wait
-  reply[size + 4] = max(0, bucket.blockedUntil - now, identity.blockedUntil - now)
+  reply[size + 4] = sign * max(0, bucket.blockedUntil - now, identity.blockedUntil - now)
   reply[size + 5] = receipt
   size = size + 5
 end

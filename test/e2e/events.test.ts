@@ -1,0 +1,249 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { Controller, Get, Injectable, Module, Scope, UseGuards } from '@nestjs/common';
+import {
+  MemoryStore,
+  OnRateLimit,
+  RateLimit,
+  type RateLimitEventName,
+  RateLimitEvents,
+  type RateLimitModuleOptions,
+  type RequestEvent,
+} from 'nestjs-ratelimit';
+import { AuthGuard, platforms, serve, starter, statuses, type TestApp, times } from '../support/app.js';
+import { storeWith } from '../support/stores.js';
+
+@Controller()
+class Shop {
+  @Get('two') @RateLimit({ name: 'two', rate: '2/min' }) two() {
+    return 'ok';
+  }
+  @Get('blocked') @RateLimit({ name: 'blocks', rate: '1/min', block: '15min' }) blocked() {
+    return 'ok';
+  }
+  @Get('shadow') @RateLimit({ name: 'dry', rate: '1/min', shadow: true }) shadow() {
+    return 'ok';
+  }
+  @Get('staged')
+  @UseGuards(new AuthGuard())
+  @RateLimit({ name: 'address', rate: '9/min' })
+  @RateLimit({ name: 'user', rate: '1/min', key: 'user' })
+  staged() {
+    return 'ok';
+  }
+  @Get('never') @RateLimit({ name: 'never', rate: '5/min', cost: () => 9, needs: 'request' }) never() {
+    return 'ok';
+  }
+  @Get('free') free() {
+    return 'ok';
+  }
+  @Get('closed') @RateLimit({ name: 'closed', rate: '5/min', failMode: 'closed' }) closed() {
+    return 'ok';
+  }
+}
+
+const NAMES: readonly RateLimitEventName[] = ['allowed', 'denied', 'shadow-denied', 'blocked', 'degraded'];
+
+/** What is heard of an application: name, route, limits and wait of each event. */
+function hear({ app }: TestApp) {
+  const heard: unknown[][] = [];
+  const events = app.get(RateLimitEvents);
+  for (const name of NAMES) {
+    events.on(name, (event) => {
+      const { route, transport, limits, identityKind, waitMs } = event as RequestEvent;
+      expect(transport).toBe('http');
+      heard.push([name, route, limits.join(), identityKind, waitMs]);
+    });
+  }
+  return heard;
+}
+
+describe.each(platforms)('events on %s', (platform) => {
+  const open = starter(platform, { controllers: [Shop], middleware: false });
+
+  test('tell of each request of a limited route, once', async () => {
+    const app = await open();
+    const heard = hear(app);
+    expect(await statuses(app, 3, '/two')).toEqual([200, 200, 429]);
+    await app.get('/free');
+    await app.get('/nowhere');
+    expect(heard).toEqual([
+      ['allowed', 'Shop.two', 'two', 'ip', 0],
+      ['allowed', 'Shop.two', 'two', 'ip', 0],
+      ['denied', 'Shop.two', 'two', 'ip', 60_000],
+    ]);
+  });
+
+  test('of a block at its beginning alone, of a shadow limit beside what passed, of no wait as null', async () => {
+    const app = await open();
+    const heard = hear(app);
+    expect(await statuses(app, 3, '/blocked')).toEqual([200, 429, 429]);
+    expect(heard.splice(0).map(([name, , , , waitMs]) => [name, waitMs])).toEqual([
+      ['allowed', 0],
+      ['denied', 900_000],
+      ['blocked', 900_000],
+      ['denied', 900_000],
+    ]);
+    expect(await statuses(app, 2, '/shadow')).toEqual([200, 200]);
+    expect(heard.splice(0)).toEqual([
+      ['allowed', 'Shop.shadow', 'dry', null, 0],
+      ['allowed', 'Shop.shadow', 'dry', null, 0],
+      ['shadow-denied', 'Shop.shadow', 'dry', null, 0],
+    ]);
+    expect((await app.get('/never')).status).toBe(429);
+    expect(heard).toEqual([['denied', 'Shop.never', 'never', 'ip', null]]);
+  });
+
+  test('of a request that is decided in two stages once, with what both have decided', async () => {
+    const app = await open();
+    const heard = hear(app);
+    expect(await statuses(app, 2, '/staged', { as: 'alice' })).toEqual([200, 429]);
+    expect((await app.get('/staged')).status).toBe(200);
+    expect(heard).toEqual([
+      ['allowed', 'Shop.staged', 'address,user', 'user', 0],
+      ['denied', 'Shop.staged', 'user', 'user', 60_000],
+      ['allowed', 'Shop.staged', 'address', 'ip', 0],
+    ]);
+  });
+
+  test('of an outage for each request that it touches', async () => {
+    const store = storeWith(new MemoryStore(), {
+      consume: () => {
+        throw new Error('out of order');
+      },
+    });
+    const app = await open({ options: { store } });
+    const heard = hear(app);
+    await app.get('/two');
+    await app.get('/closed');
+    expect(heard).toEqual([
+      ['allowed', 'Shop.two', 'two', 'ip', 0],
+      ['degraded', 'Shop.two', 'two', 'ip', 0],
+      ['degraded', 'Shop.closed', 'closed', null, expect.any(Number)],
+    ]);
+  });
+
+  test('a handler that throws or fails later is logged, and neither the request nor others feel it', async () => {
+    const app = await open();
+    const events = app.app.get(RateLimitEvents);
+    const heard: string[] = [];
+    events.on('allowed', () => {
+      throw new Error('at once');
+    });
+    events.on('allowed', async () => {
+      throw new Error('later');
+    });
+    events.on('allowed', ({ route }) => heard.push(route));
+    expect(await statuses(app, 2, '/two')).toEqual([200, 200]);
+    expect(heard).toEqual(['Shop.two', 'Shop.two']);
+    expect(app.logged).toEqual([
+      expect.stringContaining('events: A handler of allowed failed. Cause: "at once"'),
+    ]);
+  });
+
+  test('are published on diagnostics channels', async () => {
+    const app = await open();
+    const heard: unknown[] = [];
+    const hearIt = (event: unknown) => heard.push((event as RequestEvent).route);
+    subscribe('nestjs-ratelimit:denied', hearIt);
+    await statuses(app, 3, '/two');
+    unsubscribe('nestjs-ratelimit:denied', hearIt);
+    await app.get('/two');
+    expect(heard).toEqual(['Shop.two']);
+  });
+
+  test('come one after the other from a stream, until it is aborted', async () => {
+    const app = await open();
+    const ended = new AbortController();
+    const waits: (number | null)[] = [];
+    const reading = (async () => {
+      for await (const { waitMs } of app.app
+        .get(RateLimitEvents)
+        .stream('denied', { signal: ended.signal })) {
+        waits.push(waitMs);
+        if (waits.length === 2) ended.abort();
+      }
+    })();
+    await statuses(app, 5, '/two');
+    await reading;
+    expect(waits).toEqual([60_000, 60_000]);
+  });
+
+  test('reach the methods of providers that ask for them', async () => {
+    const heard: string[] = [];
+    @Injectable()
+    class Audit {
+      readonly mark = 'audit';
+      @OnRateLimit('denied', 'blocked')
+      hear({ route, limits }: RequestEvent) {
+        heard.push(`${this.mark} ${route} ${limits.join()}`);
+      }
+    }
+    @Module({ providers: [Audit, { provide: 'other', useExisting: Audit }] })
+    class AuditModule {}
+    const app = await open({ imports: [AuditModule] });
+    await statuses(app, 2, '/blocked');
+    expect(heard).toEqual(['audit Shop.blocked blocks', 'audit Shop.blocked blocks']);
+  });
+
+  test('that there are not, and listeners made for each request, are mistakes at start-up', async () => {
+    @Injectable()
+    class Misspelt {
+      @OnRateLimit('deny' as never) hear() {}
+    }
+    @Injectable({ scope: Scope.REQUEST })
+    class Fleeting {
+      @OnRateLimit('denied') hear() {}
+    }
+    for (const [provider, said] of [
+      [Misspelt, 'Misspelt.hear listens to "deny", which is no event.'],
+      [Fleeting, 'Fleeting listens to events, but an instance of it is made for each request.'],
+    ] as const) {
+      @Module({ providers: [provider] })
+      class Holder {}
+      await expect(open({ imports: [Holder] })).rejects.toThrow(said);
+    }
+  });
+});
+
+describe('the log of denials', () => {
+  const start = (options: RateLimitModuleOptions = {}) =>
+    serve('fastify', { controllers: [Shop], options: { store: new MemoryStore(), ...options } });
+
+  test('has a line a minute for each client and limit', async () => {
+    const app = await start();
+    for (const from of ['203.0.113.7', '203.0.113.8']) {
+      expect(await statuses(app, 5, '/two', { from })).toEqual([200, 200, ...times(3, 429)]);
+    }
+    const line = {
+      message: 'Rate limit exceeded',
+      limit: 'two',
+      rate: '2/60s',
+      waitSeconds: 60,
+      route: 'Shop.two',
+    };
+    expect(app.denials).toEqual([
+      { ...line, client: 'ip:203.0.113.7' },
+      { ...line, client: 'ip:203.0.113.8' },
+    ]);
+    await app.close();
+  });
+
+  test.each([
+    ['hashed', expect.stringMatching(/^[\w-]{22}$/)],
+    ['none', undefined],
+  ] as const)('names clients as it is told: %s', async (logIdentities, client) => {
+    const app = await start({ logIdentities });
+    await statuses(app, 3, '/two');
+    await statuses(app, 2, '/shadow');
+    expect(app.denials).toHaveLength(2);
+    for (const line of app.denials) expect((line as { client?: string }).client).toEqual(client);
+    await app.close();
+  });
+
+  test('is silent where it is switched off', async () => {
+    const app = await start({ logDenials: false });
+    await statuses(app, 3, '/two');
+    expect(app.denials).toEqual([]);
+    await app.close();
+  });
+});
