@@ -25,6 +25,8 @@ export interface Decision {
   readonly limit: number;
   /** Units left: after this request when it was admitted, else those that stand uncharged. */
   readonly remaining: number;
+  /** Units that count against the limit: after this request when it was admitted. */
+  readonly used: number;
   /** Milliseconds until the bucket is full again; 0 when nothing is charged to it. */
   readonly resetAfterMs: number;
   /** 0 when allowed, else the milliseconds after which the same request passes; null when no wait helps. */
@@ -89,6 +91,7 @@ export function decisionOf(charge: Charge, found: Finding): Decision {
     allowed: waitMs === 0,
     limit: policy.capacity,
     remaining: Math.max(0, left),
+    used: found.used,
     resetAfterMs: nothing ? 0 : Math.max(found.resetMs, blockedMs),
     retryAfterMs: waitMs === Number.POSITIVE_INFINITY ? null : waitMs,
     blockedForMs: Math.max(0, blockedMs),
@@ -139,5 +142,6 @@ export function uncharged(decision: Decision): Decision {
   if (decision.receipt === null) return decision;
   const remaining = Math.min(decision.limit, decision.remaining + decision.charge.cost);
   const resetAfterMs = remaining === decision.limit ? 0 : decision.resetAfterMs;
-  return { ...decision, remaining, resetAfterMs, receipt: null };
+  const used = Math.max(0, decision.used - decision.charge.cost);
+  return { ...decision, remaining, used, resetAfterMs, receipt: null };
 }

@@ -137,6 +137,10 @@ export function definePolicy(input: PolicyInput): Policy {
   });
 }
 
+/** A policy of the same buckets with another limit; of a window, whose capacity is its limit. */
+export const withLimit = (policy: Policy, limit: number): Policy =>
+  Object.freeze({ ...policy, limit, capacity: limit, fillMs: policy.windowMs });
+
 /**
  * The part of a policy that falls to one of several processes, which decide each for itself: rounded down,
  * so that together they admit no more, but with room for `cost`, so that a request that fits is not denied

@@ -122,18 +122,19 @@ export class Call implements Unfinished {
     return this.hooks.deny(context, outcome);
   }
 
-  async #exempt(): Promise<true> {
-    await this.#giveBackFirst();
+  #exempt(): true {
+    this.#giveBackFirst();
     this.runtime.responder.withdraw(this.context);
     return true;
   }
 
-  async #refused(error: unknown): Promise<never> {
-    await this.#giveBackFirst();
+  #refused(error: unknown): never {
+    this.#giveBackFirst();
     throw error;
   }
 
-  #giveBackFirst(): Promise<void> {
-    return this.runtime.giveBack(this.#late === null ? this.#first : this.#late.takeBack(this.#first));
+  /** For which no answer waits: a store may be slow. */
+  #giveBackFirst(): void {
+    void this.runtime.giveBack(this.#late === null ? this.#first : this.#late.takeBack(this.#first));
   }
 }

@@ -1,5 +1,6 @@
 import type { Charge, Decision } from '../core/decision.js';
 import type { Later } from '../core/later.js';
+import type { SharedCounters } from '../core/statistics.js';
 
 /** What a store answers: the decisions in the order of the charges. */
 export interface StoreReply {
@@ -56,21 +57,31 @@ export interface Store {
    * a part that fails stop, those to the others go on. Default: there is but one.
    */
   partOf?(identity: string): string;
+  /** Counts that processes share, for statistics. Default: each process counts for itself. */
+  readonly counters?: SharedCounters;
   /** Lets go of timers and connections. */
   close?(): Later<void>;
 }
 
-/** Nothing was decided: the store fails, and a limit of the request has `failMode: 'closed'`. */
+/**
+ * The store fails: nothing was decided, since a limit of the request has `failMode: 'closed'`; or nothing was
+ * changed, where an operator asked for that.
+ */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
 
   constructor(
     /** Milliseconds after which another try may be worth it. */
     readonly retryAfterMs: number,
-    /** Names of the limits that wait for the store. */
+    /** Names of the limits that wait for the store; none where it was asked for something else than a decision. */
     readonly limits: readonly string[],
     cause: unknown,
   ) {
-    super(`The store fails, and ${limits.join(', ')} does not go on without it.`, { cause });
+    super(
+      limits.length > 0
+        ? `The store fails, and ${limits.join(', ')} does not go on without it.`
+        : 'The store fails, and is not called now.',
+      { cause },
+    );
   }
 }

@@ -38,6 +38,8 @@ export interface GuardedOptions {
   /** Default: so many that no breaker opens. */
   readonly threshold?: number;
   readonly manner?: Manner;
+  /** Default: no. */
+  readonly shared?: boolean;
   /** By how much the clock of the store is ahead of that of the process. */
   readonly aheadMs?: number;
   readonly partOf?: (identity: string) => string;
@@ -58,14 +60,14 @@ export class Guarded {
 
   constructor(options: GuardedOptions = {}) {
     const { timeoutMs = 100, instances = 1, threshold = 1_000_000, manner = 'answers' } = options;
-    const { aheadMs = 0, partOf } = options;
+    const { aheadMs = 0, shared = false, partOf } = options;
     const { clock } = this;
     const ofStore: Clock = {
       now: () => clock.now() + aheadMs,
       every: (ms, task) => clock.every(ms, task),
     };
     this.timeoutMs = timeoutMs;
-    this.held = new HeldStore(new MemoryStore({ clock: ofStore }), partOf);
+    this.held = new HeldStore(new MemoryStore({ clock: ofStore }), shared, partOf);
     this.held.manner = manner;
     const settings = { timeoutMs, instances, breaker: { threshold, pauseMs: 100 } };
     const watch = {

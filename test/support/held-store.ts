@@ -39,6 +39,7 @@ export class HeldStore implements Store {
 
   constructor(
     readonly inner: MemoryStore,
+    readonly shared: boolean,
     readonly partOf?: (identity: string) => string,
   ) {}
 

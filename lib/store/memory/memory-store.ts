@@ -159,6 +159,17 @@ export class MemoryStore implements Store {
     }
   }
 
+  /** @internal Whether it holds a bucket. */
+  has(policy: Policy, identity: string): boolean {
+    return this.#buckets.get(policy, identity) !== undefined;
+  }
+
+  /** @internal Forgets a bucket. */
+  drop(policy: Policy, identity: string): void {
+    const bucket = this.#buckets.get(policy, identity);
+    if (bucket !== undefined) this.#buckets.delete(bucket);
+  }
+
   /**
    * Takes over what another store has said of a bucket: from then on it counts at least that.
    *

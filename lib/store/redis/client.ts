@@ -157,15 +157,17 @@ export function adopt(client: RedisClient): Connection {
       { type: 'RateLimitWarning' },
     );
   }
-  let heard: (() => void) | undefined;
+  const heard: (() => void)[] = [];
   return {
     client,
     open: () => null,
     onReady(listener) {
-      heard = listener;
+      heard.push(listener);
       client.on('ready', listener);
     },
     causeOf: (error) => error,
-    end: () => heard && client.off('ready', heard),
+    end() {
+      for (const listener of heard) client.off('ready', listener);
+    },
   };
 }

@@ -7,8 +7,9 @@ interface Denial {
   readonly answeredAtMs: number;
   /** Until when it is sure to hold. */
   readonly untilMs: number;
-  /** The one request that asks again, once it is no longer sure. */
+  /** The one request that asks again, once it is no longer sure, and since when it has been asking. */
   recheck: Promise<Decided> | null;
+  recheckSinceMs: number;
 }
 
 /** No longer than this, so that a reset elsewhere takes hold. */
@@ -67,9 +68,12 @@ export class KnownDenials {
     const nowMs = this.now();
     // The clock of a test may step back.
     if (nowMs < denial.untilMs && nowMs >= denial.answeredAtMs) return this.#told(denial, charges, nowMs);
-    if (denial.recheck !== null) return this.#join(denial.recheck, name, charges, ask);
+    // One that is never answered must not hold up the others for ever.
+    if (denial.recheck !== null && nowMs - denial.recheckSinceMs < LONGEST_MS)
+      return this.#join(denial.recheck, name, charges, ask);
     const recheck = this.#ask(name, charges, ask);
     denial.recheck = recheck;
+    denial.recheckSinceMs = nowMs;
     return recheck;
   }
 
@@ -108,7 +112,13 @@ export class KnownDenials {
       const decisions = await ask();
       const waitMs = waitOf(decisions);
       if (waitMs > 0 && this.#holdsSince(forgets, charges)) {
-        const denial = { decisions, answeredAtMs: this.now(), untilMs: askedAtMs + waitMs, recheck: null };
+        const denial = {
+          decisions,
+          answeredAtMs: this.now(),
+          untilMs: askedAtMs + waitMs,
+          recheck: null,
+          recheckSinceMs: 0,
+        };
         this.#keep(known ?? nameOf(charges), denial);
       } else if (known !== null) this.#drop(known);
       return decisions;

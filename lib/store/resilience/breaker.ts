@@ -33,6 +33,7 @@ export class Breaker {
   #probeAtMs = 0;
   #cancel: () => void = () => undefined;
   #hasEnded = false;
+  #hasHurried = false;
 
   constructor(
     readonly settings: BreakerSettings,
@@ -43,6 +44,11 @@ export class Breaker {
 
   get state(): BreakerState {
     return this.#state;
+  }
+
+  /** When it answered last. */
+  get lastAnswerMs(): number {
+    return this.#lastAnswerMs;
   }
 
   /** Failures since the last answer. */
@@ -86,9 +92,10 @@ export class Breaker {
     this.#pause(error);
   }
 
-  /** Probes at once, instead of at the end of its pause. */
+  /** Probes at once, instead of at the end of its pause; once a pause, since what fails may ask for it again and again. */
   probeNow(): void {
-    if (this.#state !== 'open' || this.#hasEnded) return;
+    if (this.#state !== 'open' || this.#hasEnded || this.#hasHurried) return;
+    this.#hasHurried = true;
     this.#cancel();
     void this.#probe();
   }
@@ -104,8 +111,13 @@ export class Breaker {
     const pauseMs = Math.ceil(this.#pauseMs * (0.5 + this.random() / 2));
     this.#probeAtMs = this.clock.now() + pauseMs;
     this.#cancel();
-    if (!this.#hasEnded) this.#cancel = after(this.clock, pauseMs, () => void this.#probe());
-    this.#turn('open');
+    if (!this.#hasEnded) this.#cancel = after(this.clock, pauseMs, () => this.#probeInTurn());
+    if (!this.#hasEnded) this.#turn('open');
+  }
+
+  #probeInTurn(): void {
+    this.#hasHurried = false;
+    void this.#probe();
   }
 
   async #probe(): Promise<void> {
@@ -121,6 +133,8 @@ export class Breaker {
     this.#failures = 0;
     this.#error = undefined;
     this.#closedAtMs = this.clock.now();
+    this.#lastAnswerMs = this.#closedAtMs;
+    this.#hasHurried = false;
     this.#turn('closed');
   }
 

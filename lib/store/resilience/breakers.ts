@@ -26,6 +26,7 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 export class Breakers {
   readonly #breakers = new Map<string, Breaker>();
   #notClosed = 0;
+  #hasEnded = false;
 
   constructor(
     readonly settings: BreakerSettings,
@@ -63,8 +64,10 @@ export class Breakers {
 
   /** To be told of each call that failed, and of when it began. */
   failed(charges: readonly Charge[], error: unknown, startedMs: number): void {
-    const parts = this.#partsOf(charges);
-    for (const part of parts) this.#of(part).failed(error, startedMs, parts.length > 1);
+    const breakers = this.#partsOf(charges).map((part) => this.#of(part));
+    // Of several that may be to blame, the one that has been silent for longest.
+    const [first, ...others] = breakers.sort((a, b) => a.lastAnswerMs - b.lastAnswerMs);
+    first?.failed(error, startedMs, others.length > 0);
   }
 
   /** Opens what keeps an identity: it failed the first time that it was asked. */
@@ -90,6 +93,7 @@ export class Breakers {
 
   /** Probes no more. */
   end(): void {
+    this.#hasEnded = true;
     for (const breaker of this.#breakers.values()) breaker.end();
   }
 
@@ -121,6 +125,7 @@ export class Breakers {
         this.guarded.changed(part, breaker as Breaker);
       },
     });
+    if (this.#hasEnded) breaker.end();
     this.#breakers.set(part, breaker);
     return breaker;
   }

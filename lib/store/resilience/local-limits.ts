@@ -1,35 +1,33 @@
 import type { Clock } from '../../core/clock.js';
 import type { Charge, Decision } from '../../core/decision.js';
-import { type Policy, partOfPolicy } from '../../core/policy.js';
+import { type Policy, partOfPolicy, withLimit } from '../../core/policy.js';
 import { MemoryStore } from '../memory/memory-store.js';
 import type { StoreTarget } from '../store.js';
-import { ByBucket } from './by-bucket.js';
-import { withLocalReceipts } from './receipts.js';
+import { Answers, isSum, type Standing, standingOf } from './answers.js';
+import { Beside } from './beside.js';
+import { LocalReceipt } from './receipts.js';
 
-/** Decisions that are remembered to start from; at least so many buckets, at most twice as many. */
-const MOST_REMEMBERED = 50_000;
-const NEVER = Number.NEGATIVE_INFINITY;
-
-/** What the store has said of a bucket, and when it was heard. */
-interface Answer {
-  readonly decision: Decision;
-  /** By the clock of this process. */
-  readonly heardAtMs: number;
+/** A charge as this process decides it, and what it has been told of its bucket. */
+interface Local {
+  readonly charge: Charge;
+  /** What the process admits by itself. */
+  readonly part: Policy;
+  readonly standing: Standing | undefined;
+  /** Whether its bucket is a copy that was made for it. */
+  readonly isNew: boolean;
 }
 
 /**
- * Limits as this process enforces them by itself, while the store cannot: each bucket starts from what the
- * store said of it last. What was admitted then is remembered until it has expired.
+ * Limits as this process enforces them by itself while the store cannot, from where the store left off; and what
+ * is left of that beside the store, until what was admitted here has ended.
  */
 export class LocalLimits {
+  /** What this process has admitted, and blocked, without the store. */
   readonly #memory: MemoryStore;
-  /** The store's last word on each bucket. */
-  readonly #answers = new ByBucket<Answer>(MOST_REMEMBERED);
-  /** Until when charges to a bucket count that the store knows nothing of. */
-  readonly #ownUntilMs = new ByBucket<number>(MOST_REMEMBERED);
-  #anyOwnUntilMs = NEVER;
-  /** The parts of policies that this process enforces, for charges that cost no more than they hold. */
+  readonly #answers: Answers;
   readonly #parts = new WeakMap<Policy, Policy>();
+  /** When the store was last away. */
+  #awayAtMs = Number.NEGATIVE_INFINITY;
 
   /** @param instances Among how many processes limits are divided. */
   constructor(
@@ -37,75 +35,56 @@ export class LocalLimits {
     readonly instances: number,
   ) {
     this.#memory = new MemoryStore({ clock });
+    this.#answers = new Answers(clock);
   }
 
-  /** Remembers what the store has just said; of several words on a bucket the last by the store's own clock. */
-  note(decisions: readonly Decision[]): void {
-    const heardAtMs = this.clock.now();
+  /** Remembers what the store has just said to what it was asked at `askedAtMs`. */
+  note(decisions: readonly Decision[], askedAtMs: number, isLate = false): void {
     for (const decision of decisions) {
-      const { policy, identity } = decision.charge;
-      const known = this.#answers.get(policy, identity);
-      if (known !== undefined && known.decision.atMs > decision.atMs) continue;
-      if (decision.resetAfterMs > 0) this.#answers.set(policy, identity, { decision, heardAtMs });
-      else this.#answers.delete(policy, identity);
+      if (decision.charge.policy.failMode !== 'local') continue;
+      const before = this.#answers.note(decision, askedAtMs, isLate);
+      if (before !== undefined && before.heardAtMs < this.#awayAtMs)
+        this.#keepLost(standingOf(before), decision);
     }
   }
 
-  /** Remembers no longer what has been given back. */
   noteRefunded(decision: Decision, without: Decision): void {
-    const { policy, identity } = decision.charge;
-    const known = this.#answers.get(policy, identity);
-    if (known?.decision === decision) this.#answers.set(policy, identity, { ...known, decision: without });
+    this.#answers.noteRefunded(decision, without);
   }
 
   /** Decides in place of the store, in which `charges` count for nothing. */
   consume(charges: readonly Charge[]): readonly Decision[] {
-    const decisions = this.#memory.consume(this.#started(charges)).decisions;
-    for (const { receipt, atMs, resetAfterMs, charge } of decisions) {
-      if (receipt !== null) this.#own(charge, atMs + resetAfterMs);
-    }
-    this.#ownBlocks(decisions);
-    return withLocalReceipts(decisions, charges);
+    return this.#decide('consume', charges);
   }
 
   /** What {@link consume} would answer. */
   peek(charges: readonly Charge[]): readonly Decision[] {
-    return withLocalReceipts(this.#memory.peek(this.#started(charges)).decisions, charges);
+    return this.#decide('peek', charges);
   }
 
-  /** The charges to buckets of which the store does not know all; null when there are none. */
-  ownOf(charges: readonly Charge[]): readonly Charge[] | null {
-    if (this.#anyOwnUntilMs === NEVER) return null;
-    const nowMs = this.clock.now();
-    if (this.#anyOwnUntilMs <= nowMs) {
-      this.#anyOwnUntilMs = NEVER;
-      this.#ownUntilMs.clear();
-      return null;
-    }
-    const own = charges.filter(
-      ({ policy, identity }) => (this.#ownUntilMs.get(policy, identity) ?? 0) > nowMs,
-    );
-    return own.length === 0 ? null : own;
-  }
-
-  /** Decides, or looks, beside the store, which counts all processes, and so undivided. */
-  beside(how: 'consume' | 'peek', charges: readonly Charge[]): readonly Decision[] {
-    const decisions = this.#memory[how](charges).decisions;
-    if (how === 'consume') this.#ownBlocks(decisions);
-    return decisions;
+  /** What stands beside the store in the way of a request; null when nothing does. */
+  beside(how: 'consume' | 'peek', charges: readonly Charge[]): Beside | null {
+    if (this.#memory.size === 0) return null;
+    const own = charges.filter(({ policy, identity }) => this.#memory.has(policy, identity));
+    return own.length === 0 ? null : new Beside(how, charges, own, this.#memory);
   }
 
   refund(decisions: readonly Decision[]): void {
     this.#memory.refund(decisions);
   }
 
+  /** The store has counted, late, what this process has admitted: of a sum it is not to count twice. */
+  handOver(receipt: LocalReceipt, store: Decision): void {
+    receipt.store = store;
+    const { local } = receipt;
+    if (local === null || !isSum(local.charge.policy)) return;
+    this.#memory.refund([local]);
+    receipt.local = null;
+  }
+
   reset(target: StoreTarget): void {
-    const { identity, scope } = target;
     this.#memory.reset(target);
-    this.#answers.deleteOf(
-      identity,
-      ({ decision }) => scope === undefined || decision.charge.policy.scope === scope,
-    );
+    this.#answers.reset(target.identity, target.scope);
   }
 
   block(identity: string, forMs: number): void {
@@ -118,20 +97,34 @@ export class LocalLimits {
 
   unblock(identity: string): void {
     this.#memory.unblock(identity);
-    this.#answers.deleteOf(identity, ({ decision }) => decision.blockedForMs > 0);
+    this.#answers.unblock(identity);
   }
 
   close(): void {
     this.#memory.close();
   }
 
-  /** The charges as this process decides them, their buckets started from the store's last word. */
-  #started(charges: readonly Charge[]): readonly Charge[] {
-    return charges.map((charge) => {
-      const policy = this.#partOf(charge);
-      this.#seed(charge, policy);
-      return policy === charge.policy ? charge : { ...charge, policy };
-    });
+  #decide(how: 'consume' | 'peek', charges: readonly Charge[]): readonly Decision[] {
+    this.#awayAtMs = this.clock.now();
+    const local = charges.map((charge) => this.#localOf(charge));
+    const { decisions } = this.#memory[how](local.map(({ charge }) => charge));
+    return decisions.map((decision, at) =>
+      this.#told(how, decision, charges[at] as Charge, local[at] as Local),
+    );
+  }
+
+  #localOf(charge: Charge): Local {
+    const { policy, identity } = charge;
+    const part = this.#partOf(charge);
+    const standing = this.#answers.of(policy, identity);
+    if (standing === undefined) return localOf(charge, part, standing);
+    if (standing.blockedUntilMs > this.clock.now()) return localOf(charge, part, standing, 0);
+    const left = Math.max(0, Math.floor((policy.capacity - standing.used) / this.instances));
+    if (isSum(policy)) return localOf(charge, part, standing, Math.min(part.capacity, left));
+    const isNew = !this.#memory.has(policy, identity);
+    const used = Math.max(0, part.capacity - left);
+    this.#memory.seed(part, identity, used, standing.chargedAtMs, 0);
+    return { ...localOf(charge, part, standing), isNew };
   }
 
   #partOf({ policy, cost }: Charge): Policy {
@@ -144,31 +137,73 @@ export class LocalLimits {
     return cost <= part.capacity ? part : partOfPolicy(policy, this.instances, cost);
   }
 
-  /** Takes over what the store said last, once: from then on this process knows better. */
-  #seed({ policy, identity }: Charge, part: Policy): void {
-    const answer = this.#answers.get(policy, identity);
-    if (answer === undefined) return;
-    this.#answers.delete(policy, identity);
-    const { limit, remaining, resetAfterMs, blockedForMs } = answer.decision;
-    // All at the time of the last charge, since no answer tells of those before.
-    const endMs = answer.heardAtMs + resetAfterMs;
-    const chargedAtMs = policy.algorithm === 'token-bucket' ? answer.heardAtMs : endMs - policy.windowMs;
-    // The limit may have changed since.
-    const left = Math.max(0, remaining + policy.capacity - limit);
-    const used = Math.max(0, part.capacity - Math.floor(left / this.instances));
-    this.#memory.seed(part, identity, used, chargedAtMs, answer.heardAtMs + blockedForMs);
-  }
-
-  /** Remembers blocks that have just begun. */
-  #ownBlocks(decisions: readonly Decision[]): void {
-    for (const { charge, atMs, blockedForMs, startsBlock } of decisions) {
-      if (startsBlock) this.#own(charge, atMs + blockedForMs);
+  /** A decision of this process in the terms of what was asked. */
+  #told(how: 'consume' | 'peek', decision: Decision, charge: Charge, local: Local): Decision {
+    const { part, standing, isNew } = local;
+    // Kept beside the store when something was charged to it here, and not for a look.
+    if (isNew && decision.receipt === null && !decision.startsBlock)
+      this.#memory.drop(charge.policy, charge.identity);
+    const receipt = decision.receipt === null ? null : new LocalReceipt(decision, null);
+    const told = { ...decision, charge, receipt };
+    if (standing === undefined || part.limit === 0) return told;
+    const nowMs = this.clock.now();
+    const blockedMs = Math.max(0, standing.blockedUntilMs - nowMs);
+    if (!isSum(charge.policy) && blockedMs === 0) return told;
+    const storeMs = Math.max(blockedMs, standing.untilMs - nowMs);
+    const resetAfterMs = Math.max(decision.resetAfterMs, storeMs);
+    if (decision.allowed) return { ...told, limit: part.capacity, resetAfterMs };
+    // Without what the store has counted, this process has room again when its own charges have ended.
+    const { retryAfterMs: ownMs } = this.#memory.peek([{ ...charge, policy: part }]).decisions[0] as Decision;
+    const laterMs = ownMs === null ? null : Math.max(ownMs, storeMs);
+    const waitMs =
+      decision.retryAfterMs === null || laterMs === null ? laterMs : Math.min(decision.retryAfterMs, laterMs);
+    const denied = { ...told, limit: part.capacity, resetAfterMs, retryAfterMs: waitMs };
+    if (decision.blockedForMs > 0 || blockedMs > 0) {
+      const blockedForMs = Math.max(decision.blockedForMs, blockedMs);
+      return {
+        ...denied,
+        blockedForMs,
+        retryAfterMs: waitMs === null ? null : Math.max(waitMs, blockedForMs),
+      };
     }
+    return how === 'consume' ? this.#blocked(denied, part, nowMs) : denied;
   }
 
-  #own({ policy, identity }: Charge, untilMs: number): void {
-    const knownMs = this.#ownUntilMs.get(policy, identity) ?? NEVER;
-    this.#ownUntilMs.set(policy, identity, Math.max(knownMs, untilMs));
-    this.#anyOwnUntilMs = Math.max(this.#anyOwnUntilMs, untilMs);
+  /** Starts the block of a denial that is due to what the store has counted. */
+  #blocked(denied: Decision, part: Policy, nowMs: number): Decision {
+    const { blocks, shadow, identity } = denied.charge;
+    const [blockMs] = blocks;
+    if (blockMs === undefined || shadow || denied.retryAfterMs === null) return denied;
+    this.#memory.seed(part, identity, 0, nowMs, nowMs + blockMs);
+    return {
+      ...denied,
+      remaining: 0,
+      resetAfterMs: Math.max(denied.resetAfterMs, blockMs),
+      retryAfterMs: Math.max(denied.retryAfterMs, blockMs),
+      blockedForMs: blockMs,
+      startsBlock: true,
+    };
+  }
+
+  /** Keeps what the store had counted before it was away, where its answer shows that it has forgotten that. */
+  #keepLost(before: Standing, { charge, used, allowed }: Decision): void {
+    const nowMs = this.clock.now();
+    const hasForgotten = allowed && used <= charge.cost && before.used > 0 && before.untilMs > nowMs;
+    if (!hasForgotten) return;
+    const { policy, identity } = charge;
+    this.#memory.seed(policy, identity, before.used, before.chargedAtMs, 0);
   }
 }
+
+/** A charge as this process decides it, under `limit` where that is lower than its part. */
+const localOf = (
+  charge: Charge,
+  part: Policy,
+  standing: Standing | undefined,
+  limit = part.limit,
+): Local => ({
+  charge: { ...charge, policy: limit === part.limit ? part : withLimit(part, limit) },
+  part,
+  standing,
+  isNew: false,
+});

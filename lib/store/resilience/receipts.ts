@@ -3,10 +3,10 @@ import type { Charge, Decision } from '../../core/decision.js';
 /** What gives back a charge that was made in this process, and perhaps in the store too. */
 export class LocalReceipt {
   constructor(
-    /** The decision of this process. */
-    readonly local: Decision,
-    /** The decision of the store, when it was asked as well. */
-    readonly store: Decision | null,
+    /** The decision of this process; null once the store counts it in its place. */
+    public local: Decision | null,
+    /** The decision of the store, when that has charged it as well, at once or late. */
+    public store: Decision | null,
   ) {}
 }
 
@@ -50,7 +50,7 @@ export function receiptsOf(decisions: readonly Decision[]): Receipts {
     const { receipt } = decision;
     if (!(receipt instanceof LocalReceipt)) store.push(decision);
     else {
-      if (receipt.local.receipt !== null) local.push(receipt.local);
+      if (receipt.local !== null && receipt.local.receipt !== null) local.push(receipt.local);
       if (receipt.store !== null && receipt.store.receipt !== null) store.push(receipt.store);
     }
   }

@@ -4,13 +4,14 @@ import type { StoreHealth } from '../../core/health.js';
 import { attempt, isPromise, type Later } from '../../core/later.js';
 import { definePolicy } from '../../core/policy.js';
 import { MemoryStore } from '../memory/memory-store.js';
-import type { Store, StoreReply, StoreTarget } from '../store.js';
+import { type Store, type StoreReply, type StoreTarget, StoreUnavailableError } from '../store.js';
+import type { Beside } from './beside.js';
 import type { Breaker } from './breaker.js';
 import { Breakers } from './breakers.js';
 import { Deadlines } from './deadlines.js';
 import { decideWithout } from './fail-modes.js';
 import { LocalLimits } from './local-limits.js';
-import { mergedDecision, receiptsOf } from './receipts.js';
+import { LocalReceipt, receiptsOf } from './receipts.js';
 import type { ResilienceSettings, StoreWatch } from './resilience.js';
 import { NoAnswerError, within } from './within.js';
 
@@ -32,10 +33,10 @@ interface Question {
   readonly how: How;
   readonly charges: readonly Charge[];
   readonly startedMs: number;
-  /** What this process has decided on buckets of which the store does not know all; null for none. */
-  readonly beside: readonly Decision[] | null;
-  /** Whether it was turned away without an answer. */
-  wasRefused: boolean;
+  /** What stands in this process beside the store; null for nothing. */
+  readonly beside: Beside | null;
+  /** What was decided without an answer; null for a request that was turned away. */
+  without: readonly Decision[] | null;
 }
 
 const NO_REPLY = new Error('The store gave no decisions.');
@@ -59,6 +60,8 @@ export class ResilientStore implements Store {
    */
   readonly #learnsAtOnce: boolean;
   #degraded = 0;
+  /** Charges of requests that were turned away before the store had answered. */
+  readonly #toGiveBack: Decision[] = [];
   /** Since when some part fails, and how many requests had been decided without it; null while none does. */
   #outage: { readonly sinceMs: number; readonly degradedBefore: number } | null = null;
 
@@ -117,9 +120,9 @@ export class ResilientStore implements Store {
     const { local, store } = receiptsOf(decisions);
     this.#local.refund(local);
     if (store.length === 0) return;
+    for (const decision of store) this.#local.noteRefunded(decision, uncharged(decision));
     const broken = this.#breakers.inTheWayOf(store.map(({ charge }) => charge));
     await this.#operate(broken, () => this.store.refund(store));
-    for (const decision of store) this.#local.noteRefunded(decision, uncharged(decision));
   }
 
   reset(target: StoreTarget): Promise<void> {
@@ -148,22 +151,17 @@ export class ResilientStore implements Store {
   #decide(how: How, charges: readonly Charge[]): Later<StoreReply> {
     const broken = this.#breakers.inTheWayOf(charges);
     if (broken !== null) return this.#without(how, charges, broken.error);
-    const own = this.#local.ownOf(charges);
-    if (own === null) return this.#ask(how, charges, null);
-    const beside = this.#local.beside(how, own);
-    if (!beside.some(denies)) return this.#ask(how, charges, beside);
+    const beside = this.#local.beside(how, charges);
+    if (beside === null || beside.denials === null) return this.#ask(how, charges, beside);
     // What this process admitted while the store was away leaves no room: there is no need to ask.
     this.#noteDegraded(charges, null);
-    const decisions = this.#local
-      .beside('peek', charges)
-      .map((decision) => beside.find(({ charge }) => charge === decision.charge) ?? decision);
-    return { decisions, degraded: true };
+    return { decisions: beside.denials, degraded: true };
   }
 
-  #ask(how: How, charges: readonly Charge[], beside: Question['beside']): Later<StoreReply> {
+  #ask(how: How, charges: readonly Charge[], beside: Beside | null): Later<StoreReply> {
     let reply: Later<StoreReply>;
     try {
-      reply = this.store[how](charges);
+      reply = this.store[how](beside === null ? charges : beside.asked);
     } catch (error) {
       return this.#failed(this.#question(how, charges, beside), error);
     }
@@ -172,36 +170,24 @@ export class ResilientStore implements Store {
     return this.#answered(this.#question(how, charges, beside), reply);
   }
 
-  #question(how: How, charges: readonly Charge[], beside: Question['beside']): Question {
-    return { how, charges, startedMs: this.clock.now(), beside, wasRefused: false };
+  #question(how: How, charges: readonly Charge[], beside: Beside | null): Question {
+    return { how, charges, startedMs: this.clock.now(), beside, without: null };
   }
 
   #answered(question: Question, reply: StoreReply): StoreReply {
     if (!isReply(reply)) return this.#failed(question, NO_REPLY);
-    const nowMs = this.clock.now();
-    this.#breakers.answered(question.charges, nowMs);
-    if (question.how === 'consume') this.#local.note(reply.decisions);
+    this.#breakers.answered(question.charges, this.clock.now());
+    if (question.how === 'consume') this.#local.note(reply.decisions, question.startedMs);
     const { beside } = question;
-    if (beside === null) return reply;
-    if (reply.decisions.some(denies)) {
-      this.#local.refund(beside);
-      return reply;
-    }
-    const both = reply.decisions.map((decision) => {
-      const own = beside.find(({ charge }) => charge === decision.charge);
-      return own === undefined ? decision : mergedDecision(decision, own);
-    });
-    return { ...reply, decisions: both };
+    return beside === null ? reply : { ...reply, decisions: beside.merged(reply.decisions) };
   }
 
   #failed(question: Question, error: unknown): StoreReply {
     const { how, charges, beside, startedMs } = question;
-    if (beside !== null) this.#local.refund(beside);
+    beside?.undo();
     this.#breakers.failed(charges, error, startedMs);
-    // Unless it turns out otherwise.
-    question.wasRefused = true;
     const reply = this.#without(how, charges, error);
-    question.wasRefused = reply.decisions.some(denies);
+    if (!reply.decisions.some(denies)) question.without = reply.decisions;
     return reply;
   }
 
@@ -214,19 +200,36 @@ export class ResilientStore implements Store {
   }
 
   /** The store has charged what was decided without it: a request that was turned away is to be charged for nothing. */
-  #tooLate({ how, wasRefused }: Question, reply: StoreReply): void {
+  #tooLate({ how, without, startedMs }: Question, reply: StoreReply): void {
     if (how === 'peek' || !isReply(reply)) return;
-    if (!wasRefused) {
-      this.#local.note(reply.decisions);
+    const charged = reply.decisions.filter(({ receipt }) => receipt !== null);
+    if (without === null) {
+      this.#giveBackLater(charged);
       return;
     }
-    const charged = reply.decisions.filter(({ receipt }) => receipt !== null);
-    // What cannot be given back ends with its bucket.
-    if (charged.length > 0)
-      void attempt(
-        () => this.store.refund(charged),
-        () => undefined,
+    this.#local.note(reply.decisions, startedMs, true);
+    for (const decision of charged) {
+      const { policy, identity } = decision.charge;
+      const ours = without.find(
+        ({ charge }) => charge.policy.tail === policy.tail && charge.identity === identity,
       );
+      if (ours?.receipt instanceof LocalReceipt) this.#local.handOver(ours.receipt, decision);
+    }
+  }
+
+  /** All of one turn of the event loop together. What cannot be given back ends with its bucket. */
+  #giveBackLater(charged: readonly Decision[]): void {
+    if (charged.length === 0) return;
+    if (this.#toGiveBack.length === 0) {
+      queueMicrotask(() => {
+        const all = this.#toGiveBack.splice(0);
+        void attempt(
+          () => this.store.refund(all),
+          () => undefined,
+        );
+      });
+    }
+    this.#toGiveBack.push(...charged);
   }
 
   #noteDegraded(charges: readonly Charge[], cause: unknown): void {
@@ -236,7 +239,7 @@ export class ResilientStore implements Store {
 
   /** Has the store do what is no decision; where it fails, the caller hears of it. */
   async #operate(broken: Breaker | null, call: () => Later<void>): Promise<void> {
-    if (broken !== null) throw new Error('The store fails, and is not called now.', { cause: broken.error });
+    if (broken !== null) throw new StoreUnavailableError(broken.retryAfterMs, [], broken.error);
     await within(OPERATOR_MS, this.clock, call);
   }
 

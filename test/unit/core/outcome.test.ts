@@ -17,6 +17,7 @@ const decision = (
     retryAfterMs,
     blockedForMs: 0,
     startsBlock: false,
+    used: 0,
     charge,
     atMs: 0,
     receipt: null,

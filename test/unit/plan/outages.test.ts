@@ -1,3 +1,4 @@
+import { TestClock } from 'nestjs-ratelimit/testing';
 import { OutageLog } from '../../../lib/plan/outages.js';
 import { inShort } from '../../../lib/plan/report.js';
 import { asCharge } from '../../support/guarded.js';
@@ -5,11 +6,13 @@ import { DOWN } from '../../support/held-store.js';
 
 const setUp = () => {
   const said: string[] = [];
+  const clock = new TestClock();
   const log = new OutageLog(
     (place, what, detail) => said.push(`${place}: ${what} ${inShort(detail)}`),
     (what) => said.push(what),
+    clock,
   );
-  return { said, log };
+  return { said, log, clock };
 };
 
 const FAILS =
@@ -48,13 +51,38 @@ describe('the log of outages', () => {
     ]);
   });
 
-  test('says of the next outage and of requests after one again', () => {
-    const { said, log } = setUp();
+  test('says of the next outage and of requests after one again, a minute later', () => {
+    const { said, log, clock } = setUp();
     log.breaker('', 'open', DOWN);
     log.breaker('', 'closed', undefined);
     log.degraded([asCharge()], DOWN);
+    clock.advance('1min');
     log.breaker('', 'open', DOWN);
     expect(said).toEqual([FAILS, FAILED, FAILS]);
+  });
+
+  test('counts outages that follow each other in a minute, and tells of the one that lasts', () => {
+    const { said, log, clock } = setUp();
+    const outage = () => {
+      log.breaker('', 'open', DOWN);
+      log.breaker('', 'closed', undefined);
+      log.recovered(1, 1);
+    };
+    for (let i = 0; i < 5; i++) outage();
+    expect(said.splice(0)).toEqual([
+      FAILS,
+      'store: The store decides again, after 1 s in which 1 requests were decided without it.',
+    ]);
+    log.breaker('', 'open', DOWN);
+    clock.advance('1min');
+    log.breaker('', 'half-open', DOWN);
+    log.breaker('', 'open', DOWN);
+    log.breaker('', 'closed', undefined);
+    log.recovered(60_000, 7);
+    expect(said).toEqual([
+      FAILS,
+      'store: The store decides again, after 60 s in which 7 requests were decided without it. There were 4 more outages since the last time.',
+    ]);
   });
 
   test('names the nodes of a Cluster, each once', () => {

@@ -18,6 +18,7 @@ const answer = (charges: readonly Charge[], retryAfterMs: number): readonly Deci
     retryAfterMs,
     blockedForMs: 0,
     startsBlock: false,
+    used: 0,
     charge,
     atMs: 0,
     receipt: null,

@@ -219,6 +219,25 @@ describe('A38 a breaker', () => {
     expect(breaker.state).toBe('open');
   });
 
+  test('leaves what has answered in the millisecond in which a shared call began without blame', () => {
+    const { clock, breaker } = setUp({ threshold: 1 });
+    breaker.answered(clock.now());
+    breaker.failed(first, clock.now(), true);
+    expect(breaker.failures).toBe(0);
+  });
+
+  test('takes no notice of a call from before it was closed again that fails now', async () => {
+    const { clock, breaker, probes, open } = setUp({ threshold: 1 });
+    const startedMs = clock.now();
+    open();
+    clock.advance(100);
+    await probes[0]?.succeed();
+    breaker.failed(first, startedMs);
+    expect([breaker.state, breaker.failures]).toEqual(['closed', 0]);
+    breaker.failed(first, clock.now());
+    expect(breaker.state).toBe('open');
+  });
+
   test('takes the blame for a call of its own, whatever it has answered since', () => {
     const { clock, breaker } = setUp({ threshold: 1 });
     breaker.answered(clock.now());

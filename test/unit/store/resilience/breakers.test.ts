@@ -100,11 +100,15 @@ describe('A38 the breaker of a store that fails as a whole', () => {
   });
 
   test('opens but once for a store that failed when it was first asked', async () => {
-    const { breakers, changes, down } = setUp();
-    down.add('');
+    const { clock, breakers, changes, probes } = setUp();
     breakers.open('probe:0', DOWN);
-    breakers.open('probe:0', DOWN);
-    expect(changes).toEqual([' open']);
+    clock.advance(49);
+    const pauseMs = breakers.health()[0]?.retryAfterMs;
+    breakers.open('probe:0', new Error('again'));
+    // Nor is its probe put off.
+    expect(breakers.health()).toMatchObject([{ error: 'store is down', retryAfterMs: pauseMs }]);
+    clock.advance(51);
+    expect([changes, probes]).toEqual([[' open', ' half-open'], ['']]);
   });
 });
 
@@ -150,18 +154,18 @@ describe('A38 the breakers of a store with nodes', () => {
     expect([failuresOf('a'), failuresOf('b'), failuresOf('c')]).toEqual([1, 0, 0]);
   });
 
-  test('one that has answered before it began alone is held to blame, too', () => {
+  test('of two that may be to blame it is the one that has been silent for longer', () => {
     const { clock, answer, fail, failuresOf } = setUp('a', 'b');
     answer('b:1');
     clock.advance(1);
     fail('a:1', 'b:1');
-    expect([failuresOf('a'), failuresOf('b')]).toEqual([1, 1]);
+    expect([failuresOf('a'), failuresOf('b')]).toEqual([1, 0]);
   });
 
   test('a request that concerns a node twice counts once', () => {
     const { fail, failuresOf } = setUp('a', 'b');
     fail('a:1', 'a:2', 'b:1', 'a:3', 'b:2');
-    expect([failuresOf('a'), failuresOf('b')]).toEqual([1, 1]);
+    expect([failuresOf('a'), failuresOf('b')]).toEqual([1, 0]);
   });
 
   test('a request of one node is held against it, whatever it has answered since', () => {

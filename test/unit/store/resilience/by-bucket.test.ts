@@ -62,6 +62,31 @@ describe('what is kept by bucket', () => {
     expect(most).toBe(99);
   });
 
+  test('A41 nor is it when all there is of many identities is deleted, new or old', () => {
+    const kept = new ByBucket<number>(10);
+    for (let round = 0; round < 5; round++) {
+      const identities = Array.from({ length: 60 }, (_, i) => `user:${round}-${i}`);
+      for (const identity of identities) {
+        kept.set(burst, identity, round);
+        expect(heldOf(kept, [burst], identities).length).toBeLessThanOrEqual(20);
+      }
+      for (const identity of identities) kept.deleteOf(identity, () => true);
+      expect(heldOf(kept, [burst], identities)).toEqual([]);
+    }
+  });
+
+  test('setting and deleting again and again pushes nothing out', () => {
+    const kept = new ByBucket<number>(3);
+    kept.set(burst, 'user:1', 1);
+    for (let i = 0; i < 100; i++) {
+      kept.set(burst, 'user:2', i);
+      kept.delete(burst, 'user:2');
+      kept.set(day, 'user:2', i);
+      kept.deleteOf('user:2', () => true);
+    }
+    expect(kept.get(burst, 'user:1')).toBe(1);
+  });
+
   test('setting the same again and again pushes nothing out', () => {
     const kept = new ByBucket<number>(3);
     kept.set(burst, 'user:1', 1);

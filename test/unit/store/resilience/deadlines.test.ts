@@ -132,6 +132,22 @@ describe('questions with one time budget', () => {
     ]);
   });
 
+  test('many that are answered leave those among them that are not their time', async () => {
+    const { ends, ask, pass } = setUp();
+    const asked = Array.from({ length: 5_000 }, (_, i) => ask(String(i)));
+    await pass(40);
+    const last = ask('last');
+    for (const [i, { give }] of asked.entries()) if (i % 2_000 !== 1_999) give('yes');
+    await turn();
+    expect(ends).toHaveLength(4_998);
+    await pass(59);
+    expect(ends).toHaveLength(4_998);
+    await pass(1);
+    expect(ends.slice(4_998)).toEqual(['1999 late at 100', '3999 late at 100']);
+    await pass(40);
+    expect(await last.answer).toBe('last late');
+  });
+
   test('an answer that has arrived is taken, though the budget is over', async () => {
     const { clock, ends, ask } = setUp();
     const one = ask('one');

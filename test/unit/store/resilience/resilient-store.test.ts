@@ -170,6 +170,14 @@ describe('A38 calls to a store that fails', () => {
     expect(guarded.store.health().parts[0]?.failures).toBe(0);
   });
 
+  test('stop though a store that is shared answers in between what it remembers', async () => {
+    const guarded = new Guarded({ threshold: 3, shared: true });
+    await guarded.during('rejects', () => guarded.verdicts(2));
+    await guarded.during('at-once', () => guarded.consume({ identity: 'user:2' }));
+    await guarded.during('rejects', () => guarded.consume());
+    expect(guarded.store.health().status).toBe('degraded');
+  });
+
   test('are not stopped by what began before it worked again, and fails only now', async () => {
     const guarded = new Guarded({ threshold: 3, timeoutMs: 500, manner: 'hangs' });
     const before = Array.from({ length: 6 }, (_, i) => guarded.consume({ identity: `user:${i}` }));
@@ -378,6 +386,17 @@ describe('what is told of a store', () => {
     guarded.held.manner = 'answers';
     for (let i = 0; i < 120 && guarded.store.health().status !== 'up'; i++) await guarded.pass(10);
     expect(guarded.heard.at(-1)).toBe(`recovered ${guarded.clock.now() - startMs} 1`);
+  });
+
+  test('of each outage how long that one was', async () => {
+    const guarded = new Guarded({ threshold: 1 });
+    for (const identity of ['user:1', 'user:2']) {
+      await guarded.during('rejects', () => guarded.consume({ identity }));
+      const startMs = guarded.clock.now();
+      for (let i = 0; i < 11 && guarded.store.health().status !== 'up'; i++) await guarded.pass(10);
+      expect(guarded.heard.at(-1)).toBe(`recovered ${guarded.clock.now() - startMs} 1`);
+      await guarded.pass(MINUTE);
+    }
   });
 
   test('nothing, of a store that works', async () => {

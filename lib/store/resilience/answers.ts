@@ -1,0 +1,99 @@
+import type { Clock } from '../../core/clock.js';
+import type { Decision } from '../../core/decision.js';
+import type { Policy } from '../../core/policy.js';
+import { ByBucket } from './by-bucket.js';
+
+/** Buckets of which the store's last word is remembered; at most twice as many. */
+const MOST_REMEMBERED = 50_000;
+
+/** What the store has said of a bucket last, and when it was asked and heard by the clock of this process. */
+export interface Answer {
+  readonly decision: Decision;
+  readonly askedAtMs: number;
+  readonly heardAtMs: number;
+}
+
+/** A bucket of the store, as its last word lets one think of it, by the clock of this process. */
+export interface Standing {
+  /** Units that counted. */
+  readonly used: number;
+  /** When all of them were charged, as far as anybody knows: with the last, since no word tells of those before. */
+  readonly chargedAtMs: number;
+  /** When none of them counts any more. */
+  readonly untilMs: number;
+  readonly blockedUntilMs: number;
+}
+
+/**
+ * Whether what the store has counted and what this process has are two parts of one sum. So it is with a
+ * window that slides, where each charge ends by itself. Of other buckets this process keeps a copy of the whole.
+ */
+export const isSum = ({ algorithm }: Policy): boolean => algorithm === 'sliding-window';
+
+export const standingOf = ({ decision, heardAtMs }: Answer): Standing => ({
+  used: decision.used,
+  chargedAtMs:
+    decision.charge.policy.algorithm === 'token-bucket'
+      ? heardAtMs
+      : heardAtMs + decision.resetAfterMs - decision.charge.policy.windowMs,
+  untilMs: heardAtMs + decision.resetAfterMs,
+  blockedUntilMs: heardAtMs + decision.blockedForMs,
+});
+
+/** Of what was asked at the same time, the later is what has counted more. */
+const isNewer = ({ used }: Decision, askedAtMs: number, before: Answer): boolean =>
+  askedAtMs === before.askedAtMs ? used > before.decision.used : askedAtMs > before.askedAtMs;
+
+/** The store's last word on each bucket that this process has seen. */
+export class Answers {
+  readonly #answers = new ByBucket<Answer>(MOST_REMEMBERED);
+
+  constructor(readonly clock: Clock) {}
+
+  /** The last word on a bucket; undefined when nothing of it counts any more, or it is not remembered. */
+  of(policy: Policy, identity: string): Standing | undefined {
+    const answer = this.#answers.get(policy, identity);
+    if (answer === undefined) return undefined;
+    const standing = standingOf(answer);
+    return Math.max(standing.untilMs, standing.blockedUntilMs) > this.clock.now() ? standing : undefined;
+  }
+
+  /**
+   * Remembers what the store has just said, and gives what it had said before.
+   *
+   * @param isLate Whether the answer to something that was asked later may have been heard before.
+   */
+  note(decision: Decision, askedAtMs: number, isLate: boolean): Answer | undefined {
+    const { policy, identity } = decision.charge;
+    const before = this.#answers.get(policy, identity);
+    if (isLate && before !== undefined && !isNewer(decision, askedAtMs, before)) return before;
+    if (decision.resetAfterMs > 0) {
+      this.#answers.set(policy, identity, { decision, askedAtMs, heardAtMs: this.clock.now() });
+    } else if (before !== undefined) this.#answers.delete(policy, identity);
+    return before;
+  }
+
+  /** Remembers no longer what has been given back. */
+  noteRefunded(decision: Decision, without: Decision): void {
+    const { policy, identity } = decision.charge;
+    const known = this.#answers.get(policy, identity);
+    const isLast = known?.decision.atMs === decision.atMs && known.decision.used === decision.used;
+    if (known === undefined || !isLast) return;
+    const { used, resetAfterMs } = without;
+    this.#answers.set(policy, identity, {
+      ...known,
+      decision: { ...known.decision, used, resetAfterMs },
+    });
+  }
+
+  reset(identity: string, scope: string | undefined): void {
+    this.#answers.deleteOf(
+      identity,
+      ({ decision }) => scope === undefined || decision.charge.policy.scope === scope,
+    );
+  }
+
+  unblock(identity: string): void {
+    this.#answers.deleteOf(identity, ({ decision }) => decision.blockedForMs > 0);
+  }
+}

@@ -1,0 +1,80 @@
+import { type Charge, type Decision, denies } from '../../core/decision.js';
+import { withLimit } from '../../core/policy.js';
+import type { MemoryStore } from '../memory/memory-store.js';
+import { isSum } from './answers.js';
+import { mergedDecision } from './receipts.js';
+
+/**
+ * What this process has admitted while the store was away, and what that leaves of a request that the store is
+ * asked about: of a sum the rest, of a copy both have to admit it.
+ */
+export class Beside {
+  /** Denials by what this process has admitted alone; null when it leaves room. */
+  readonly denials: readonly Decision[] | null;
+  /** What to ask the store, in the order of the request. */
+  readonly asked: readonly Charge[];
+  readonly #original = new Map<Charge, Charge>();
+  /** What stands here of buckets that are part of a sum. */
+  readonly #sums = new Map<Charge, Decision>();
+  /** Charged here, until it is known that the store admits them. */
+  readonly #reserved: readonly Decision[];
+
+  /**
+   * @param own Those of the charges of whose buckets this process has admitted something.
+   * @param memory What it has admitted.
+   */
+  constructor(
+    how: 'consume' | 'peek',
+    charges: readonly Charge[],
+    own: readonly Charge[],
+    readonly memory: MemoryStore,
+  ) {
+    const standing = memory.peek(own).decisions;
+    // By a denial nothing is charged, but a block begins.
+    const isDenied = standing.some(denies);
+    this.denials = isDenied && how === 'consume' ? memory.consume(own).decisions : isDenied ? standing : null;
+    for (const decision of standing) {
+      if (isSum(decision.charge.policy)) this.#sums.set(decision.charge, decision);
+    }
+    this.asked = charges.map((charge) => this.#lowered(charge));
+    // Without a block, which a charge in passing must not start.
+    const copies = own.filter(({ policy }) => !isSum(policy)).map((charge) => ({ ...charge, blocks: [] }));
+    this.#reserved = this.denials === null ? memory[how](copies).decisions : [];
+  }
+
+  /** What the store has decided, in the terms of the request. */
+  merged(decisions: readonly Decision[]): readonly Decision[] {
+    if (decisions.some(denies)) this.undo();
+    return decisions.map((decision) => {
+      const charge = this.#original.get(decision.charge) ?? decision.charge;
+      const sum = this.#sums.get(charge);
+      if (sum !== undefined && !sum.allowed) return sum;
+      if (sum !== undefined) {
+        const resetAfterMs = Math.max(decision.resetAfterMs, sum.resetAfterMs);
+        return { ...decision, charge, limit: charge.policy.capacity, resetAfterMs };
+      }
+      const copy = this.#reserved.find((reserved) => isSameBucket(reserved.charge, charge));
+      return copy === undefined || denies(decision) ? decision : mergedDecision(decision, copy);
+    });
+  }
+
+  /** Takes back what it has charged here. */
+  undo(): void {
+    this.memory.refund(this.#reserved.filter(({ receipt }) => receipt !== null));
+  }
+
+  /** A charge under what is left of its limit. */
+  #lowered(charge: Charge): Charge {
+    const sum = this.#sums.get(charge);
+    if (sum === undefined) return charge;
+    // What costs nothing passes also where nothing is left; a shadow limit without room denies nobody.
+    const left = sum.allowed ? Math.max(1, sum.remaining) : 0;
+    if (left === charge.policy.capacity) return charge;
+    const lowered = { ...charge, policy: withLimit(charge.policy, left) };
+    this.#original.set(lowered, charge);
+    return lowered;
+  }
+}
+
+const isSameBucket = (a: Charge, b: Charge): boolean =>
+  a.policy.tail === b.policy.tail && a.identity === b.identity;

@@ -1,0 +1,44 @@
+import { algorithms } from '../../../support/arbitraries.js';
+import { type Asked, Guarded, MINUTE } from '../../../support/guarded.js';
+
+describe.each(algorithms)('A37 after an outage with %s', (algorithm) => {
+  test('nobody who keeps within the limit is denied, however long after', async () => {
+    const guarded = new Guarded();
+    const asked: Asked = { algorithm, limit: 100, windowMs: 100_000 };
+    const denied: number[] = [];
+    for (let turn = 0; turn < 400; turn++) {
+      // Three of four that the limit has room for.
+      await guarded.pass(1_334);
+      const ask = () => guarded.decide(asked);
+      const { allowed } = turn === 100 ? await guarded.during('rejects', ask) : await ask();
+      if (!allowed) denied.push(turn);
+    }
+    expect(denied).toEqual([]);
+  });
+
+  test('a store that comes back empty again and again gives no new allowance each time', async () => {
+    const guarded = new Guarded();
+    const asked: Asked = { algorithm, windowMs: 60 * MINUTE };
+    let admitted = 0;
+    for (let crash = 0; crash < 5; crash++) {
+      admitted += await guarded.admitted(6, asked);
+      await guarded.pass(1_000);
+      admitted += await guarded.during('rejects', () => guarded.admitted(6, asked));
+      await guarded.pass(1_000);
+      guarded.held.inner.clear();
+    }
+    expect(admitted).toBeLessThanOrEqual(2 * 5);
+  });
+});
+
+test('A37 a token bucket gains nothing by an outage, also of a caller who goes on asking for all it can get', async () => {
+  const guarded = new Guarded();
+  const bucket: Asked = { algorithm: 'token-bucket', limit: 10, burst: 50 };
+  let admitted = await guarded.during('rejects', () => guarded.admitted(60, bucket));
+  for (let second = 0; second < 7 * 60; second++) {
+    await guarded.pass(1_000);
+    admitted += await guarded.admitted(3, bucket);
+  }
+  expect(admitted).toBeLessThanOrEqual(50 + 7 * 10);
+  expect(admitted).toBeGreaterThanOrEqual(50 + 7 * 10 - 1);
+});
