@@ -4,10 +4,12 @@ import type { Charge, Decision } from '../../core/decision.js';
 import { mistake } from '../../core/errors.js';
 import { escapeSegment } from '../../core/escape.js';
 import { shown } from '../../core/shown.js';
+import type { SharedCounters } from '../../core/statistics.js';
 import type { Store, StoreReply, StoreTarget } from '../store.js';
 import { Batcher } from './batcher.js';
 import { adopt, type Connection, checkOptions, isClient, OwnConnection, type RedisClient } from './client.js';
 import { Commands } from './commands.js';
+import { RedisCounters } from './counters.js';
 import { DEFAULT_PREFIX, type KeyOf, keysUnder } from './keys.js';
 import { KnownDenials } from './known-denials.js';
 import { consumeMessage, type Decided, decisionsIn, type Mode, refundMessage } from './messages.js';
@@ -56,6 +58,7 @@ export class RedisStore implements Store {
   readonly secret: string | undefined;
   /** Of a Cluster: the node that leads the slot of an identity, as `host:port`. */
   readonly partOf?: (identity: string) => string;
+  readonly counters: SharedCounters;
   readonly #connection: Connection;
   readonly #commands: Commands;
   readonly #keyOf: KeyOf;
@@ -85,6 +88,7 @@ export class RedisStore implements Store {
     this.#isSpread = client.isCluster === true && cluster !== 'one-slot';
     if (client.isCluster) this.partOf = (identity) => masterOf(client, this.#keyOf(identity));
     this.#commands = new Commands(client);
+    this.counters = new RedisCounters((...call) => this.#run(...call), this.#keyOf);
     this.#batcher = new Batcher((requests) => this.#ask(requests, 'consume'));
     this.#denials = new KnownDenials(clock === undefined ? () => performance.now() : () => clock.now());
   }

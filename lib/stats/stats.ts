@@ -1,0 +1,188 @@
+import { type Clock, systemClock } from '../core/clock.js';
+import { mistake } from '../core/errors.js';
+import { escapeValue } from '../core/escape.js';
+import { shown } from '../core/shown.js';
+import { type HourCounts, newHour, type SharedCounters } from '../core/statistics.js';
+import { addHour } from './hour-counts.js';
+import { type CountedOutcome, Recorder, type UserIdentity } from './recorder.js';
+import type { Row } from './rows.js';
+import { Sharing, type StatsReport } from './sharing.js';
+import { type StatsSnapshot, snapshotOf } from './snapshot.js';
+
+const HOUR_MS = 3_600_000;
+const WRITE_EVERY_MS = 1_000;
+const DEFAULT_KEEP_HOURS = 24 * 7;
+const MOST_HOURS = 24 * 31;
+const MOST_TOP = 100;
+
+/** Settings of {@link RateLimitStats}. */
+export interface RateLimitStatsOptions {
+  /** For how many hours counts are kept, the one under way included; 1 to 744 (31 days), default 168 (7 days). */
+  readonly keepHours?: number | undefined;
+  /** Counts that processes share; default none, so that this process counts for itself. */
+  readonly shared?: SharedCounters | undefined;
+  /** Default: the time of this process. */
+  readonly clock?: Clock | undefined;
+  /** Hears, once for each outage, that the store takes no counts, and of counts that were lost. Default: nobody. */
+  readonly report?: StatsReport | undefined;
+  /** Writes a user's id as keys do. Default: `user:` and the id, escaped. */
+  readonly userIdentity?: UserIdentity | undefined;
+}
+
+/** What a snapshot is to hold. */
+export interface SnapshotOptions {
+  /** How many hours, the one under way included; 1 to `keepHours`, default 24, or all if fewer are kept. */
+  readonly hours?: number | undefined;
+  /** The most entries of each list of clients, users and denied routes; 1 to 100, default 10. */
+  readonly top?: number | undefined;
+}
+
+/** A route that is counted; made by {@link RateLimitStats.routeCounter} alone. */
+export interface RouteCounter {
+  readonly name: string;
+}
+
+/** A whole number in its bounds, or an error. */
+function checked(name: string, value: number, most: number): number {
+  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
+  throw mistake(
+    'bad-option',
+    `${name} of the statistics cannot be ${shown(value)}.`,
+    `Give a whole number from 1 to ${most}.`,
+  );
+}
+
+/**
+ * Counts what becomes of requests, by hours of UTC. Counts are exact. The number of unique clients is an estimate with
+ * a standard error of 1.6 %; lists of clients and users are right for all who make up more than 0.05 % of the
+ * denials, or of the requests with a user, of an hour, and counts in them fall short by no more than that. Memory is
+ * bounded, whatever clients send.
+ *
+ * With `shared` counts it writes once a second at most, in the background, and only what there is; while the store
+ * fails, counts are kept and written later.
+ *
+ * @throws RateLimitConfigError `bad-option` for a `keepHours` out of its bounds.
+ * @example
+ * const { currentHour, topDeniedClients } = await stats.snapshot({ hours: 24, top: 10 });
+ */
+export class RateLimitStats {
+  readonly #keepHours: number;
+  readonly #clock: Clock;
+  readonly #recorder: Recorder;
+  readonly #sharing: Sharing | null;
+  /** What this process has counted, by hour. */
+  readonly #hours = new Map<number, HourCounts>();
+  /** Stops the timer of writes; null while there is none. */
+  #stop: (() => void) | null = null;
+  #isClosed = false;
+
+  constructor({
+    keepHours = DEFAULT_KEEP_HOURS,
+    shared,
+    clock = systemClock,
+    report = () => undefined,
+    userIdentity = (userId) => `user:${escapeValue(userId)}`,
+  }: RateLimitStatsOptions = {}) {
+    this.#keepHours = checked('keepHours', keepHours, MOST_HOURS);
+    this.#clock = clock;
+    this.#recorder = new Recorder(this.#hour(), userIdentity);
+    this.#sharing = shared === undefined ? null : new Sharing(shared, clock, keepHours * HOUR_MS, report);
+  }
+
+  /** @internal The counter of a route, to be kept: {@link record} takes it in place of a look-up at each request. */
+  routeCounter(name: string): RouteCounter {
+    return this.#recorder.route(name);
+  }
+
+  /**
+   * @internal Counts a request, once.
+   *
+   * @param client The address in canonical form, `203.0.113.7`; null where there is none.
+   * @param userId Null for anonymous callers. Longer than 256 characters, it is left out of the list of users.
+   */
+  record(route: RouteCounter, outcome: CountedOutcome, client: string | null, userId: string | null): void {
+    const hour = this.#hour();
+    if (hour !== this.#recorder.hour) this.#turn(hour);
+    this.#recorder.count(route as Row, outcome, client, userId);
+    if (this.#stop === null && this.#sharing !== null && !this.#isClosed) this.#startWriting(this.#sharing);
+  }
+
+  /**
+   * The statistics of the last hours: of all processes where the counts are shared, else of this one. While
+   * the store does not answer it holds what this process knows, within a second.
+   *
+   * @throws RateLimitConfigError `bad-option` for `hours` or `top` out of their bounds.
+   */
+  async snapshot(options: SnapshotOptions = {}): Promise<StatsSnapshot> {
+    const { hours = Math.min(24, this.#keepHours), top = 10 } = options;
+    checked('hours', hours, this.#keepHours);
+    checked('top', top, MOST_TOP);
+    this.#drain();
+    const last = this.#hour();
+    const known = await Promise.all(
+      Array.from({ length: hours }, (_, at) => this.#read(last - hours + 1 + at)),
+    );
+    const isComplete = known.every(({ isOfAll }) => isOfAll);
+    const counts = known.map((one) => one.counts);
+    return snapshotOf(counts, newHour(last), top, isComplete);
+  }
+
+  /** Writes what is left, for a second at most, and stops. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#stopWriting();
+    this.#drain();
+    await this.#sharing?.close();
+  }
+
+  async #read(hour: number): Promise<{ counts: HourCounts; isOfAll: boolean }> {
+    const own = this.#hours.get(hour) ?? newHour(hour);
+    if (this.#sharing === null) return { counts: own, isOfAll: true };
+    try {
+      return { counts: await this.#sharing.read(hour), isOfAll: true };
+    } catch {
+      return { counts: own, isOfAll: false };
+    }
+  }
+
+  #startWriting(sharing: Sharing): void {
+    this.#stop = this.#clock.every(WRITE_EVERY_MS, () => {
+      this.#drain();
+      if (sharing.isDone) this.#stopWriting();
+      else void sharing.write();
+    });
+  }
+
+  #stopWriting(): void {
+    this.#stop?.();
+    this.#stop = null;
+  }
+
+  /** Puts what has been counted to this process's own, and along with the next write. */
+  #drain(): void {
+    const drained = this.#recorder.drain();
+    if (drained === null) return;
+    let own = this.#hours.get(drained.hour);
+    if (own === undefined) {
+      own = newHour(drained.hour);
+      this.#hours.set(drained.hour, own);
+    }
+    addHour(own, drained);
+    this.#sharing?.add(drained);
+  }
+
+  #turn(hour: number): void {
+    this.#drain();
+    this.#recorder.begin(hour);
+    const oldest = hour - this.#keepHours + 1;
+    for (const kept of this.#hours.keys()) {
+      if (kept < oldest) this.#hours.delete(kept);
+    }
+    this.#sharing?.forget(oldest);
+  }
+
+  #hour(): number {
+    return Math.floor(this.#clock.now() / HOUR_MS);
+  }
+}

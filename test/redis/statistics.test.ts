@@ -1,0 +1,268 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Cluster } from 'ioredis';
+import { RedisStore } from 'nestjs-ratelimit/redis';
+import { newHour } from '../../lib/core/statistics.js';
+import { RateLimitStats } from '../../lib/stats/stats.js';
+import { ALLOWED, DENIED, outcomeUnder } from '../support/outcomes.js';
+import { keysWithoutExpiry } from '../support/redis/expiry.js';
+import { type RedisServer, startCluster, startRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
+
+let redis: RedisServer;
+beforeAll(async () => {
+  redis = await startRedis({ appendOnly: true });
+});
+
+const stores = new Set<RedisStore>();
+const counting = new Set<RateLimitStats>();
+afterEach(async () => {
+  redis.resume();
+  if (!redis.running) await redis.start();
+  await Promise.all([...counting].map((stats) => stats.close()));
+  for (const store of stores) store.close();
+  counting.clear();
+  stores.clear();
+});
+
+let prefixes = 0;
+const unused = (): string => `statistics-${prefixes++}`;
+
+interface ProcessOptions {
+  readonly prefix?: string;
+  readonly store?: RedisStore;
+  readonly keepHours?: number;
+}
+
+/** A process of a fleet: a store of its own, and what it reports. */
+async function startProcess({ prefix = unused(), store, keepHours }: ProcessOptions = {}) {
+  const own = store ?? new RedisStore({ url: redis.url, prefix });
+  await own.open();
+  const reports: string[] = [];
+  const report = (place: string, what: string) => void reports.push(`${place}: ${what}`);
+  const stats = new RateLimitStats({ shared: own.counters, report, keepHours });
+  counting.add(stats);
+  stores.add(own);
+  const route = stats.routeCounter('GET /');
+  const record = (count: number, first = 0) => {
+    for (let at = first; at < first + count; at++) {
+      stats.record(route, at % 4 ? ALLOWED : DENIED, `10.0.${(at >> 8) & 255}.${at & 255}`, `u${at % 3}`);
+    }
+  };
+  /** What it reads of all, once so many requests are in it. */
+  const sees = (total: number) =>
+    until(`${total} requests are seen`, async () => {
+      const snapshot = await stats.snapshot({ hours: 2 });
+      const sum = snapshot.hours.reduce((all, hour) => all + hour.total, 0);
+      return snapshot.isComplete && sum === total && snapshot;
+    });
+  return { stats, store: own, prefix, reports, record, sees };
+}
+
+const AWAY = 'statistics: The store takes no counts; they are kept and written later.';
+
+/** How often a server was asked to run a script, whether it was sent along or not. */
+async function scriptCalls(server: RedisServer): Promise<number> {
+  const calls = (await server.cli('INFO', 'commandstats')).matchAll(/cmdstat_eval(?:sha)?:calls=(\d+)/g);
+  return [...calls].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+test('two processes add up exactly, and each sees what the other has counted', async () => {
+  const a = await startProcess();
+  const b = await startProcess({ prefix: a.prefix });
+  a.record(1_000);
+  b.record(500, 600);
+  const other = b.stats.routeCounter('POST /login\u00e9 {x}:y');
+  const shadow = outcomeUnder([{ name: 'login', denies: true, shadow: true }, { name: 'burst' }], true);
+  for (let i = 0; i < 7; i++) b.stats.record(other, shadow, '10.9.9.9', null);
+  const seenByA = await a.sees(1_507);
+  const seenByB = await b.sees(1_507);
+  expect(seenByA).toEqual(seenByB);
+  expect(seenByA.byRoute).toEqual([
+    { route: 'GET /', total: 1_500, allowed: 1_125, denied: 375, shadowDenied: 0, degraded: 0 },
+    { route: 'POST /login\u00e9 {x}:y', total: 7, allowed: 7, denied: 0, shadowDenied: 7, degraded: 7 },
+  ]);
+  expect(seenByA.byLimit).toEqual([
+    {
+      limit: 'limit',
+      scope: 'test',
+      total: 1_500,
+      allowed: 1_125,
+      denied: 375,
+      shadowDenied: 0,
+      degraded: 0,
+    },
+    { limit: 'burst', scope: 'test', total: 7, allowed: 7, denied: 0, shadowDenied: 0, degraded: 7 },
+    { limit: 'login', scope: 'test', total: 7, allowed: 7, denied: 0, shadowDenied: 7, degraded: 7 },
+  ]);
+  // 1,100 addresses and one, of which 400 were seen by both.
+  expect(Math.abs(seenByA.uniqueClients / 1_101 - 1)).toBeLessThan(3 * 0.01625);
+  expect(seenByA.byUser.map(({ total }) => total).reduce((sum, total) => sum + total)).toBe(1_500);
+  expect(seenByA.byUser.map(({ denied }) => denied).reduce((sum, denied) => sum + denied)).toBe(375);
+  expect(seenByA.topDeniedRoutes).toEqual([{ route: 'GET /', denied: 375 }]);
+  // Denied by both: 600, 604 and so on.
+  expect(seenByA.topDeniedClients.every(({ denied }) => denied === 2)).toBe(true);
+});
+
+test('what was counted is there for a process that starts later', async () => {
+  const first = await startProcess();
+  first.record(100);
+  await first.stats.close();
+  const second = await startProcess({ prefix: first.prefix });
+  const { currentHour } = await second.sees(100);
+  expect(currentHour.uniqueClients).toBeGreaterThan(95);
+});
+
+test('every key ends with the hours that are kept', async () => {
+  const { stats, prefix, record, sees } = await startProcess({ keepHours: 3 });
+  record(100);
+  await sees(100);
+  await stats.close();
+  expect(await keysWithoutExpiry(redis)).toEqual([]);
+  const keys = (await redis.cli('KEYS', `${prefix}:*`)).split('\n').sort();
+  const [key = ''] = keys;
+  expect(keys.map((one) => one.split('}:')[1])).toEqual(['clients', 'counts', 'denials', 'denied', 'users']);
+  expect(key).toMatch(new RegExp(`^${prefix}:\\{stats~\\d+\\}:clients$`));
+  const ttlMs = Number(await redis.cli('PTTL', key));
+  expect(ttlMs).toBeGreaterThan(3 * 3_600_000 - 60_000);
+  expect(ttlMs).toBeLessThanOrEqual(3 * 3_600_000);
+});
+
+test('it writes once a second at most, in one command, and not at all when nothing comes', async () => {
+  const { record } = await startProcess();
+  const before = await scriptCalls(redis);
+  const start = performance.now();
+  for (let first = 0; performance.now() - start < 2_500; first += 50) {
+    record(50, first);
+    await sleep(5);
+  }
+  const seconds = (performance.now() - start) / 1_000;
+  const during = (await scriptCalls(redis)) - before;
+  expect(during).toBeGreaterThanOrEqual(2);
+  expect(during).toBeLessThanOrEqual(Math.floor(seconds));
+  await sleep(1_200);
+  const after = await scriptCalls(redis);
+  await sleep(1_200);
+  expect(await scriptCalls(redis)).toBe(after);
+}, 15_000);
+
+test('a million clients of junk keep this process and the server bounded', async () => {
+  const { stats, prefix, sees } = await startProcess();
+  const route = stats.routeCounter('GET /');
+  const heapBytes = () => {
+    (globalThis as { gc?: () => void }).gc?.();
+    return process.memoryUsage().heapUsed;
+  };
+  const junk = async (from: number, to: number) => {
+    for (let at = from; at < to; at++) {
+      stats.record(route, DENIED, `10.${at >> 16}.${(at >> 8) & 255}.${at & 255}`, `stranger-${at}`);
+      if (at % 50 === 0) stats.record(route, DENIED, '203.0.113.1', 'regular');
+      // Lets the timer run.
+      if (at % 20_000 === 0) await sleep(20);
+    }
+  };
+  await junk(0, 20_000);
+  const before = heapBytes();
+  await junk(20_000, 1_000_000);
+  const { topDeniedClients, byUser, uniqueClients } = await sees(1_020_000);
+  expect(heapBytes() - before).toBeLessThan(5_000_000);
+  expect(topDeniedClients[0]?.identity).toBe('ip:203.0.113.1');
+  expect(topDeniedClients[0]?.denied).toBeGreaterThan(19_000);
+  expect(topDeniedClients[0]?.denied).toBeLessThanOrEqual(20_000);
+  expect(byUser[0]?.user).toBe('user:regular');
+  expect(Math.abs(uniqueClients / 1_000_001 - 1)).toBeLessThan(3 * 0.01625);
+  let bytes = 0;
+  for (const key of (await redis.cli('KEYS', `${prefix}:*`)).split('\n')) {
+    bytes += Number(await redis.cli('MEMORY', 'USAGE', key));
+  }
+  expect(bytes).toBeLessThan(300_000);
+}, 60_000);
+
+describe('a server that is gone', () => {
+  test('is told what was counted meanwhile when it is back, and its absence is reported once', async () => {
+    const { stats, prefix, reports, record, sees } = await startProcess();
+    record(100);
+    await sees(100);
+    await until('the counts are written', async () => (await redis.cli('KEYS', `${prefix}:*`)) !== '');
+    await redis.kill();
+    record(50, 100);
+    await until('the outage is reported', async () => reports.length > 0);
+    record(25, 150);
+    const away = await stats.snapshot({ hours: 2 });
+    expect(away.isComplete).toBe(false);
+    expect(away.byRoute).toMatchObject([{ total: 175 }]);
+    await redis.start();
+    await sees(175);
+    expect(reports).toEqual([AWAY]);
+  });
+
+  test('that has gone silent keeps nobody waiting for longer than a second', async () => {
+    const { stats, record, sees } = await startProcess();
+    record(10);
+    await sees(10);
+    redis.pause();
+    const start = performance.now();
+    record(10);
+    expect(performance.now() - start).toBeLessThan(100);
+    expect(await stats.snapshot()).toMatchObject({ isComplete: false });
+    expect(performance.now() - start).toBeLessThan(1_500);
+    redis.resume();
+    await sees(20);
+  });
+
+  test('loses the rest at the end, and says how much', async () => {
+    const { stats, reports, record } = await startProcess();
+    await redis.kill();
+    record(10);
+    await stats.close();
+    expect(reports.at(-1)).toBe(
+      'statistics: The counts of 10 requests are lost, since the store did not take them before the end.',
+    );
+  });
+
+  test('and answers again counts a write once, though its answer was lost', async () => {
+    const { counters } = (await startProcess()).store;
+    const counts = newHour(500_000);
+    counts.routes.set('GET /', { allowed: 3, denied: 1, shadowDenied: 0, degraded: 0 });
+    counts.clients[4_095] = 21;
+    counts.users.set('user:1', { total: 2, denied: 0 });
+    const batch = { writer: 'one', sequence: 1, counts };
+    await counters.add(batch, 60_000);
+    await counters.add(batch, 60_000);
+    await counters.add({ ...batch, writer: 'two' }, 60_000);
+    const read = await counters.read(500_000, 'one');
+    expect(read.applied).toBe(1);
+    expect(read.counts.routes.get('GET /')).toEqual({ allowed: 6, denied: 2, shadowDenied: 0, degraded: 0 });
+    expect(read.counts.clients[4_095]).toBe(21);
+    expect(read.counts.users.get('user:1')).toEqual({ total: 4, denied: 0 });
+    expect((await counters.read(500_000, 'three')).applied).toBe(0);
+  });
+});
+
+describe('a Cluster', () => {
+  const settings = { retryDelayOnFailover: 0, redisOptions: { socketTimeout: 1_000 } };
+
+  test.each([undefined, 'one-slot'] as const)(
+    'keeps an hour in one slot, also with cluster: %s',
+    async (cluster) => {
+      const nodes = await startCluster({ replicasPerMaster: 0 });
+      const connect = () =>
+        new Cluster(
+          nodes.nodes.map(({ host, port }) => ({ host, port })),
+          settings,
+        );
+      const clients = [connect(), connect()];
+      const [a, b] = await Promise.all(
+        clients.map((client) => startProcess({ store: new RedisStore(client, { prefix: 'shop', cluster }) })),
+      );
+      a?.record(100);
+      b?.record(50);
+      const snapshot = await a?.sees(150);
+      expect(snapshot?.byRoute).toMatchObject([{ route: 'GET /', total: 150 }]);
+      await a?.stats.close();
+      await b?.stats.close();
+      expect(await b?.sees(150)).toEqual(await a?.sees(150));
+      for (const client of clients) client.disconnect();
+    },
+    60_000,
+  );
+});

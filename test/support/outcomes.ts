@@ -1,0 +1,30 @@
+import type { Charge, Decision, Outcome } from 'nestjs-ratelimit';
+import { decisionOf, type Finding, outcomeOf } from '../../lib/core/decision.js';
+import { type ChargeOptions, chargeOf } from './charges.js';
+
+/** A decision on a charge, which it admits unless it is said to deny. */
+export interface DecidedOptions extends ChargeOptions {
+  readonly denies?: boolean;
+}
+
+const FOUND: Finding = {
+  used: 1,
+  resetMs: 1,
+  waitMs: 0,
+  blockedMs: 0,
+  atMs: 0,
+  receipt: null,
+  startsBlock: false,
+};
+
+const decided = ({ denies = false, ...options }: DecidedOptions): Decision => {
+  const charge: Charge = chargeOf(options);
+  return decisionOf(charge, { ...FOUND, waitMs: denies ? 1 : 0 });
+};
+
+/** The outcome of a request under some limits. */
+export const outcomeUnder = (limits: readonly DecidedOptions[], degraded = false): Outcome =>
+  outcomeOf(limits.map(decided), degraded);
+
+export const ALLOWED = outcomeUnder([{}]);
+export const DENIED = outcomeUnder([{ denies: true }]);
