@@ -48,6 +48,11 @@ export class LocalLimits {
     }
   }
 
+  /** Remembers that the store is away, and may come back without what it had counted. */
+  noteAway(): void {
+    this.#awayAtMs = this.clock.now();
+  }
+
   noteRefunded(decision: Decision, without: Decision): void {
     this.#answers.noteRefunded(decision, without);
   }
@@ -105,7 +110,6 @@ export class LocalLimits {
   }
 
   #decide(how: 'consume' | 'peek', charges: readonly Charge[]): readonly Decision[] {
-    this.#awayAtMs = this.clock.now();
     const local = charges.map((charge) => this.#localOf(charge));
     const { decisions } = this.#memory[how](local.map(({ charge }) => charge));
     return decisions.map((decision, at) =>

@@ -249,6 +249,7 @@ export class ResilientStore implements Store {
   }
 
   #changed(part: string, { state, error }: Breaker): void {
+    if (state === 'open') this.#local.noteAway();
     this.watch.breaker(part, state, error);
     const nowMs = this.clock.now();
     if (this.#outage === null) this.#outage = { sinceMs: nowMs, degradedBefore: this.#degraded };

@@ -17,7 +17,7 @@ describe.each(algorithms)('A37 after an outage with %s', (algorithm) => {
   });
 
   test('a store that comes back empty again and again gives no new allowance each time', async () => {
-    const guarded = new Guarded();
+    const guarded = new Guarded({ threshold: 1 });
     const asked: Asked = { algorithm, windowMs: 60 * MINUTE };
     let admitted = 0;
     for (let crash = 0; crash < 5; crash++) {
@@ -28,6 +28,17 @@ describe.each(algorithms)('A37 after an outage with %s', (algorithm) => {
       guarded.held.inner.clear();
     }
     expect(admitted).toBeLessThanOrEqual(2 * 5);
+  });
+
+  test('a reset by another process holds, though a request was slow before it', async () => {
+    const guarded = new Guarded();
+    const asked: Asked = { algorithm };
+    expect(await guarded.admitted(6, asked)).toBe(5);
+    await guarded.pass(1_000);
+    await guarded.during('rejects', () => guarded.decide({ ...asked, identity: 'user:2' }));
+    guarded.held.inner.reset({ identity: 'user:1' });
+    await guarded.pass(1_000);
+    expect(await guarded.admitted(6, asked)).toBe(5);
   });
 });
 
