@@ -138,12 +138,12 @@ export class RateLimitContext implements Caller {
     return Array.isArray(value) ? value.join(', ') : value;
   }
 
-  /** @internal */
+  /** The HTTP method; undefined over other transports. */
   get method(): string | undefined {
     return this.transport === 'http' ? this.#request.method : undefined;
   }
 
-  /** @internal */
+  /** What the request holds in a header, query, cookie, body or parameter, of whatever type; undefined where it is absent. */
   value(source: ValueSource, name: string): unknown {
     if (source === 'header') return this.#header(name.toLowerCase());
     this.#holders ??= {};

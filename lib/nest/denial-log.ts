@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import type { Clock } from '../core/clock.js';
 import type { Decision } from '../core/decision.js';
+import { inWords } from '../http/seconds.js';
 import type { Hash } from '../key/hash.js';
 
 /** How identities of denied clients stand in the log. */
@@ -61,7 +62,7 @@ export class DenialLog {
     this.#logger.warn({
       message,
       limit: policy.name,
-      rate: `${policy.limit}/${policy.windowMs / 1_000}s`,
+      rate: `${policy.limit} in ${inWords(policy.windowMs / 1_000) || `${policy.windowMs} ms`}`,
       waitSeconds: decision.retryAfterMs === null ? null : Math.ceil(decision.retryAfterMs / 1_000),
       route,
       ...this.#clientOf(identity),
@@ -86,6 +87,8 @@ export class DenialLog {
 
   #clientOf(identity: string): { readonly client?: string } {
     if (this.identities === 'none') return {};
-    return { client: this.identities === 'plain' ? identity : this.hash(identity) };
+    if (this.identities === 'plain') return { client: identity };
+    const kind = identity.slice(0, identity.indexOf(':') + 1);
+    return { client: `${kind}${this.hash(identity)}` };
   }
 }

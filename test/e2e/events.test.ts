@@ -217,7 +217,7 @@ describe('the log of denials', () => {
     const line = {
       message: 'Rate limit exceeded',
       limit: 'two',
-      rate: '2/60s',
+      rate: '2 in 1 minute',
       waitSeconds: 60,
       route: 'Shop.two',
     };
@@ -229,7 +229,7 @@ describe('the log of denials', () => {
   });
 
   test.each([
-    ['hashed', expect.stringMatching(/^[\w-]{22}$/)],
+    ['hashed', expect.stringMatching(/^ip:[\w-]{22}$/)],
     ['none', undefined],
   ] as const)('names clients as it is told: %s', async (logIdentities, client) => {
     const app = await start({ logIdentities });

@@ -58,6 +58,8 @@ const OWN: RedisOptions = {
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   connectTimeout: OPENING_MS,
+  // Else a connection that has been lost already keeps the process alive for two seconds more.
+  disconnectTimeout: 50,
   // A server that has gone silent stays connected, though it may be gone for good.
   socketTimeout: 1_000,
   retryStrategy: (attempt) => Math.min(50 * attempt, RECONNECT_WITHIN_MS),

@@ -6,10 +6,9 @@ import { ByBucket } from './by-bucket.js';
 /** Buckets of which the store's last word is remembered; at most twice as many. */
 const MOST_REMEMBERED = 50_000;
 
-/** What the store has said of a bucket last, and when it was asked and heard by the clock of this process. */
+/** What the store has said of a bucket last, and when it was heard by the clock of this process. */
 export interface Answer {
   readonly decision: Decision;
-  readonly askedAtMs: number;
   readonly heardAtMs: number;
 }
 
@@ -40,9 +39,9 @@ export const standingOf = ({ decision, heardAtMs }: Answer): Standing => ({
   blockedUntilMs: heardAtMs + decision.blockedForMs,
 });
 
-/** Of what was asked at the same time, the later is what has counted more. */
-const isNewer = ({ used }: Decision, askedAtMs: number, before: Answer): boolean =>
-  askedAtMs === before.askedAtMs ? used > before.decision.used : askedAtMs > before.askedAtMs;
+/** Whether the store has decided later, by its own clock; in the same millisecond it has counted more. */
+const isNewer = (decision: Decision, before: Decision): boolean =>
+  decision.atMs === before.atMs ? decision.used > before.used : decision.atMs > before.atMs;
 
 /** The store's last word on each bucket that this process has seen. */
 export class Answers {
@@ -61,14 +60,14 @@ export class Answers {
   /**
    * Remembers what the store has just said, and gives what it had said before.
    *
-   * @param isLate Whether the answer to something that was asked later may have been heard before.
+   * @param isLate Whether what the store has decided after it may have been heard before.
    */
-  note(decision: Decision, askedAtMs: number, isLate: boolean): Answer | undefined {
+  note(decision: Decision, isLate: boolean): Answer | undefined {
     const { policy, identity } = decision.charge;
     const before = this.#answers.get(policy, identity);
-    if (isLate && before !== undefined && !isNewer(decision, askedAtMs, before)) return before;
+    if (isLate && before !== undefined && !isNewer(decision, before.decision)) return before;
     if (decision.resetAfterMs > 0) {
-      this.#answers.set(policy, identity, { decision, askedAtMs, heardAtMs: this.clock.now() });
+      this.#answers.set(policy, identity, { decision, heardAtMs: this.clock.now() });
     } else if (before !== undefined) this.#answers.delete(policy, identity);
     return before;
   }

@@ -38,11 +38,11 @@ export class LocalLimits {
     this.#answers = new Answers(clock);
   }
 
-  /** Remembers what the store has just said to what it was asked at `askedAtMs`. */
-  note(decisions: readonly Decision[], askedAtMs: number, isLate = false): void {
+  /** Remembers what the store has just said, in time or late. */
+  note(decisions: readonly Decision[], isLate = false): void {
     for (const decision of decisions) {
       if (decision.charge.policy.failMode !== 'local') continue;
-      const before = this.#answers.note(decision, askedAtMs, isLate);
+      const before = this.#answers.note(decision, isLate);
       if (before !== undefined && before.heardAtMs < this.#awayAtMs)
         this.#keepLost(standingOf(before), decision);
     }

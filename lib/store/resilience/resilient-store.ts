@@ -177,7 +177,7 @@ export class ResilientStore implements Store {
   #answered(question: Question, reply: StoreReply): StoreReply {
     if (!isReply(reply)) return this.#failed(question, NO_REPLY);
     this.#breakers.answered(question.charges, this.clock.now());
-    if (question.how === 'consume') this.#local.note(reply.decisions, question.startedMs);
+    if (question.how === 'consume') this.#local.note(reply.decisions);
     const { beside } = question;
     return beside === null ? reply : { ...reply, decisions: beside.merged(reply.decisions) };
   }
@@ -200,14 +200,14 @@ export class ResilientStore implements Store {
   }
 
   /** The store has charged what was decided without it: a request that was turned away is to be charged for nothing. */
-  #tooLate({ how, without, startedMs }: Question, reply: StoreReply): void {
+  #tooLate({ how, without }: Question, reply: StoreReply): void {
     if (how === 'peek' || !isReply(reply)) return;
     const charged = reply.decisions.filter(({ receipt }) => receipt !== null);
     if (without === null) {
       this.#giveBackLater(charged);
       return;
     }
-    this.#local.note(reply.decisions, startedMs, true);
+    this.#local.note(reply.decisions, true);
     for (const decision of charged) {
       const { policy, identity } = decision.charge;
       const ours = without.find(
@@ -240,7 +240,8 @@ export class ResilientStore implements Store {
   /** Has the store do what is no decision; where it fails, the caller hears of it. */
   async #operate(broken: Breaker | null, call: () => Later<void>): Promise<void> {
     if (broken !== null) throw new StoreUnavailableError(broken.retryAfterMs, [], broken.error);
-    await within(OPERATOR_MS, this.clock, call);
+    const done = call();
+    if (isPromise(done)) await within(OPERATOR_MS, this.clock, () => done);
   }
 
   async #probe(identity: string, withinMs: number): Promise<void> {
