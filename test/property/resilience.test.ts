@@ -166,13 +166,7 @@ class Story {
 
   /** All that was admitted, in the order of its time. */
   get all(): readonly Admission[] {
-    // What the store counts in place of the process was charged there a little earlier.
-    const admissions = this.#admitted.map(({ admission, decision: { receipt } }) => {
-      const isHandedOver = receipt instanceof LocalReceipt && receipt.local === null;
-      const atMs = isHandedOver ? (receipt.store as Decision).atMs - this.setting.aheadMs : admission.atMs;
-      return { ...admission, atMs };
-    });
-    return inOrder(admissions);
+    return inOrder(this.#admitted.map(({ admission }) => admission));
   }
 
   /** Whether each charge was sent once at most. */

@@ -117,8 +117,8 @@ describe.each(platforms)('a server that fails under load on %s', (platform) => {
 
   function expectSound(report: Report): void {
     const { seen, slowestButOneInThousandMs, slowestDecisionMs: decision, backMs, stalledMs } = report;
-    // Clients and application share this process: where a busy machine has given it no time, both have waited.
-    const inTimeMs = IN_TIME_MS + 2 * stalledMs;
+    // Clients and application share this process: where a busy machine has given it no time, a request has waited at each of its turns.
+    const inTimeMs = IN_TIME_MS + 4 * stalledMs;
     expect(Object.keys(statusesOf(only(seen, '/local'))).sort()).toEqual(['200', '429']);
     expect(Object.keys(statusesOf(only(seen, '/open'))).sort()).toEqual(['200', '429']);
     for (const status of Object.keys(statusesOf(only(seen, '/closed'))))
@@ -277,7 +277,7 @@ describe.each(platforms)('a server that fails under load on %s', (platform) => {
     );
     for (const status of Object.keys(report.statuses)) expect(['200', '429', '503']).toContain(status);
     expect(report.backMs).toBeLessThanOrEqual(BACK_WITHIN_MS);
-    expect(report.slowestButOneInThousandMs).toBeLessThanOrEqual(IN_TIME_MS + 2 * report.stalledMs);
+    expect(report.slowestButOneInThousandMs).toBeLessThanOrEqual(IN_TIME_MS + 4 * report.stalledMs);
   });
 
   test('A37 says so once an outage, not once a request', () => {
