@@ -55,7 +55,7 @@ beforeAll(async () => {
   packed = files.map(({ path }) => path);
 }, 120_000);
 
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(() => rm(folder, { recursive: true, force: true }), 120_000);
 
 test('the tarball holds what users need and nothing else', () => {
   const other = packed.filter(
