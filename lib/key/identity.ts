@@ -5,6 +5,12 @@ import { hashedAlready, identityOf, isValueSource, valueInWords } from './value.
 
 const HASHED_VALUE = /^~[A-Za-z0-9_-]{22}$/;
 
+/** `ip` of `ip:203.0.113.7`; all of what has one value alone. */
+export function kindOf(identity: string): string {
+  const end = identity.indexOf(':');
+  return end < 0 ? identity : identity.slice(0, end);
+}
+
 /** How identities are written where they are given by hand. */
 export interface IdentityForm {
   readonly hash: Hash;

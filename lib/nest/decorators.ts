@@ -67,7 +67,7 @@ export const SkipRateLimit = (...names: readonly string[]): ClassOrMethodDecorat
  * audit({ route, limits }: RequestEvent) {}
  */
 export const OnRateLimit =
-  <Name extends RateLimitEventName>(...names: readonly Name[]) =>
+  <Name extends RateLimitEventName>(...names: readonly [Name, ...Name[]]) =>
   <Handler extends RateLimitEventHandler<Name>>(
     _target: object,
     _key: string | symbol,

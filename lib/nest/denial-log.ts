@@ -3,11 +3,12 @@ import type { Clock } from '../core/clock.js';
 import type { Decision } from '../core/decision.js';
 import { inWords } from '../http/seconds.js';
 import type { Hash } from '../key/hash.js';
+import { kindOf } from '../key/identity.js';
+import { QUIET_MS } from '../plan/report.js';
 
 /** How identities of denied clients stand in the log. */
 export type LogIdentities = 'plain' | 'hashed' | 'none';
 
-const QUIET_MS = 60_000;
 /** Clients of which it is remembered when they were logged; beyond them the oldest are forgotten. */
 const MOST_CLIENTS = 10_000;
 /** Lines a minute: more clients than these are denied at a time only in a flood. */
@@ -88,7 +89,6 @@ export class DenialLog {
   #clientOf(identity: string): { readonly client?: string } {
     if (this.identities === 'none') return {};
     if (this.identities === 'plain') return { client: identity };
-    const kind = identity.slice(0, identity.indexOf(':') + 1);
-    return { client: `${kind}${this.hash(identity)}` };
+    return { client: `${kindOf(identity)}:${this.hash(identity)}` };
   }
 }

@@ -1,5 +1,6 @@
 import { type Decision, denies, type Outcome } from '../core/decision.js';
 import type { RateLimitEventName, RateLimitEvents, RequestEvent } from '../events/events.js';
+import { kindOf } from '../key/identity.js';
 import type { StoreUnavailableError } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
 import type { DenialLog } from './denial-log.js';
@@ -8,12 +9,6 @@ import type { RoutePlan } from './plans.js';
 const nameOf = ({ name }: Decision): string => name;
 const wouldDeny = ({ allowed, charge }: Decision): boolean => !allowed && charge.shadow;
 const startsBlock = (decision: Decision): boolean => decision.startsBlock;
-
-/** `ip` of `ip:203.0.113.7`. */
-function kindOf(identity: string): string {
-  const end = identity.indexOf(':');
-  return end < 0 ? identity : identity.slice(0, end);
-}
 
 /** Tells those who watch what became of requests. Nothing of it is felt by a request but its time. */
 export class Observer {
@@ -33,8 +28,8 @@ export class Observer {
       this.#tellSome('blocked', startsBlock, plan, context, outcome);
     }
     if (plan.hasShadows) {
-      if (this.denials !== null) {
-        for (const decision of decisions.filter(wouldDeny)) this.denials.shadowDenied(plan.route, decision);
+      for (const decision of decisions) {
+        if (wouldDeny(decision)) this.denials?.shadowDenied(plan.route, decision);
       }
       this.#tellSome('shadow-denied', wouldDeny, plan, context, outcome);
     }

@@ -2,11 +2,9 @@ import { type Clock, systemClock } from '../core/clock.js';
 import type { Charge } from '../core/decision.js';
 import type { BreakerState } from '../core/health.js';
 import type { StoreWatch } from '../store/resilience/resilience.js';
-import type { Report } from './report.js';
+import { QUIET_MS, type Report } from './report.js';
 
 const PLACE = 'store';
-
-const QUIET_MS = 60_000;
 
 /** Says when the store fails and when it works again: once an outage, and of outages that follow each other once a minute. */
 export class OutageLog implements StoreWatch {

@@ -6,6 +6,9 @@ import { shown } from '../core/shown.js';
  */
 export type Report = (place: string, what: string, detail?: unknown) => void;
 
+/** For how many milliseconds the same thing is said once at most. */
+export const QUIET_MS = 60_000;
+
 /** What came with a report, on one line: clients choose it. */
 export const inShort = (detail: unknown): string =>
   detail instanceof Error ? `Cause: ${shown(detail.message)}` : `It was ${shown(detail)}.`;

@@ -1,7 +1,6 @@
 import type { Clock } from '../core/clock.js';
-import { inShort, type Report } from './report.js';
+import { inShort, QUIET_MS, type Report } from './report.js';
 
-const QUIET_MS = 60_000;
 /** More different messages than an application has places; beyond them the count starts over. */
 const MOST_MESSAGES = 1_000;
 

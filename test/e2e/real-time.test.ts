@@ -64,7 +64,9 @@ test('the memory store clears itself in real time', async () => {
 test.each(platforms)(
   'A42 the process exits by itself after app.close() on %s',
   async (platform) => {
-    expect(await closed(platform)).toEqual({ said: 'used: 200\nanswered: 200\nclosed\n', code: 0 });
+    const { said, code } = await closed(platform);
+    expect(said).toMatch(/^used: 200, with [1-9]\d* buckets\nanswered: 200\nclosed\n$/);
+    expect(code).toBe(0);
   },
   20_000,
 );

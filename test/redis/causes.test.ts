@@ -195,16 +195,16 @@ test('A38 a server that answers nothing is not called once the breaker has opene
     options: { store: new RedisStore(client), timeoutMs: 50 },
   });
   expect((await app.get('/five')).status).toBe(200);
-  proxy.way = 'silent';
+  await proxy.become('silent');
   await Promise.all(Array.from({ length: 20 }, (_, at) => app.get('/five', { from: `203.0.113.${at}` })));
   await isDegraded(app);
-  const callsBefore = proxy.calls;
+  const callsBefore = await proxy.calls();
   const start = performance.now();
   let requests = 0;
   while (performance.now() - start < 3_000) {
     expect([200, 429]).toContain((await app.get('/five', { from: `203.0.113.${requests++ % 50}` })).status);
   }
-  const calls = proxy.calls - callsBefore;
+  const calls = (await proxy.calls()) - callsBefore;
   console.log(`${requests} requests, ${calls} calls of the store in 3 s`);
   expect(requests).toBeGreaterThan(100);
   expect(calls).toBeGreaterThan(1);
@@ -230,7 +230,7 @@ describe.each(platforms)('A42 the process exits by itself after app.close() on %
 
   test('with a server that answers nothing', async () => {
     const proxy = await FaultyProxy.start(await startRedis());
-    proxy.way = 'silent';
+    await proxy.become('silent');
     expect(await closed(platform, proxy.url)).toEqual({ said, code: 0 });
   });
 });

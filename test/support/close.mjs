@@ -13,10 +13,11 @@ const ask = async () => {
   await response.arrayBuffer();
   return response.status;
 };
-console.log(`used: ${await ask()}`);
-// Still under way when the application closes.
+console.log(`used: ${await ask()}${url === undefined ? `, with ${store.size} buckets` : ''}`);
+// Has reached the application when that closes.
+const reached = new Promise((resolve) => app.getHttpServer().once('request', resolve));
 const last = ask();
-await new Promise((resolve) => setTimeout(resolve, 20));
+await reached;
 await app.close();
 console.log(`answered: ${await last}`);
 console.log('closed');

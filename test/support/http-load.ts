@@ -1,6 +1,5 @@
-import { Agent, get } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { mostInAnyWindow } from './bounds.js';
+import { Servant } from './servant.js';
 
 /** What became of one request. */
 export interface Answered {
@@ -20,52 +19,28 @@ export interface HttpLoadOptions {
   readonly perSecond: number;
 }
 
-const TICK_MS = 10;
-
-/** Sends requests at a constant rate, whether they are answered or not, as clients do. */
+/** Sends requests at a constant rate from a process of its own, whether they are answered or not. */
 export class HttpLoad {
-  readonly answers: Answered[] = [];
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 256 });
-  readonly #timer: NodeJS.Timeout;
-  readonly #startMs = performance.now();
-  #sent = 0;
-  #underWay = 0;
+  readonly #answers: Answered[] = [];
 
-  constructor(readonly options: HttpLoadOptions) {
-    this.#timer = setInterval(() => this.#send(), TICK_MS);
+  private constructor(readonly servant: Servant) {}
+
+  static async start(options: HttpLoadOptions): Promise<HttpLoad> {
+    const servant = await Servant.start('./send-load.mjs');
+    await servant.ask('start', options);
+    return new HttpLoad(servant);
   }
 
   /** Sends no more, and waits for what is under way. */
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    while (this.#underWay > 0) await sleep(5);
-    this.#agent.destroy();
+    await this.servant.ask('stop');
+    this.servant.end();
   }
 
-  /** What was sent since then. */
-  since(sentMs: number): readonly Answered[] {
-    return this.answers.filter((answer) => answer.sentMs >= sentMs);
-  }
-
-  #send(): void {
-    const due = ((performance.now() - this.#startMs) * this.options.perSecond) / 1_000;
-    for (; this.#sent < due; this.#sent++) this.#ask(this.#sent);
-  }
-
-  #ask(turn: number): void {
-    const { url, clients, paths } = this.options;
-    const client = clients[turn % clients.length] as string;
-    const path = paths[Math.floor(turn / clients.length) % paths.length] as string;
-    const sentMs = performance.now();
-    this.#underWay++;
-    const end = (status: number) => {
-      this.#underWay--;
-      this.answers.push({ client, path, status, sentMs, tookMs: performance.now() - sentMs });
-    };
-    get(`${url}${path}`, { agent: this.#agent, headers: { 'x-forwarded-for': client } }, (response) => {
-      response.resume();
-      response.once('end', () => end(response.statusCode ?? 0));
-    }).once('error', () => end(0));
+  /** What was sent since then and is answered, by `nowMs` of servant.ts. */
+  async since(sentMs: number): Promise<readonly Answered[]> {
+    this.#answers.push(...(await this.servant.ask<Answered[]>('answers')));
+    return this.#answers.filter((answer) => answer.sentMs >= sentMs);
   }
 }
 

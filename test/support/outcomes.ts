@@ -17,14 +17,16 @@ const FOUND: Finding = {
   startsBlock: false,
 };
 
-const decided = ({ denies = false, ...options }: DecidedOptions): Decision => {
-  const charge: Charge = chargeOf(options);
-  return decisionOf(charge, { ...FOUND, waitMs: denies ? 1 : 0 });
-};
+/** A decision on a charge, which finds nothing in its way unless something is said. */
+export const decidedOn = (charge: Charge, found: Partial<Finding> = {}): Decision =>
+  decisionOf(charge, { ...FOUND, ...found });
 
 /** The outcome of a request under some limits. */
 export const outcomeUnder = (limits: readonly DecidedOptions[], degraded = false): Outcome =>
-  outcomeOf(limits.map(decided), degraded);
+  outcomeOf(
+    limits.map(({ denies = false, ...options }) => decidedOn(chargeOf(options), { waitMs: denies ? 1 : 0 })),
+    degraded,
+  );
 
 export const ALLOWED = outcomeUnder([{}]);
 export const DENIED = outcomeUnder([{ denies: true }]);

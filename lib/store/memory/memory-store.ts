@@ -1,13 +1,14 @@
 import { type State, UNTOUCHED } from '../../core/algorithms/algorithm.js';
 import { ALGORITHMS } from '../../core/algorithms/index.js';
 import { type Clock, systemClock } from '../../core/clock.js';
-import { type Charge, type Decision, decisionOf } from '../../core/decision.js';
+import type { Charge, Decision } from '../../core/decision.js';
 import { mistake } from '../../core/errors.js';
 import { definePolicy, type Policy } from '../../core/policy.js';
 import { shown } from '../../core/shown.js';
 import type { Store, StoreReply, StoreTarget } from '../store.js';
 import type { Bucket } from './bucket.js';
 import { Buckets } from './buckets.js';
+import { decide } from './decide.js';
 
 /** Settings of a {@link MemoryStore}. */
 export interface MemoryStoreOptions {
@@ -23,23 +24,6 @@ export interface MemoryStoreOptions {
 
 // Where the blocks of whole identities are kept: a bucket each, that nothing is charged to.
 const BLOCK = definePolicy({ name: 'block', scope: '', rate: { limit: 1, windowMs: 1 } });
-
-/** The decision on a charge to a bucket of this state. */
-function decide(
-  charge: Charge,
-  state: State,
-  waitMs: number,
-  blockedMs: number,
-  startsBlock: boolean,
-  atMs: number,
-  receipt: Bucket | null,
-): Decision {
-  const { policy } = charge;
-  const algorithm = ALGORITHMS[policy.algorithm];
-  const used = policy.limit === 0 ? 0 : algorithm.used(state, policy, atMs);
-  const resetMs = policy.limit === 0 ? 0 : algorithm.resetMs(state, policy, atMs);
-  return decisionOf(charge, { used, resetMs, waitMs, blockedMs, startsBlock, atMs, receipt });
-}
 
 const DEFAULT_MAX_BUCKETS = 250_000;
 const SWEEP_EVERY_MS = 1_000;

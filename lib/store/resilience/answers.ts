@@ -1,4 +1,3 @@
-import type { Clock } from '../../core/clock.js';
 import type { Decision } from '../../core/decision.js';
 import type { Policy } from '../../core/policy.js';
 import { ByBucket } from './by-bucket.js';
@@ -13,7 +12,7 @@ export interface Answer {
 }
 
 /** A bucket of the store, as its last word lets one think of it, by the clock of this process. */
-export interface Standing {
+export interface Known {
   /** Units that counted. */
   readonly used: number;
   /** When all of them were charged, as far as anybody knows: with the last, since no word tells of those before. */
@@ -29,7 +28,7 @@ export interface Standing {
  */
 export const isSum = ({ algorithm }: Policy): boolean => algorithm === 'sliding-window';
 
-export const standingOf = ({ decision, heardAtMs }: Answer): Standing => ({
+export const knownOf = ({ decision, heardAtMs }: Answer): Known => ({
   used: decision.used,
   chargedAtMs:
     decision.charge.policy.algorithm === 'token-bucket'
@@ -47,14 +46,12 @@ const isNewer = (decision: Decision, before: Decision): boolean =>
 export class Answers {
   readonly #answers = new ByBucket<Answer>(MOST_REMEMBERED);
 
-  constructor(readonly clock: Clock) {}
-
   /** The last word on a bucket; undefined when nothing of it counts any more, or it is not remembered. */
-  of(policy: Policy, identity: string): Standing | undefined {
+  of(policy: Policy, identity: string, nowMs: number): Known | undefined {
     const answer = this.#answers.get(policy, identity);
     if (answer === undefined) return undefined;
-    const standing = standingOf(answer);
-    return Math.max(standing.untilMs, standing.blockedUntilMs) > this.clock.now() ? standing : undefined;
+    const known = knownOf(answer);
+    return Math.max(known.untilMs, known.blockedUntilMs) > nowMs ? known : undefined;
   }
 
   /**
@@ -62,12 +59,12 @@ export class Answers {
    *
    * @param isLate Whether what the store has decided after it may have been heard before.
    */
-  note(decision: Decision, isLate: boolean): Answer | undefined {
+  note(decision: Decision, heardAtMs: number, isLate: boolean): Answer | undefined {
     const { policy, identity } = decision.charge;
     const before = this.#answers.get(policy, identity);
     if (isLate && before !== undefined && !isNewer(decision, before.decision)) return before;
     if (decision.resetAfterMs > 0) {
-      this.#answers.set(policy, identity, { decision, heardAtMs: this.clock.now() });
+      this.#answers.set(policy, identity, { decision, heardAtMs });
     } else if (before !== undefined) this.#answers.delete(policy, identity);
     return before;
   }

@@ -9,8 +9,6 @@ import { mergedDecision } from './receipts.js';
  * asked about: of a sum the rest, of a copy both have to admit it.
  */
 export class Beside {
-  /** Denials by what this process has admitted alone; null when it leaves room. */
-  readonly denials: readonly Decision[] | null;
   /** What to ask the store, in the order of the request. */
   readonly asked: readonly Charge[];
   readonly #original = new Map<Charge, Charge>();
@@ -20,26 +18,24 @@ export class Beside {
   readonly #reserved: readonly Decision[];
 
   /**
-   * @param own Those of the charges of whose buckets this process has admitted something.
+   * @param standing Decisions on those of the charges of whose buckets this process has admitted something: none denies.
    * @param memory What it has admitted.
    */
   constructor(
     how: 'consume' | 'peek',
     charges: readonly Charge[],
-    own: readonly Charge[],
+    standing: readonly Decision[],
     readonly memory: MemoryStore,
   ) {
-    const standing = memory.peek(own).decisions;
-    // By a denial nothing is charged, but a block begins.
-    const isDenied = standing.some(denies);
-    this.denials = isDenied && how === 'consume' ? memory.consume(own).decisions : isDenied ? standing : null;
+    const copies: Charge[] = [];
     for (const decision of standing) {
-      if (isSum(decision.charge.policy)) this.#sums.set(decision.charge, decision);
+      const { charge } = decision;
+      if (isSum(charge.policy)) this.#sums.set(charge, decision);
+      // Without a block, which a charge in passing must not start.
+      else copies.push({ ...charge, blocks: [] });
     }
     this.asked = charges.map((charge) => this.#lowered(charge));
-    // Without a block, which a charge in passing must not start.
-    const copies = own.filter(({ policy }) => !isSum(policy)).map((charge) => ({ ...charge, blocks: [] }));
-    this.#reserved = this.denials === null ? memory[how](copies).decisions : [];
+    this.#reserved = memory[how](copies).decisions;
   }
 
   /** What the store has decided, in the terms of the request. */

@@ -100,7 +100,7 @@ export class Breaker {
     void this.#probe();
   }
 
-  /** Probes no more. */
+  /** Probes no more, and tells of nothing more. */
   end(): void {
     this.#hasEnded = true;
     this.#cancel();
@@ -112,7 +112,7 @@ export class Breaker {
     this.#probeAtMs = this.clock.now() + pauseMs;
     this.#cancel();
     if (!this.#hasEnded) this.#cancel = after(this.clock, pauseMs, () => this.#probeInTurn());
-    if (!this.#hasEnded) this.#turn('open');
+    this.#turn('open');
   }
 
   #probeInTurn(): void {
@@ -139,7 +139,8 @@ export class Breaker {
   }
 
   #turn(state: BreakerState): void {
-    if (this.#state === state) return;
+    // Nobody is told of a probe that was still under way at the end.
+    if (this.#state === state || this.#hasEnded) return;
     this.#state = state;
     this.guarded.changed(state);
   }

@@ -1,5 +1,10 @@
 import type { Clock } from '../../core/clock.js';
-import type { Later } from '../../core/later.js';
+import { attempt, type Later } from '../../core/later.js';
+
+/** What was asked, and when. */
+export interface Asked {
+  readonly startedMs: number;
+}
 
 /** What becomes of a question. Those that throw reject it. */
 export interface Ways<Question, Reply, Answer> {
@@ -7,13 +12,12 @@ export interface Ways<Question, Reply, Answer> {
   failed(question: Question, error: unknown): Later<Answer>;
   /** There was no reply in time. */
   late(question: Question): Later<Answer>;
-  /** A reply to a question that was late. */
+  /** A reply to a question that was late; nobody hears of what it throws. */
   tooLate(question: Question, reply: Reply): void;
 }
 
 interface Waiting<Question, Answer> {
   readonly question: Question;
-  readonly startedMs: number;
   readonly resolve: (answer: Later<Answer>) => void;
   readonly reject: (error: unknown) => void;
   isDone: boolean;
@@ -25,7 +29,7 @@ const GRAIN = 0.1;
 const KEPT_SETTLED = 1_000;
 
 /** One time budget for many questions: as it is the same for all, they end in the order in which they began. */
-export class Deadlines<Question, Reply, Answer> {
+export class Deadlines<Question extends Asked, Reply, Answer> {
   #queue: Waiting<Question, Answer>[] = [];
   /** Those before it in the queue have settled. */
   #first = 0;
@@ -39,16 +43,16 @@ export class Deadlines<Question, Reply, Answer> {
     readonly ways: Ways<Question, Reply, Answer>,
   ) {}
 
-  /** Waits for the reply to a question, and no longer than its budget. */
+  /** Waits for the reply to a question that was asked just now, and no longer than its budget. */
   wait(question: Question, reply: Promise<Reply>): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const waiting = { question, startedMs: this.clock.now(), resolve, reject, isDone: false };
+      const waiting = { question, resolve, reject, isDone: false };
       this.#queue.push(waiting);
       this.#pending++;
       this.#stop ??= this.clock.every(Math.max(1, Math.floor(GRAIN * this.budgetMs)), () => this.#look());
       reply.then(
         (value) => {
-          if (waiting.isDone) this.ways.tooLate(question, value);
+          if (waiting.isDone) this.#tooLate(question, value);
           else this.#settle(waiting, () => this.ways.answered(question, value));
         },
         (error: unknown) => {
@@ -60,8 +64,15 @@ export class Deadlines<Question, Reply, Answer> {
 
   /** Comes when nothing waits any more. */
   async idle(): Promise<void> {
-    if (this.#pending > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
-    if (this.#pending === 0) this.#end();
+    while (this.#pending > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    this.#end();
+  }
+
+  #tooLate(question: Question, reply: Reply): void {
+    void attempt<void>(
+      () => this.ways.tooLate(question, reply),
+      () => undefined,
+    );
   }
 
   #settle(waiting: Waiting<Question, Answer>, answer: () => Later<Answer>): void {
@@ -94,7 +105,7 @@ export class Deadlines<Question, Reply, Answer> {
     const late: Waiting<Question, Answer>[] = [];
     for (let at = this.#first; at < this.#queue.length; at++) {
       const waiting = this.#queue[at] as Waiting<Question, Answer>;
-      if (waiting.startedMs > startedBy) break;
+      if (waiting.question.startedMs > startedBy) break;
       if (!waiting.isDone) late.push(waiting);
     }
     if (late.length === 0) return;

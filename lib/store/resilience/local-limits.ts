@@ -1,9 +1,9 @@
 import type { Clock } from '../../core/clock.js';
-import type { Charge, Decision } from '../../core/decision.js';
+import { type Charge, type Decision, denies } from '../../core/decision.js';
 import { type Policy, partOfPolicy, withLimit } from '../../core/policy.js';
 import { MemoryStore } from '../memory/memory-store.js';
 import type { StoreTarget } from '../store.js';
-import { Answers, isSum, type Standing, standingOf } from './answers.js';
+import { Answers, isSum, type Known, knownOf } from './answers.js';
 import { Beside } from './beside.js';
 import { LocalReceipt } from './receipts.js';
 
@@ -12,7 +12,7 @@ interface Local {
   readonly charge: Charge;
   /** What the process admits by itself. */
   readonly part: Policy;
-  readonly standing: Standing | undefined;
+  readonly known: Known | undefined;
   /** Whether its bucket is a copy that was made for it. */
   readonly isNew: boolean;
 }
@@ -24,7 +24,7 @@ interface Local {
 export class LocalLimits {
   /** What this process has admitted, and blocked, without the store. */
   readonly #memory: MemoryStore;
-  readonly #answers: Answers;
+  readonly #answers = new Answers();
   readonly #parts = new WeakMap<Policy, Policy>();
   /** When the store was last away. */
   #awayAtMs = Number.NEGATIVE_INFINITY;
@@ -35,16 +35,15 @@ export class LocalLimits {
     readonly instances: number,
   ) {
     this.#memory = new MemoryStore({ clock });
-    this.#answers = new Answers(clock);
   }
 
   /** Remembers what the store has just said, in time or late. */
-  note(decisions: readonly Decision[], isLate = false): void {
+  note(decisions: readonly Decision[], nowMs: number, isLate = false): void {
     for (const decision of decisions) {
       if (decision.charge.policy.failMode !== 'local') continue;
-      const before = this.#answers.note(decision, isLate);
+      const before = this.#answers.note(decision, nowMs, isLate);
       if (before !== undefined && before.heardAtMs < this.#awayAtMs)
-        this.#keepLost(standingOf(before), decision);
+        this.#keepLost(knownOf(before), decision, nowMs);
     }
   }
 
@@ -67,11 +66,18 @@ export class LocalLimits {
     return this.#decide('peek', charges);
   }
 
-  /** What stands beside the store in the way of a request; null when nothing does. */
-  beside(how: 'consume' | 'peek', charges: readonly Charge[]): Beside | null {
+  /**
+   * What stands beside the store: null when nothing does, denials when that leaves no room for a request, so that
+   * there is no need to ask the store.
+   */
+  beside(how: 'consume' | 'peek', charges: readonly Charge[]): Beside | readonly Decision[] | null {
     if (this.#memory.size === 0) return null;
     const own = charges.filter(({ policy, identity }) => this.#memory.has(policy, identity));
-    return own.length === 0 ? null : new Beside(how, charges, own, this.#memory);
+    if (own.length === 0) return null;
+    const standing = this.#memory.peek(own).decisions;
+    if (!standing.some(denies)) return new Beside(how, charges, standing, this.#memory);
+    // By a denial nothing is charged, but a block begins.
+    return how === 'consume' ? this.#memory.consume(own).decisions : standing;
   }
 
   refund(decisions: readonly Decision[]): void {
@@ -110,25 +116,26 @@ export class LocalLimits {
   }
 
   #decide(how: 'consume' | 'peek', charges: readonly Charge[]): readonly Decision[] {
-    const local = charges.map((charge) => this.#localOf(charge));
+    const nowMs = this.clock.now();
+    const local = charges.map((charge) => this.#localOf(charge, nowMs));
     const { decisions } = this.#memory[how](local.map(({ charge }) => charge));
     return decisions.map((decision, at) =>
-      this.#told(how, decision, charges[at] as Charge, local[at] as Local),
+      this.#told(how, decision, charges[at] as Charge, local[at] as Local, nowMs),
     );
   }
 
-  #localOf(charge: Charge): Local {
+  #localOf(charge: Charge, nowMs: number): Local {
     const { policy, identity } = charge;
     const part = this.#partOf(charge);
-    const standing = this.#answers.of(policy, identity);
-    if (standing === undefined) return localOf(charge, part, standing);
-    if (standing.blockedUntilMs > this.clock.now()) return localOf(charge, part, standing, 0);
-    const left = Math.max(0, Math.floor((policy.capacity - standing.used) / this.instances));
-    if (isSum(policy)) return localOf(charge, part, standing, Math.min(part.capacity, left));
+    const known = this.#answers.of(policy, identity, nowMs);
+    if (known === undefined) return localOf(charge, part, known);
+    if (known.blockedUntilMs > nowMs) return localOf(charge, part, known, 0);
+    const left = Math.max(0, Math.floor((policy.capacity - known.used) / this.instances));
+    if (isSum(policy)) return localOf(charge, part, known, Math.min(part.capacity, left));
     const isNew = !this.#memory.has(policy, identity);
     const used = Math.max(0, part.capacity - left);
-    this.#memory.seed(part, identity, used, standing.chargedAtMs, 0);
-    return { ...localOf(charge, part, standing), isNew };
+    this.#memory.seed(part, identity, used, known.chargedAtMs, 0);
+    return { ...localOf(charge, part, known), isNew };
   }
 
   #partOf({ policy, cost }: Charge): Policy {
@@ -142,18 +149,17 @@ export class LocalLimits {
   }
 
   /** A decision of this process in the terms of what was asked. */
-  #told(how: 'consume' | 'peek', decision: Decision, charge: Charge, local: Local): Decision {
-    const { part, standing, isNew } = local;
+  #told(how: 'consume' | 'peek', decision: Decision, charge: Charge, local: Local, nowMs: number): Decision {
+    const { part, known, isNew } = local;
     // Kept beside the store when something was charged to it here, and not for a look.
     if (isNew && decision.receipt === null && !decision.startsBlock)
       this.#memory.drop(charge.policy, charge.identity);
     const receipt = decision.receipt === null ? null : new LocalReceipt(decision, null);
     const told = { ...decision, charge, receipt };
-    if (standing === undefined || part.limit === 0) return told;
-    const nowMs = this.clock.now();
-    const blockedMs = Math.max(0, standing.blockedUntilMs - nowMs);
+    if (known === undefined || part.limit === 0) return told;
+    const blockedMs = Math.max(0, known.blockedUntilMs - nowMs);
     if (!isSum(charge.policy) && blockedMs === 0) return told;
-    const storeMs = Math.max(blockedMs, standing.untilMs - nowMs);
+    const storeMs = Math.max(blockedMs, known.untilMs - nowMs);
     const resetAfterMs = Math.max(decision.resetAfterMs, storeMs);
     if (decision.allowed) return { ...told, limit: part.capacity, resetAfterMs };
     // Without what the store has counted, this process has room again when its own charges have ended.
@@ -190,8 +196,7 @@ export class LocalLimits {
   }
 
   /** Keeps what the store had counted before it was away, where its answer shows that it has forgotten that. */
-  #keepLost(before: Standing, { charge, used, allowed }: Decision): void {
-    const nowMs = this.clock.now();
+  #keepLost(before: Known, { charge, used, allowed }: Decision, nowMs: number): void {
     const hasForgotten = allowed && used <= charge.cost && before.used > 0 && before.untilMs > nowMs;
     if (!hasForgotten) return;
     const { policy, identity } = charge;
@@ -200,14 +205,9 @@ export class LocalLimits {
 }
 
 /** A charge as this process decides it, under `limit` where that is lower than its part. */
-const localOf = (
-  charge: Charge,
-  part: Policy,
-  standing: Standing | undefined,
-  limit = part.limit,
-): Local => ({
+const localOf = (charge: Charge, part: Policy, known: Known | undefined, limit = part.limit): Local => ({
   charge: { ...charge, policy: limit === part.limit ? part : withLimit(part, limit) },
   part,
-  standing,
+  known,
   isNew: false,
 });

@@ -1,4 +1,4 @@
-import type { Charge, Decision } from '../../core/decision.js';
+import type { Decision } from '../../core/decision.js';
 
 /** What gives back a charge that was made in this process, and perhaps in the store too. */
 export class LocalReceipt {
@@ -9,17 +9,6 @@ export class LocalReceipt {
     public store: Decision | null,
   ) {}
 }
-
-/** Decisions of this process on what was asked. */
-export const withLocalReceipts = (
-  decisions: readonly Decision[],
-  charges: readonly Charge[],
-): readonly Decision[] =>
-  decisions.map((decision, at) => ({
-    ...decision,
-    charge: charges[at] as Charge,
-    receipt: decision.receipt === null ? null : new LocalReceipt(decision, null),
-  }));
 
 /** Two decisions on one charge that was admitted, by the store and beside it: what is left under both. */
 export function mergedDecision(store: Decision, local: Decision): Decision {

@@ -1,29 +1,24 @@
 import { type Clock, systemClock } from '../../core/clock.js';
 import { type Charge, type Decision, denies, uncharged } from '../../core/decision.js';
 import type { StoreHealth } from '../../core/health.js';
-import { attempt, isPromise, type Later } from '../../core/later.js';
-import { definePolicy } from '../../core/policy.js';
+import { isPromise, type Later } from '../../core/later.js';
 import { MemoryStore } from '../memory/memory-store.js';
 import { type Store, type StoreReply, type StoreTarget, StoreUnavailableError } from '../store.js';
-import type { Beside } from './beside.js';
+import { Beside } from './beside.js';
 import type { Breaker } from './breaker.js';
 import { Breakers } from './breakers.js';
 import { Deadlines } from './deadlines.js';
 import { decideWithout } from './fail-modes.js';
 import { LocalLimits } from './local-limits.js';
+import { FIRST_PROBE, probe } from './probe.js';
 import { LocalReceipt, receiptsOf } from './receipts.js';
+import { isReply, NO_DECISIONS } from './reply.js';
 import type { ResilienceSettings, StoreWatch } from './resilience.js';
+import { Returns } from './returns.js';
 import { NoAnswerError, within } from './within.js';
 
 /** Calls of an operator may take longer than those of a request. */
 const OPERATOR_MS = 2_000;
-
-/** What a probe charges: a key of its own, which ends by itself. */
-const FIRST_PROBE = 'probe:0';
-const PROBE = definePolicy({ name: 'probe', scope: 'probe', rate: { limit: 1_000_000, windowMs: 1_000 } });
-const probeOf = (identity: string): readonly Charge[] => [
-  { policy: PROBE, identity, cost: 1, shadow: false, blocks: [] },
-];
 
 /** Whether a request is to be decided, or only to be looked at. */
 type How = 'consume' | 'peek';
@@ -39,11 +34,6 @@ interface Question {
   without: readonly Decision[] | null;
 }
 
-const NO_REPLY = new Error('The store gave no decisions.');
-
-const isReply = (reply: unknown): reply is StoreReply =>
-  Array.isArray((reply as Partial<StoreReply> | null | undefined)?.decisions);
-
 /**
  * A store that may fail, made safe: decisions within a time budget, no calls to what fails, and limits as
  * their fail modes say meanwhile. No charge is ever sent twice.
@@ -54,14 +44,12 @@ export class ResilientStore implements Store {
   readonly #local: LocalLimits;
   readonly #deadlines: Deadlines<Question, StoreReply, StoreReply>;
   readonly #breakers: Breakers;
-  /**
-   * Whether an answer at once says something of the store: one that is shared only remembers it, and a memory
-   * store has nothing to fail.
-   */
+  readonly #returns: Returns;
+  /** A memory store has nothing to fail, so that nothing need be kept beside it. */
+  readonly #canFail: boolean;
+  /** Whether an answer at once says something of the store: one that is shared only remembers it. */
   readonly #learnsAtOnce: boolean;
   #degraded = 0;
-  /** Charges of requests that were turned away before the store had answered. */
-  readonly #toGiveBack: Decision[] = [];
   /** Since when some part fails, and how many requests had been decided without it; null while none does. */
   #outage: { readonly sinceMs: number; readonly degradedBefore: number } | null = null;
 
@@ -73,7 +61,9 @@ export class ResilientStore implements Store {
   ) {
     this.shared = store.shared === true;
     this.secret = store.secret;
-    this.#learnsAtOnce = !this.shared && !(store instanceof MemoryStore);
+    this.#canFail = !(store instanceof MemoryStore);
+    this.#learnsAtOnce = this.#canFail && !this.shared;
+    this.#returns = new Returns(store);
     this.#local = new LocalLimits(clock, settings.instances);
     this.#deadlines = new Deadlines(settings.timeoutMs, clock, {
       answered: (question, reply) => this.#answered(question, reply),
@@ -83,7 +73,7 @@ export class ResilientStore implements Store {
     });
     this.#breakers = new Breakers(settings.breaker, clock, {
       partOf: store.partOf?.bind(store),
-      probe: (identity) => this.#probe(identity, settings.timeoutMs),
+      probe: (identity) => probe(store, identity, settings.timeoutMs, clock),
       changed: (part, breaker) => this.#changed(part, breaker),
     });
     store.onReady?.(() => this.#breakers.probeNow());
@@ -94,7 +84,7 @@ export class ResilientStore implements Store {
     if (this.store.open === undefined) return;
     try {
       await within(OPERATOR_MS, this.clock, async () => this.store.open?.());
-      await this.#probe(FIRST_PROBE, OPERATOR_MS);
+      await probe(this.store, FIRST_PROBE, OPERATOR_MS, this.clock);
     } catch (error) {
       this.#breakers.open(FIRST_PROBE, error);
     }
@@ -131,7 +121,7 @@ export class ResilientStore implements Store {
   }
 
   block(identity: string, forMs: number): Promise<void> {
-    this.#local.block(identity, forMs);
+    if (this.#canFail) this.#local.block(identity, forMs);
     return this.#operate(this.#breakers.inTheWayTo(identity), () => this.store.block(identity, forMs));
   }
 
@@ -152,10 +142,9 @@ export class ResilientStore implements Store {
     const broken = this.#breakers.inTheWayOf(charges);
     if (broken !== null) return this.#without(how, charges, broken.error);
     const beside = this.#local.beside(how, charges);
-    if (beside === null || beside.denials === null) return this.#ask(how, charges, beside);
-    // What this process admitted while the store was away leaves no room: there is no need to ask.
+    if (beside === null || beside instanceof Beside) return this.#ask(how, charges, beside);
     this.#noteDegraded(charges, null);
-    return { decisions: beside.denials, degraded: true };
+    return { decisions: beside, degraded: true };
   }
 
   #ask(how: How, charges: readonly Charge[], beside: Beside | null): Later<StoreReply> {
@@ -175,9 +164,10 @@ export class ResilientStore implements Store {
   }
 
   #answered(question: Question, reply: StoreReply): StoreReply {
-    if (!isReply(reply)) return this.#failed(question, NO_REPLY);
-    this.#breakers.answered(question.charges, this.clock.now());
-    if (question.how === 'consume') this.#local.note(reply.decisions);
+    if (!isReply(reply)) return this.#failed(question, NO_DECISIONS);
+    const nowMs = this.clock.now();
+    this.#breakers.answered(question.charges, nowMs);
+    if (question.how === 'consume') this.#local.note(reply.decisions, nowMs);
     const { beside } = question;
     return beside === null ? reply : { ...reply, decisions: beside.merged(reply.decisions) };
   }
@@ -204,10 +194,10 @@ export class ResilientStore implements Store {
     if (how === 'peek' || !isReply(reply)) return;
     const charged = reply.decisions.filter(({ receipt }) => receipt !== null);
     if (without === null) {
-      this.#giveBackLater(charged);
+      this.#returns.add(charged);
       return;
     }
-    this.#local.note(reply.decisions, true);
+    this.#local.note(reply.decisions, this.clock.now(), true);
     for (const decision of charged) {
       const { policy, identity } = decision.charge;
       const ours = without.find(
@@ -215,21 +205,6 @@ export class ResilientStore implements Store {
       );
       if (ours?.receipt instanceof LocalReceipt) this.#local.handOver(ours.receipt, decision);
     }
-  }
-
-  /** All of one turn of the event loop together. What cannot be given back ends with its bucket. */
-  #giveBackLater(charged: readonly Decision[]): void {
-    if (charged.length === 0) return;
-    if (this.#toGiveBack.length === 0) {
-      queueMicrotask(() => {
-        const all = this.#toGiveBack.splice(0);
-        void attempt(
-          () => this.store.refund(all),
-          () => undefined,
-        );
-      });
-    }
-    this.#toGiveBack.push(...charged);
   }
 
   #noteDegraded(charges: readonly Charge[], cause: unknown): void {
@@ -242,11 +217,6 @@ export class ResilientStore implements Store {
     if (broken !== null) throw new StoreUnavailableError(broken.retryAfterMs, [], broken.error);
     const done = call();
     if (isPromise(done)) await within(OPERATOR_MS, this.clock, () => done);
-  }
-
-  async #probe(identity: string, withinMs: number): Promise<void> {
-    const reply = await within(withinMs, this.clock, () => this.store.consume(probeOf(identity)));
-    if (!isReply(reply)) throw NO_REPLY;
   }
 
   #changed(part: string, { state, error }: Breaker): void {

@@ -2,6 +2,7 @@ import { Controller, Get } from '@nestjs/common';
 import {
   byLoad,
   type KeyResolver,
+  OnRateLimit,
   RateLimit,
   type RateLimitContext,
   RateLimiter,
@@ -68,6 +69,12 @@ export class Resolved {
   @Get('2') @RateLimit({ rate: Nothing }) b() {}
   // @ts-expect-error a class that resolves no key
   @Get('3') @RateLimit({ rate: '1/min', key: Nothing }) c() {}
+}
+
+export class Listens {
+  @OnRateLimit('denied', 'recovered') a() {}
+  // @ts-expect-error no event at all
+  @OnRateLimit() b() {}
 }
 
 /** Once an application has registered its types, they are checked everywhere. */

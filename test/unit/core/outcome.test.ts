@@ -1,27 +1,17 @@
-import { type Charge, type Decision, outcomeOf, uncharged } from '../../../lib/core/decision.js';
-import { definePolicy } from '../../../lib/core/policy.js';
+import { type Decision, outcomeOf, uncharged } from '../../../lib/core/decision.js';
+import { chargeOf } from '../../support/charges.js';
+import { decidedOn } from '../../support/outcomes.js';
 
 const decision = (
   name: string,
   given: Partial<Pick<Decision, 'remaining' | 'resetAfterMs' | 'retryAfterMs'>> & { shadow?: boolean } = {},
 ): Decision => {
   const { shadow = false, remaining = 5, resetAfterMs = 1_000, retryAfterMs = 0 } = given;
-  const policy = definePolicy({ name, scope: 'scope', rate: { limit: 10, windowMs: 1_000 } });
-  const charge: Charge = { policy, identity: 'user:1', cost: 1, shadow, blocks: [] };
-  return {
-    name,
-    allowed: retryAfterMs === 0,
-    limit: 10,
-    remaining,
-    resetAfterMs,
-    retryAfterMs,
-    blockedForMs: 0,
-    startsBlock: false,
-    used: 0,
-    charge,
-    atMs: 0,
-    receipt: null,
-  };
+  return decidedOn(chargeOf({ name, limit: 10, windowMs: 1_000, shadow }), {
+    used: 10 - remaining,
+    resetMs: resetAfterMs,
+    waitMs: retryAfterMs ?? Number.POSITIVE_INFINITY,
+  });
 };
 
 const bindingOf = (...decisions: Decision[]) => outcomeOf(decisions, false).binding?.name ?? null;

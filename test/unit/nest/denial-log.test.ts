@@ -1,8 +1,8 @@
 import { Logger } from '@nestjs/common';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { decisionOf } from '../../../lib/core/decision.js';
 import { DenialLog } from '../../../lib/nest/denial-log.js';
 import { chargeOf } from '../../support/charges.js';
+import { decidedOn } from '../../support/outcomes.js';
 
 const lines: object[] = [];
 beforeEach(() => {
@@ -16,18 +16,7 @@ const setUp = () => {
   const log = new DenialLog(clock, 'plain', () => 'hash');
   const deny = (identity: string) => {
     const charge = chargeOf({ identity, limit: 1, windowMs: 60_000 });
-    log.denied(
-      'Shop.get',
-      decisionOf(charge, {
-        used: 1,
-        resetMs: 1_500,
-        waitMs: 1_500,
-        blockedMs: 0,
-        startsBlock: false,
-        atMs: 0,
-        receipt: null,
-      }),
-    );
+    log.denied('Shop.get', decidedOn(charge, { resetMs: 1_500, waitMs: 1_500 }));
   };
   return { clock, deny };
 };

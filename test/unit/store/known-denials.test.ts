@@ -1,28 +1,15 @@
 import type { Charge, Decision } from 'nestjs-ratelimit';
-import { definePolicy } from '../../../lib/core/policy.js';
 import { KnownDenials } from '../../../lib/store/redis/known-denials.js';
+import { chargeOf } from '../../support/charges.js';
+import { decidedOn } from '../../support/outcomes.js';
 
-const policy = definePolicy({ name: 'login', scope: 'login', rate: { limit: 1, windowMs: 60_000 } });
 const chargesOf = (identity: string): readonly Charge[] => [
-  { policy, identity, cost: 1, shadow: false, blocks: [] },
+  chargeOf({ identity, limit: 1, windowMs: 60_000 }),
 ];
 
 /** What a server answers: a denial of so many milliseconds, or an admission. */
-const answer = (charges: readonly Charge[], retryAfterMs: number): readonly Decision[] =>
-  charges.map((charge) => ({
-    name: 'login',
-    allowed: retryAfterMs === 0,
-    limit: 1,
-    remaining: 0,
-    resetAfterMs: 60_000,
-    retryAfterMs,
-    blockedForMs: 0,
-    startsBlock: false,
-    used: 0,
-    charge,
-    atMs: 0,
-    receipt: null,
-  }));
+const answer = (charges: readonly Charge[], waitMs: number): readonly Decision[] =>
+  charges.map((charge) => decidedOn(charge, { waitMs, resetMs: 60_000 }));
 
 const setUp = () => {
   let nowMs = 0;

@@ -297,6 +297,18 @@ describe('a breaker that is let go', () => {
     expect([probes.length, counted.running]).toEqual([1, 0]);
   });
 
+  test.each(['succeed', 'fail'] as const)(
+    'tells of nothing more, though a probe that was under way may %s',
+    async (end) => {
+      const { clock, breaker, probes, states, open } = setUp();
+      open();
+      clock.advance(100);
+      breaker.end();
+      await probes[0]?.[end]();
+      expect(states).toEqual(['open', 'half-open']);
+    },
+  );
+
   test('A42 does not begin to probe for what fails afterwards', () => {
     const { clock, counted, breaker, probes, open } = setUp();
     breaker.end();

@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { Deadlines } from '../../../../lib/store/resilience/deadlines.js';
+import { type Asked, Deadlines } from '../../../../lib/store/resilience/deadlines.js';
 import { CountedClock, DOWN, turn } from '../../../support/held-store.js';
+
+/** A question of a test. */
+interface Named extends Asked {
+  readonly name: string;
+}
 
 /** A reply that a test gives when it likes. */
 const replyLater = () => {
@@ -24,15 +29,18 @@ const setUp = (budgetMs = 100) => {
     ends.push(`${what} at ${clock.now() - startMs}`);
     return what;
   };
-  const deadlines = new Deadlines<string, string, string>(budgetMs, counted, {
-    answered: (question, reply) => note(`${question} ${reply}`),
-    failed: (question, error) => note(`${question} failed: ${(error as Error).message}`),
-    late: (question) => note(`${question} late`),
-    tooLate: (question, reply) => void note(`${question} too late: ${reply}`),
+  const deadlines = new Deadlines<Named, string, string>(budgetMs, counted, {
+    answered: ({ name }, reply) => note(`${name} ${reply}`),
+    failed: ({ name }, error) => note(`${name} failed: ${(error as Error).message}`),
+    late: ({ name }) => note(`${name} late`),
+    tooLate: ({ name }, reply) => {
+      note(`${name} too late: ${reply}`);
+      if (reply === 'throw') throw DOWN;
+    },
   });
-  const ask = (question: string) => {
+  const ask = (name: string) => {
     const reply = replyLater();
-    return { ...reply, answer: deadlines.wait(question, reply.promise) };
+    return { ...reply, answer: deadlines.wait({ name, startedMs: clock.now() }, reply.promise) };
   };
   const pass = async (ms: number) => {
     clock.advance(ms);
@@ -171,33 +179,60 @@ describe('questions with one time budget', () => {
     expect([await one.answer, await two.answer]).toEqual(['one late', 'two late']);
   });
 
+  test('nobody hears of what a late answer throws', async () => {
+    const { ends, ask, pass } = setUp();
+    const one = ask('one');
+    await pass(100);
+    one.give('throw');
+    await turn();
+    expect(ends).toEqual(['one late at 100', 'one too late: throw at 100']);
+    expect(await one.answer).toBe('one late');
+  });
+
+  test('A42 idle waits also for what is asked meanwhile', async () => {
+    const { counted, deadlines, ask } = setUp();
+    const [one, two] = [ask('one'), replyLater()];
+    let isIdle = false;
+    const second = one.answer.then(() => deadlines.wait({ name: 'two', startedMs: 0 }, two.promise));
+    const idle = deadlines.idle().then(() => {
+      isIdle = true;
+    });
+    one.give('yes');
+    await turn();
+    expect(isIdle).toBe(false);
+    two.give('yes');
+    await Promise.all([second, idle]);
+    expect(counted.running).toBe(0);
+  });
+
   test('what is thrown of an answer is thrown to the one who asked', async () => {
     const fail = (): never => {
       throw DOWN;
     };
     const clock = new TestClock();
-    const deadlines = new Deadlines<string, string, string>(100, clock, {
+    const question = { name: 'one', startedMs: clock.now() };
+    const deadlines = new Deadlines<Named, string, string>(100, clock, {
       answered: fail,
       failed: fail,
       late: fail,
       tooLate: () => undefined,
     });
-    await expect(deadlines.wait('one', Promise.resolve('yes'))).rejects.toBe(DOWN);
-    await expect(deadlines.wait('two', Promise.reject(new Error('other')))).rejects.toBe(DOWN);
-    const late = deadlines.wait('three', new Promise(() => undefined));
+    await expect(deadlines.wait(question, Promise.resolve('yes'))).rejects.toBe(DOWN);
+    await expect(deadlines.wait(question, Promise.reject(new Error('other')))).rejects.toBe(DOWN);
+    const late = deadlines.wait(question, new Promise(() => undefined));
     clock.advance(100);
     await expect(late).rejects.toBe(DOWN);
     await deadlines.idle();
   });
 
   test('an answer to an answer may come later', async () => {
-    const deadlines = new Deadlines<string, string, string>(100, new TestClock(), {
+    const deadlines = new Deadlines<Named, string, string>(100, new TestClock(), {
       answered: async (_question, reply) => `${reply}, later`,
       failed: () => '',
       late: () => '',
       tooLate: () => undefined,
     });
-    expect(await deadlines.wait('one', Promise.resolve('yes'))).toBe('yes, later');
+    expect(await deadlines.wait({ name: 'one', startedMs: 0 }, Promise.resolve('yes'))).toBe('yes, later');
   });
 });
 

@@ -1,0 +1,24 @@
+import type { Decision } from '../../core/decision.js';
+import { attempt } from '../../core/later.js';
+import type { Store } from '../store.js';
+
+/** Gives back charges of requests that were turned away before the store had answered: all of one turn together. */
+export class Returns {
+  readonly #due: Decision[] = [];
+
+  constructor(readonly store: Store) {}
+
+  /** What cannot be given back ends with its bucket. */
+  add(charged: readonly Decision[]): void {
+    if (charged.length === 0) return;
+    if (this.#due.length === 0) queueMicrotask(() => this.#give(this.#due.splice(0)));
+    this.#due.push(...charged);
+  }
+
+  #give(all: readonly Decision[]): void {
+    void attempt(
+      () => this.store.refund(all),
+      () => undefined,
+    );
+  }
+}
