@@ -27,8 +27,8 @@ const addressOf = (at) => `203.${(at >> 16) & 255}.${(at >> 8) & 255}.${at & 255
 const one = made(1, addressOf);
 const many = made(10_000, addressOf);
 const junk = made(REQUESTS, addressOf);
-const users = made(1_000, (at) => `user-${at}`);
-const strangers = made(REQUESTS, (at) => `user-${at}`);
+const users = made(1_000, (at) => `user:${at}`);
+const strangers = made(REQUESTS, (at) => `user:${at}`);
 
 const ways = {
   'allowed, one client': (stats, route, at) => stats.record(route, admitted, one[at], null),

@@ -5,6 +5,14 @@ export { type Problem, type ProblemCode, RateLimitConfigError } from './core/err
 export type { BreakerState, PartHealth, StoreHealth } from './core/health.js';
 export type { AlgorithmName, FailMode, Policy } from './core/policy.js';
 export { type Rate, type RateInput, type RateObject, type RateText, rate } from './core/rate.js';
+export type {
+  CountBatch,
+  HourCounts,
+  SharedCounters,
+  SharedCounts,
+  Tally,
+  UserTally,
+} from './core/statistics.js';
 export {
   type BreakerEvent,
   type EventStreamOptions,
@@ -60,6 +68,7 @@ export type {
   RateLimitRate,
   RateLimitScope,
   RateLimitScopes,
+  StatisticsOptions,
   ThrottleScopeOverrides,
 } from './nest/options.js';
 export { RATE_LIMIT_STORE } from './nest/tokens.js';
@@ -93,6 +102,17 @@ export { presets } from './plan/presets.js';
 export { RateLimiter, type Standing } from './plan/rate-limiter.js';
 export type { TierFunction } from './plan/rate-source.js';
 export type { Register, ScopeName } from './plan/register.js';
+export type {
+  Counts,
+  DeniedClient,
+  DeniedRoute,
+  HourStats,
+  LimitStats,
+  RouteStats,
+  StatsSnapshot,
+  UserStats,
+} from './stats/snapshot.js';
+export { RateLimitStats, type RateLimitStatsOptions, type SnapshotOptions } from './stats/stats.js';
 export { MemoryStore, type MemoryStoreOptions } from './store/memory/memory-store.js';
 export type { BreakerSettings } from './store/resilience/breaker.js';
 export type { ResilienceOptions } from './store/resilience/resilience.js';

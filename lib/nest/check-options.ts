@@ -13,11 +13,18 @@ import {
   type OptionRules,
   oneOf,
 } from '../plan/option-rules.js';
+import { DEFAULT_KEEP_HOURS, MOST_HOURS } from '../stats/stats.js';
 import type { RateLimitAsyncResult } from './options.js';
 
 const STORE_METHODS = ['consume', 'peek', 'refund', 'reset', 'block', 'unblock'];
 const isStore = (value: unknown): boolean =>
   isObject(value) && STORE_METHODS.every((method) => method in value);
+
+const isStatistics = (value: unknown): boolean => {
+  if (!isObject(value)) return false;
+  const { keepHours = 1, ...others } = value as Record<string, unknown>;
+  return isWhole(1, MOST_HOURS)(keepHours) && Object.keys(others).length === 0;
+};
 
 const RULES: OptionRules<keyof RateLimitAsyncResult> = {
   store: { fits: isStore, mend: 'Give a Store, such as new MemoryStore(), or leave it out.' },
@@ -53,6 +60,10 @@ const RULES: OptionRules<keyof RateLimitAsyncResult> = {
   },
   logDenials: A_BOOLEAN,
   logIdentities: oneOf('plain', 'hashed', 'none'),
+  statistics: {
+    fits: (value) => typeof value === 'boolean' || isStatistics(value),
+    mend: `Give true, false or { keepHours: ${DEFAULT_KEEP_HOURS} }, with up to ${MOST_HOURS} hours.`,
+  },
   ...RESILIENCE_RULES,
   ipv6Prefix: { fits: isWhole(1, 128), mend: 'Give a number of bits from 1 to 128; 64 is usual.' },
 };

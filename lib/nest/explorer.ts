@@ -7,6 +7,7 @@ import { RouteCompiler } from '../plan/compile.js';
 import { LimiterParts } from '../plan/limiter-parts.js';
 import { RateLimiter } from '../plan/rate-limiter.js';
 import { type ScopeSource, Scopes } from '../plan/scopes.js';
+import { RateLimitStats } from '../stats/stats.js';
 import type { Store } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
 import { DenialLog } from './denial-log.js';
@@ -83,13 +84,15 @@ export async function explore(
   const report = sampledReport(systemClock);
   const watch = new Outages(events, report);
   const settings = compileSettings(options, store, resolvers.resolve, report, watch, problems);
+  const stats = new RateLimitStats({ ...settings.statistics, shared: store.counters, report });
   const scopes = new Scopes<RateLimitContext>(settings.defaults);
   for (const source of scopeSources(settings.scopes, modules)) scopes.add(source, problems);
 
   const compiler = new RouteCompiler<RateLimitContext>(settings.limits, scopes);
   compiler.checkModuleLimits(problems);
   const { exempts, identifies } = ownWays(modules, RateLimitGuard);
-  const plans = new Plans(compiler, { exempts: exempts || settings.exempt !== undefined, identifies });
+  const ways = { exempts: exempts || settings.exempt !== undefined, identifies };
+  const plans = new Plans(compiler, ways, stats);
   const { all, inVain } = findHandlers(modules);
   plans.compile(all, problems);
   problems.throwIfAny();
@@ -103,7 +106,7 @@ export async function explore(
   await refusals.load(new Set(all.map(({ transport }) => transport)));
   const { logIdentities, defaults } = settings;
   const denials = logIdentities === null ? null : new DenialLog(systemClock, logIdentities, defaults.hash);
-  const observer = new Observer(events, denials);
+  const observer = new Observer(events, denials, settings.statistics === null ? null : stats);
   const identity = { hash: settings.defaults.hash, address: settings.addressForm };
   const limiter = new RateLimiter(new LimiterParts(scopes, settings.store, settings.enabled, identity));
   return new Runtime(
@@ -115,5 +118,6 @@ export async function explore(
     resolvers,
     messageTypesOf(all),
     observer,
+    stats,
   );
 }

@@ -5,6 +5,7 @@ import { mistake } from '../core/errors.js';
 import { shown } from '../core/shown.js';
 import { RateLimitEvents } from '../events/events.js';
 import { RateLimiter } from '../plan/rate-limiter.js';
+import { RateLimitStats } from '../stats/stats.js';
 import { MemoryStore } from '../store/memory/memory-store.js';
 import { explore, type FeatureScopes } from './explorer.js';
 import { RateLimitExceptionFilter } from './filter.js';
@@ -52,6 +53,7 @@ const CORE_PROVIDERS: readonly Provider[] = [
   { provide: RateLimitEvents, useFactory: makeEvents },
   RateLimitHealthIndicator,
   { provide: RateLimiter, useFactory: (runtime: Runtime) => runtime.limiter, inject: [RUNTIME] },
+  { provide: RateLimitStats, useFactory: (runtime: Runtime) => runtime.stats, inject: [RUNTIME] },
   RateLimitGuard,
   {
     provide: REGISTERED_GUARD,
@@ -92,6 +94,7 @@ const rootModule = (
     RateLimiter,
     RateLimitGuard,
     RateLimitEvents,
+    RateLimitStats,
     RateLimitHealthIndicator,
   ],
 });

@@ -1,6 +1,7 @@
 import { type Decision, denies, type Outcome } from '../core/decision.js';
 import type { RateLimitEventName, RateLimitEvents, RequestEvent } from '../events/events.js';
 import { kindOf } from '../key/identity.js';
+import type { RateLimitStats } from '../stats/stats.js';
 import type { StoreUnavailableError } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
 import type { DenialLog } from './denial-log.js';
@@ -10,17 +11,30 @@ const nameOf = ({ name }: Decision): string => name;
 const wouldDeny = ({ allowed, charge }: Decision): boolean => !allowed && charge.shadow;
 const startsBlock = (decision: Decision): boolean => decision.startsBlock;
 
+const REFUSED = { allowed: false, degraded: true, decisions: [] };
+
+/** The user that a limit has charged, alone and not together with something else; null for none. */
+function userIn(decisions: readonly Decision[]): string | null {
+  for (const { charge } of decisions) {
+    if (charge.identity.startsWith('user:') && !charge.identity.includes('+')) return charge.identity;
+  }
+  return null;
+}
+
 /** Tells those who watch what became of requests. Nothing of it is felt by a request but its time. */
 export class Observer {
   constructor(
     readonly events: RateLimitEvents,
     /** Null when denials are not logged. */
     readonly denials: DenialLog | null,
+    /** Null when nothing is counted. */
+    readonly stats: RateLimitStats | null,
   ) {}
 
   /** To be told once of each request, what became of it. */
   decided(plan: RoutePlan, context: RateLimitContext, outcome: Outcome): void {
     const { decisions, binding, allowed, degraded } = outcome;
+    this.stats?.record(plan.counter, outcome, context.address, userIn(decisions));
     if (allowed) this.#tell('allowed', plan, context, outcome, decisions);
     else {
       if (binding !== null) this.denials?.denied(plan.route, binding);
@@ -38,10 +52,12 @@ export class Observer {
 
   /** To be told of each request that was refused for want of the store. */
   refused(
-    { route }: RoutePlan,
+    { route, counter }: RoutePlan,
     { transport }: RateLimitContext,
     { limits, retryAfterMs: waitMs }: StoreUnavailableError,
   ): void {
+    // Of no client, since none was found to ask for too much.
+    this.stats?.record(counter, REFUSED, null, null);
     if (!this.events.isHeard('degraded')) return;
     this.events.emit('degraded', { route, transport, outcome: null, limits, identityKind: null, waitMs });
   }

@@ -14,6 +14,7 @@ import type {
 } from '../plan/options.js';
 import type { TierFunction } from '../plan/rate-source.js';
 import type { ScopeName } from '../plan/register.js';
+import type { RateLimitStatsOptions } from '../stats/stats.js';
 import type { ResilienceOptions } from '../store/resilience/resilience.js';
 import type { Store } from '../store/store.js';
 import type { AccessList } from './access-lists.js';
@@ -40,6 +41,9 @@ export type RateLimitScopes = Readonly<Partial<Record<ScopeName, RateLimitScope>
 
 /** Makes the body of a 429: what it gives is sent as it is. */
 export type BodyFunction = (outcome: Outcome, context: RateLimitContext) => unknown;
+
+/** How requests are counted. */
+export type StatisticsOptions = Pick<RateLimitStatsOptions, 'keepHours'>;
 
 /** The options of `RateLimitModule.forRoot`. */
 export interface RateLimitModuleOptions extends ResilienceOptions {
@@ -93,6 +97,11 @@ export interface RateLimitModuleOptions extends ResilienceOptions {
    * Default `'plain'`.
    */
   readonly logIdentities?: LogIdentities | undefined;
+  /**
+   * Whether requests are counted for `RateLimitStats`, and for how long counts are kept. In the background, and
+   * for all processes where the store can share counts. Default true.
+   */
+  readonly statistics?: boolean | StatisticsOptions | undefined;
   /** How many bits of an IPv6 address are one caller, 1 to 128. Default 64. */
   readonly ipv6Prefix?: number | undefined;
   /** Whether the guard is registered for all routes. Default true. */

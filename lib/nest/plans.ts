@@ -4,6 +4,7 @@ import { Problems } from '../core/errors.js';
 import type { RouteCompiler, RouteDeclaration } from '../plan/compile.js';
 import type { Limit } from '../plan/limit.js';
 import { type Plan, stagedPlan, type Ways } from '../plan/plan.js';
+import type { RateLimitStats, RouteCounter } from '../stats/stats.js';
 import type { RateLimitContext } from './context.js';
 import { countingInterceptor } from './counting-interceptor.js';
 import { finishingGuard } from './finishing-guard.js';
@@ -12,8 +13,10 @@ import { type Handler, routeOf } from './handlers.js';
 import { bindLastGuard, bindLastInterceptor } from './metadata.js';
 import { type CompiledRoute, warnings } from './warnings.js';
 
-/** The plan of a call of this library's handlers. */
-export type RoutePlan = Plan<RateLimitContext>;
+/** The plan of a call of this library's handlers, and where it is counted. */
+export interface RoutePlan extends Plan<RateLimitContext> {
+  readonly counter: RouteCounter;
+}
 
 /** The plans of an application by class and handler. */
 export class Plans {
@@ -24,7 +27,11 @@ export class Plans {
   #compiled: CompiledRoute[] = [];
   #config: ApplicationConfig | undefined;
 
-  constructor(compiler: RouteCompiler<RateLimitContext>, ways: Ways) {
+  constructor(
+    compiler: RouteCompiler<RateLimitContext>,
+    ways: Ways,
+    readonly stats: RateLimitStats,
+  ) {
     this.#compiler = compiler;
     this.#ways = ways;
   }
@@ -69,7 +76,8 @@ export class Plans {
     return plan === undefined ? this.#compileLate(type, method) : plan;
   }
 
-  #set(type: unknown, method: unknown, plan: RoutePlan | null): RoutePlan | null {
+  #set(type: unknown, method: unknown, staged: Plan<RateLimitContext> | null): RoutePlan | null {
+    const plan = staged && Object.freeze({ ...staged, counter: this.stats.routeCounter(staged.route) });
     const plans = this.#byClass.get(type) ?? new Map<unknown, RoutePlan | null>();
     this.#byClass.set(type, plans.set(method, plan));
     return plan;

@@ -8,6 +8,7 @@ import type { Limit } from '../plan/limit.js';
 import type { RateLimiter } from '../plan/rate-limiter.js';
 import { UnknownRateError } from '../plan/rate-source.js';
 import type { Report } from '../plan/report.js';
+import type { RateLimitStats } from '../stats/stats.js';
 import { StoreUnavailableError } from '../store/store.js';
 import { listingOf } from './access-lists.js';
 import { type CallerReader, RateLimitContext } from './context.js';
@@ -44,6 +45,7 @@ export class Runtime {
     /** Classes of handlers that global guards may not reach. */
     readonly messageTypes: ReadonlySet<Type>,
     readonly observer: Observer,
+    readonly stats: RateLimitStats,
   ) {
     this.#settings = settings;
     this.enabled = settings.enabled;
@@ -63,8 +65,9 @@ export class Runtime {
     if (this.enabled) void this.#settings.store.open();
   }
 
-  /** Lets go of what the store holds. */
+  /** Writes what is counted, and lets go of what the store holds. */
   async close(): Promise<void> {
+    await this.stats.close();
     await this.#settings.store.close();
   }
 

@@ -16,7 +16,12 @@ import { type AccessLists, compileList } from './access-lists.js';
 import { checkedOptions } from './check-options.js';
 import type { RateLimitContext, RateLimitRequest } from './context.js';
 import type { LogIdentities } from './denial-log.js';
-import type { RateLimitAsyncResult, RateLimitModuleLimit, RateLimitScopes } from './options.js';
+import type {
+  RateLimitAsyncResult,
+  RateLimitModuleLimit,
+  RateLimitScopes,
+  StatisticsOptions,
+} from './options.js';
 
 const DEFAULT_KEY = 'ip';
 
@@ -36,6 +41,8 @@ export interface Settings {
   readonly lists: AccessLists;
   /** How denied clients stand in the log; null where denials are not logged. */
   readonly logIdentities: LogIdentities | null;
+  /** Null where nothing is counted. */
+  readonly statistics: StatisticsOptions | null;
 }
 
 /** Puts the module's options and their defaults together; what is wrong goes to `problems`. */
@@ -88,6 +95,7 @@ export function compileSettings(
     body: options.body ?? 'json',
     user: user && ((request) => userIdOf(user, request, report)),
     logIdentities: options.logDenials === false ? null : (options.logIdentities ?? 'plain'),
+    statistics: statisticsOf(options.statistics),
     addressForm: addressForm(options.ipv6Prefix ?? DEFAULT_IPV6_PREFIX),
     forwarded:
       trustProxy === undefined
@@ -99,6 +107,9 @@ export function compileSettings(
     },
   };
 }
+
+const statisticsOf = (given: RateLimitAsyncResult['statistics'] = true): StatisticsOptions | null =>
+  typeof given === 'boolean' ? (given ? {} : null) : given;
 
 /** What the `user` function says, or null when it fails. */
 function userIdOf(user: NonNullable<Settings['user']>, request: RateLimitRequest, report: Report): unknown {

@@ -8,9 +8,6 @@ import { entryOf } from './unique-clients.js';
 /** What statistics take of an outcome. */
 export type CountedOutcome = Pick<Outcome, 'allowed' | 'degraded' | 'decisions'>;
 
-/** Names the identities of users, as keys write them. */
-export type UserIdentity = (userId: string) => string;
-
 /** Clients and users of an hour that are counted one by one: a list of n is right for all who come more than once in so many. */
 const PLACES = 2_000;
 /** How many of them a drain takes: more than anybody reads. */
@@ -35,7 +32,6 @@ export class Recorder {
   constructor(
     /** Hours since the epoch. */
     public hour: number,
-    readonly userIdentity: UserIdentity,
   ) {}
 
   /** The row of a route, to be kept by who counts. */
@@ -43,7 +39,7 @@ export class Recorder {
     return this.#routes.of(name);
   }
 
-  count(route: Row, outcome: CountedOutcome, client: string | null, userId: string | null): void {
+  count(route: Row, outcome: CountedOutcome, client: string | null, user: string | null): void {
     const { allowed, degraded, decisions } = outcome;
     this.#isEmpty = false;
     let isShadowDenied = false;
@@ -61,7 +57,7 @@ export class Recorder {
       if (!allowed) this.#deniedClients.add(client, true);
       if (client !== this.#lastClient) this.#enter(client);
     }
-    if (userId !== null) this.#users.add(userId, !allowed);
+    if (user !== null) this.#users.add(user, !allowed);
   }
 
   /** What has been counted since the last time; null for nothing. */
@@ -76,7 +72,7 @@ export class Recorder {
       drained.deniedClients.set(`ip:${key}`, count);
     }
     for (const { key, count, denied } of this.#users.take(MOST_TAKEN)) {
-      drained.users.set(this.userIdentity(key), { total: count, denied });
+      drained.users.set(key, { total: count, denied });
     }
     return drained;
   }

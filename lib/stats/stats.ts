@@ -1,18 +1,17 @@
 import { type Clock, systemClock } from '../core/clock.js';
 import { mistake } from '../core/errors.js';
-import { escapeValue } from '../core/escape.js';
 import { shown } from '../core/shown.js';
 import { type HourCounts, newHour, type SharedCounters } from '../core/statistics.js';
 import { addHour } from './hour-counts.js';
-import { type CountedOutcome, Recorder, type UserIdentity } from './recorder.js';
+import { type CountedOutcome, Recorder } from './recorder.js';
 import type { Row } from './rows.js';
 import { Sharing, type StatsReport } from './sharing.js';
 import { type StatsSnapshot, snapshotOf } from './snapshot.js';
 
 const HOUR_MS = 3_600_000;
 const WRITE_EVERY_MS = 1_000;
-const DEFAULT_KEEP_HOURS = 24 * 7;
-const MOST_HOURS = 24 * 31;
+export const DEFAULT_KEEP_HOURS = 24 * 7;
+export const MOST_HOURS = 24 * 31;
 const MOST_TOP = 100;
 
 /** Settings of {@link RateLimitStats}. */
@@ -25,8 +24,6 @@ export interface RateLimitStatsOptions {
   readonly clock?: Clock | undefined;
   /** Hears, once for each outage, that the store takes no counts, and of counts that were lost. Default: nobody. */
   readonly report?: StatsReport | undefined;
-  /** Writes a user's id as keys do. Default: `user:` and the id, escaped. */
-  readonly userIdentity?: UserIdentity | undefined;
 }
 
 /** What a snapshot is to hold. */
@@ -81,11 +78,10 @@ export class RateLimitStats {
     shared,
     clock = systemClock,
     report = () => undefined,
-    userIdentity = (userId) => `user:${escapeValue(userId)}`,
   }: RateLimitStatsOptions = {}) {
     this.#keepHours = checked('keepHours', keepHours, MOST_HOURS);
     this.#clock = clock;
-    this.#recorder = new Recorder(this.#hour(), userIdentity);
+    this.#recorder = new Recorder(this.#hour());
     this.#sharing = shared === undefined ? null : new Sharing(shared, clock, keepHours * HOUR_MS, report);
   }
 
@@ -98,12 +94,13 @@ export class RateLimitStats {
    * @internal Counts a request, once.
    *
    * @param client The address in canonical form, `203.0.113.7`; null where there is none.
-   * @param userId Null for anonymous callers. Longer than 256 characters, it is left out of the list of users.
+   * @param user The identity that a limit charged, `user:42`; null where none charged a user. Longer than 256
+   *   characters, it is left out of the list of users.
    */
-  record(route: RouteCounter, outcome: CountedOutcome, client: string | null, userId: string | null): void {
+  record(route: RouteCounter, outcome: CountedOutcome, client: string | null, user: string | null): void {
     const hour = this.#hour();
     if (hour !== this.#recorder.hour) this.#turn(hour);
-    this.#recorder.count(route as Row, outcome, client, userId);
+    this.#recorder.count(route as Row, outcome, client, user);
     if (this.#stop === null && this.#sharing !== null && !this.#isClosed) this.#startWriting(this.#sharing);
   }
 

@@ -45,7 +45,12 @@ async function startProcess({ prefix = unused(), store, keepHours }: ProcessOpti
   const route = stats.routeCounter('GET /');
   const record = (count: number, first = 0) => {
     for (let at = first; at < first + count; at++) {
-      stats.record(route, at % 4 ? ALLOWED : DENIED, `10.0.${(at >> 8) & 255}.${at & 255}`, `u${at % 3}`);
+      stats.record(
+        route,
+        at % 4 ? ALLOWED : DENIED,
+        `10.0.${(at >> 8) & 255}.${at & 255}`,
+        `user:u${at % 3}`,
+      );
     }
   };
   /** What it reads of all, once so many requests are in it. */
@@ -154,8 +159,8 @@ test('a million clients of junk keep this process and the server bounded', async
   };
   const junk = async (from: number, to: number) => {
     for (let at = from; at < to; at++) {
-      stats.record(route, DENIED, `10.${at >> 16}.${(at >> 8) & 255}.${at & 255}`, `stranger-${at}`);
-      if (at % 50 === 0) stats.record(route, DENIED, '203.0.113.1', 'regular');
+      stats.record(route, DENIED, `10.${at >> 16}.${(at >> 8) & 255}.${at & 255}`, `user:stranger-${at}`);
+      if (at % 50 === 0) stats.record(route, DENIED, '203.0.113.1', 'user:regular');
       // Lets the timer run.
       if (at % 20_000 === 0) await sleep(20);
     }

@@ -64,7 +64,8 @@ function setUp(keepHours = 168) {
     const stats = new RateLimitStats({ clock, shared, report, keepHours });
     const route = stats.routeCounter('GET /');
     const record = (times = 1) => {
-      for (let i = 0; i < times; i++) stats.record(route, i % 2 ? DENIED : ALLOWED, `203.0.113.${i}`, '42');
+      for (let i = 0; i < times; i++)
+        stats.record(route, i % 2 ? DENIED : ALLOWED, `203.0.113.${i}`, 'user:42');
     };
     return { stats, record };
   };

@@ -1,0 +1,147 @@
+import { Controller, Get, UseGuards } from '@nestjs/common';
+import { RateLimit, RateLimitModule, type RateLimitModuleOptions, RateLimitStats } from 'nestjs-ratelimit';
+import { RedisStore } from 'nestjs-ratelimit/redis';
+import { AuthGuard, platforms, starter, type TestApp } from '../support/app.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+import { storeWith } from '../support/stores.js';
+import { until } from '../support/until.js';
+
+@Controller()
+class Shop {
+  @Get('two') @RateLimit({ name: 'two', rate: '2/min' }) two() {
+    return 'ok';
+  }
+  @Get('shadow') @RateLimit({ name: 'dry', rate: '1/min', shadow: true }) shadow() {
+    return 'ok';
+  }
+  @Get('mine')
+  @UseGuards(new AuthGuard())
+  @RateLimit({ name: 'address', rate: '9/min' })
+  @RateLimit({ name: 'user', rate: '1/min', key: 'user' })
+  @RateLimit({ name: 'both', rate: '9/min', key: 'user+ip' })
+  mine() {
+    return 'ok';
+  }
+  @Get('closed') @RateLimit({ name: 'closed', rate: '5/min', failMode: 'closed' }) closed() {
+    return 'ok';
+  }
+  @Get('free') free() {
+    return 'ok';
+  }
+}
+
+const statsOf = ({ app }: TestApp) => app.get(RateLimitStats);
+
+describe.each(platforms)('statistics on %s', (platform) => {
+  const open = starter(platform, { controllers: [Shop], middleware: false });
+
+  test('count each request of a limited route once, by route, limit, client and user', async () => {
+    const app = await open();
+    for (let i = 0; i < 5; i++) await app.get('/two', { from: '203.0.113.7' });
+    for (let i = 0; i < 3; i++) await app.get('/two', { from: '2001:db8::1' });
+    for (let i = 0; i < 2; i++) await app.get('/shadow');
+    for (let i = 0; i < 3; i++) await app.get('/mine', { as: 'alice' });
+    await app.get('/free');
+    const { isComplete, currentHour, byRoute, byLimit, byUser, topDeniedClients, topDeniedRoutes } =
+      await statsOf(app).snapshot();
+    expect(isComplete).toBe(true);
+    expect(currentHour).toMatchObject({
+      total: 13,
+      allowed: 7,
+      denied: 6,
+      shadowDenied: 1,
+      degraded: 0,
+      uniqueClients: 3,
+    });
+    expect(byRoute.map(({ route, total, denied }) => [route, total, denied])).toEqual([
+      ['Shop.two', 8, 4],
+      ['Shop.mine', 3, 2],
+      ['Shop.shadow', 2, 0],
+    ]);
+    expect(byLimit.find(({ limit }) => limit === 'dry')).toMatchObject({
+      total: 2,
+      denied: 0,
+      shadowDenied: 1,
+    });
+    expect(byUser).toEqual([{ user: 'user:alice', total: 3, denied: 2 }]);
+    expect(topDeniedClients).toEqual([
+      { identity: 'ip:203.0.113.7', denied: 3 },
+      { identity: 'ip:127.0.0.1', denied: 2 },
+      { identity: 'ip:2001:db8::/64', denied: 1 },
+    ]);
+    expect(topDeniedRoutes).toEqual([
+      { route: 'Shop.two', denied: 4 },
+      { route: 'Shop.mine', denied: 2 },
+    ]);
+  });
+
+  test('count what was refused for want of the store as denied and degraded, of no client', async () => {
+    const app = await open({
+      root: (store) =>
+        RateLimitModule.forRoot({
+          store: storeWith(store, { consume: () => Promise.reject(new Error('store is down')) }),
+        }),
+    });
+    expect((await app.get('/closed')).status).toBe(503);
+    expect((await app.get('/two')).status).toBe(200);
+    const { currentHour, topDeniedClients } = await statsOf(app).snapshot();
+    expect(currentHour).toMatchObject({ total: 2, allowed: 1, denied: 1, degraded: 2 });
+    expect(topDeniedClients).toEqual([]);
+  });
+
+  test.each<RateLimitModuleOptions>([{ statistics: false }, { enabled: false }])(
+    'count nothing with %j',
+    async (options) => {
+      const app = await open({ options });
+      await app.get('/two');
+      expect((await statsOf(app).snapshot()).currentHour.total).toBe(0);
+    },
+  );
+
+  test('are kept for as many hours as is said', async () => {
+    const app = await open({ options: { statistics: { keepHours: 3 } } });
+    expect((await statsOf(app).snapshot()).hours).toHaveLength(3);
+    await expect(statsOf(app).snapshot({ hours: 4 })).rejects.toThrow('Give a whole number from 1 to 3.');
+  });
+
+  test.each([{ keepHours: 0 }, { keepHours: '7' }, { keep: 3 }, 'yes', null])(
+    'statistics: %j is a mistake',
+    async (statistics) => {
+      await expect(open({ options: { statistics } as never })).rejects.toThrow(
+        'Give true, false or { keepHours: 168 }, with up to 744 hours.',
+      );
+    },
+  );
+});
+
+describe.each(platforms)('statistics of a fleet on %s', (platform) => {
+  let redis: RedisServer;
+  beforeAll(async () => {
+    redis = await startRedis();
+  });
+  const open = starter(platform, { controllers: [Shop], middleware: false });
+
+  test('are of all processes, also of those that have ended', async () => {
+    const onRedis = () => ({
+      options: { store: new RedisStore({ url: redis.url }), secret: 'of the fleet' },
+    });
+    const [one, other, third] = [await open(onRedis()), await open(onRedis()), await open(onRedis())];
+    for (let i = 0; i < 3; i++) await one.get('/two', { from: '203.0.113.7' });
+    for (let i = 0; i < 4; i++) await other.get('/two', { from: '203.0.113.8' });
+    for (let i = 0; i < 2; i++) await third.get('/two', { from: '203.0.113.7' });
+    await third.app.close();
+    const all = await until('all have written', async () => {
+      const snapshot = await statsOf(one).snapshot();
+      return snapshot.currentHour.total === 9 && snapshot;
+    });
+    expect(all).toMatchObject({
+      isComplete: true,
+      currentHour: { allowed: 4, denied: 5, uniqueClients: 2 },
+      topDeniedClients: [
+        { identity: 'ip:203.0.113.7', denied: 3 },
+        { identity: 'ip:203.0.113.8', denied: 2 },
+      ],
+    });
+    expect((await statsOf(other).snapshot()).currentHour.total).toBe(9);
+  });
+});
