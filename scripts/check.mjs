@@ -10,11 +10,18 @@ const step = async (name, check) => {
 
 await setUp();
 await step('types', async () => {
-  for (const project of ['.', 'test/types/plain', 'test/types/registered', 'test/sample-app']) {
+  for (const project of [
+    '.',
+    'lib/admin/page',
+    'test/types/plain',
+    'test/types/registered',
+    'test/sample-app',
+  ]) {
     await tool('typescript/bin/tsc', '-p', project);
   }
 });
 await step('scripts of Redis', () => run(process.execPath, ['scripts/embed-lua.mjs', '--check']));
+await step('page of the admin API', () => run(process.execPath, ['scripts/embed-page.mjs', '--check']));
 await step('lint and format', () => tool('@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', '.'));
 await step('boundaries and cycles', () =>
   tool('dependency-cruiser/bin/dependency-cruise.mjs', 'lib', '--config', '.dependency-cruiser.cjs'),
