@@ -58,7 +58,7 @@ module.exports = {
       to: {
         dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'],
         pathNot:
-          '^node_modules/(@nestjs/(common|core|websockets|microservices)|ioredis)/|reflect-metadata|rxjs',
+          '^node_modules/(@nestjs/(common|core|websockets|microservices)|ioredis|uplot)/|reflect-metadata|rxjs',
       },
     },
   ],

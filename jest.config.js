@@ -5,6 +5,7 @@ export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   moduleNameMapper: {
     '^nestjs-ratelimit$': '<rootDir>/lib/index.ts',
+    '^nestjs-ratelimit/admin$': '<rootDir>/lib/admin/index.ts',
     '^nestjs-ratelimit/redis$': '<rootDir>/lib/store/redis/index.ts',
     '^nestjs-ratelimit/testing$': '<rootDir>/lib/testing/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',

@@ -141,6 +141,10 @@ export function definePolicy(input: PolicyInput): Policy {
 export const withLimit = (policy: Policy, limit: number): Policy =>
   Object.freeze({ ...policy, limit, capacity: limit, fillMs: policy.windowMs });
 
+/** A policy of the same buckets that never fails a request: one that needs the store is left out without it. */
+export const neverFailing = (policy: Policy): Policy =>
+  policy.failMode === 'closed' ? Object.freeze({ ...policy, failMode: 'open' }) : policy;
+
 /**
  * The part of a policy that falls to one of several processes, which decide each for itself: rounded down,
  * so that together they admit no more, but with room for `cost`, so that a request that fits is not denied

@@ -25,3 +25,12 @@ export function inWords(seconds: number): string {
   }
   return words.join(' ');
 }
+
+/** A rate in words: `5 in 15 minutes`. */
+export const rateInWords = ({
+  limit,
+  windowMs,
+}: {
+  readonly limit: number;
+  readonly windowMs: number;
+}): string => `${limit} in ${inWords(windowMs / 1_000) || `${windowMs} ms`}`;

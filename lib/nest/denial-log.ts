@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import type { Clock } from '../core/clock.js';
 import type { Decision } from '../core/decision.js';
-import { inWords } from '../http/seconds.js';
+import { rateInWords } from '../http/seconds.js';
 import type { Hash } from '../key/hash.js';
 import { kindOf } from '../key/identity.js';
 import { QUIET_MS } from '../plan/report.js';
@@ -63,7 +63,7 @@ export class DenialLog {
     this.#logger.warn({
       message,
       limit: policy.name,
-      rate: `${policy.limit} in ${inWords(policy.windowMs / 1_000) || `${policy.windowMs} ms`}`,
+      rate: rateInWords(policy),
       waitSeconds: decision.retryAfterMs === null ? null : Math.ceil(decision.retryAfterMs / 1_000),
       route,
       ...this.#clientOf(identity),

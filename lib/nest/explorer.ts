@@ -5,7 +5,6 @@ import { Problems } from '../core/errors.js';
 import type { RateLimitEvents } from '../events/events.js';
 import { RouteCompiler } from '../plan/compile.js';
 import { LimiterParts } from '../plan/limiter-parts.js';
-import { RateLimiter } from '../plan/rate-limiter.js';
 import { type ScopeSource, Scopes } from '../plan/scopes.js';
 import { RateLimitStats } from '../stats/stats.js';
 import type { Store } from '../store/store.js';
@@ -108,11 +107,11 @@ export async function explore(
   const denials = logIdentities === null ? null : new DenialLog(systemClock, logIdentities, defaults.hash);
   const observer = new Observer(events, denials, settings.statistics === null ? null : stats);
   const identity = { hash: settings.defaults.hash, address: settings.addressForm };
-  const limiter = new RateLimiter(new LimiterParts(scopes, settings.store, settings.enabled, identity));
+  const parts = new LimiterParts(scopes, settings.store, settings.enabled, identity);
   return new Runtime(
     settings,
     plans,
-    limiter,
+    parts,
     adapterHost,
     refusals,
     resolvers,

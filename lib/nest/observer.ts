@@ -34,7 +34,9 @@ export class Observer {
   /** To be told once of each request, what became of it. */
   decided(plan: RoutePlan, context: RateLimitContext, outcome: Outcome): void {
     const { decisions, binding, allowed, degraded } = outcome;
-    this.stats?.record(plan.counter, outcome, context.address, userIn(decisions));
+    if (plan.counter !== null) {
+      this.stats?.record(plan.counter, outcome, context.address, userIn(decisions));
+    }
     if (allowed) this.#tell('allowed', plan, context, outcome, decisions);
     else {
       if (binding !== null) this.denials?.denied(plan.route, binding);
@@ -57,7 +59,7 @@ export class Observer {
     { limits, retryAfterMs: waitMs }: StoreUnavailableError,
   ): void {
     // Of no client, since none was found to ask for too much.
-    this.stats?.record(counter, REFUSED, null, null);
+    if (counter !== null) this.stats?.record(counter, REFUSED, null, null);
     if (!this.events.isHeard('degraded')) return;
     this.events.emit('degraded', { route, transport, outcome: null, limits, identityKind: null, waitMs });
   }

@@ -10,12 +10,13 @@ import { countingInterceptor } from './counting-interceptor.js';
 import { finishingGuard } from './finishing-guard.js';
 import { runsGuardsBehind } from './guards.js';
 import { type Handler, routeOf } from './handlers.js';
-import { bindLastGuard, bindLastInterceptor } from './metadata.js';
+import { bindLastGuard, bindLastInterceptor, isCounted } from './metadata.js';
 import { type CompiledRoute, warnings } from './warnings.js';
 
 /** The plan of a call of this library's handlers, and where it is counted. */
 export interface RoutePlan extends Plan<RateLimitContext> {
-  readonly counter: RouteCounter;
+  /** Null for what is not counted. */
+  readonly counter: RouteCounter | null;
 }
 
 /** The plans of an application by class and handler. */
@@ -24,7 +25,8 @@ export class Plans {
   readonly #ways: Ways;
   readonly #logger = new Logger('RateLimit');
   readonly #byClass = new Map<unknown, Map<unknown, RoutePlan | null>>();
-  #compiled: CompiledRoute[] = [];
+  /** The limits of each route that was known at start-up. */
+  routes: readonly CompiledRoute[] = [];
   #config: ApplicationConfig | undefined;
 
   constructor(
@@ -38,13 +40,15 @@ export class Plans {
 
   /** Compiles the limits of handlers, before Nest binds guards to their routes. */
   compile(handlers: readonly Handler[], problems: Problems): void {
+    const found: CompiledRoute[] = [];
     for (const handler of handlers) {
       const limits = this.#compiler.compile(handler.route, problems);
-      this.#compiled.push({ handler, limits });
+      found.push({ handler, limits });
       if (limits.some((limit) => this.#mayNeedUser(limit))) bindLastGuard(handler.method, finishingGuard);
       if (limits.some((limit) => limit.counts !== null))
         bindLastInterceptor(handler.method, countingInterceptor);
     }
+    this.routes = found;
   }
 
   #mayNeedUser({ needsUser, usesFunctions }: Limit<RateLimitContext>): boolean {
@@ -58,14 +62,12 @@ export class Plans {
    */
   stage(config: ApplicationConfig, registered: boolean): void {
     this.#config = config;
-    const plans = this.#compiled.map(({ handler, limits }) => {
+    const plans = this.routes.map(({ handler, limits }) => {
       const { type, method, name } = handler;
       const plan = stagedPlan(name, limits, runsGuardsBehind(config, type, method), this.#ways);
       return this.#set(type, method, plan);
     });
-    for (const text of warnings(this.#compiled, plans, config, registered, this.#ways))
-      this.#logger.warn(text);
-    this.#compiled = [];
+    for (const text of warnings(this.routes, plans, config, registered, this.#ways)) this.#logger.warn(text);
   }
 
   /** The plan of a call, null when no limit applies to it. */
@@ -76,11 +78,15 @@ export class Plans {
     return plan === undefined ? this.#compileLate(type, method) : plan;
   }
 
-  #set(type: unknown, method: unknown, staged: Plan<RateLimitContext> | null): RoutePlan | null {
-    const plan = staged && Object.freeze({ ...staged, counter: this.stats.routeCounter(staged.route) });
+  #set(type: Type, method: unknown, staged: Plan<RateLimitContext> | null): RoutePlan | null {
+    const plan = staged && Object.freeze({ ...staged, counter: this.#counterOf(type, staged.route) });
     const plans = this.#byClass.get(type) ?? new Map<unknown, RoutePlan | null>();
     this.#byClass.set(type, plans.set(method, plan));
     return plan;
+  }
+
+  #counterOf(type: Type, route: string): RouteCounter | null {
+    return isCounted(type) ? this.stats.routeCounter(route) : null;
   }
 
   /** A handler that was unknown at start-up: what is wrong with it is logged, and the module's limits apply. */

@@ -5,7 +5,8 @@ import { andThen, isPromise, type Later } from '../core/later.js';
 import { writtenIdentity } from '../key/identity.js';
 import { decide, decideWithoutUser, type Identify, type PartlyDecided } from '../plan/decide.js';
 import type { Limit } from '../plan/limit.js';
-import type { RateLimiter } from '../plan/rate-limiter.js';
+import type { LimiterParts } from '../plan/limiter-parts.js';
+import { RateLimiter } from '../plan/rate-limiter.js';
 import { UnknownRateError } from '../plan/rate-source.js';
 import type { Report } from '../plan/report.js';
 import type { RateLimitStats } from '../stats/stats.js';
@@ -28,6 +29,7 @@ import { UntrustedProxy } from './untrusted-proxy.js';
 export class Runtime {
   readonly enabled: boolean;
   readonly responder: Responder;
+  readonly limiter: RateLimiter;
   /** Whether there are lists of callers to look at. */
   readonly hasLists: boolean;
   readonly earlyAsks = new EarlyAsks();
@@ -38,7 +40,7 @@ export class Runtime {
   constructor(
     settings: Settings,
     readonly plans: Plans,
-    readonly limiter: RateLimiter,
+    readonly parts: LimiterParts,
     adapterHost: HttpAdapterHost,
     refusals: Refusals,
     readonly resolvers: Resolvers,
@@ -48,6 +50,7 @@ export class Runtime {
     readonly stats: RateLimitStats,
   ) {
     this.#settings = settings;
+    this.limiter = new RateLimiter(parts);
     this.enabled = settings.enabled;
     this.hasLists = settings.lists.allow !== null || settings.lists.deny !== null;
     this.responder = new Responder(settings, adapterHost, refusals);

@@ -6,6 +6,7 @@ import { costOr1 } from './cost.js';
 import { LimiterParts, partsOf, type RateLimiterOptions, warn } from './limiter-parts.js';
 import { checkIdentity, type LimiterCharge, type LimiterTarget, policyOf } from './limiter-target.js';
 import type { ScopeName } from './register.js';
+import { standingsOf } from './standings.js';
 
 /** How one limit stands for an identity. */
 export interface Standing {
@@ -20,6 +21,8 @@ export interface Standing {
   readonly retryAfterMs: number | null;
   /** Milliseconds until there is a unit more than remains now; null when none will be, as in a full bucket. */
   readonly nextUnitMs: number | null;
+  /** For how many milliseconds a block denies everything; 0 when none does. */
+  readonly blockedForMs: number;
 }
 
 /**
@@ -66,7 +69,7 @@ export class RateLimiter<Scope extends string = ScopeName> {
 
   /**
    * How every limit of an identity stands, under one scope or under all; charges nothing. Scopes whose rate
-   * is a function are left out unless a `rate` is given.
+   * is a function are left out unless a `rate` is given; while the store fails, those that need it, too.
    *
    * @example
    * for (const { scope, remaining, nextUnitMs } of await limiter.explain({ identity: 'user:42' })) {
@@ -78,30 +81,17 @@ export class RateLimiter<Scope extends string = ScopeName> {
   ): Promise<readonly Standing[]> {
     const { scopes, store } = this.#parts;
     const names = target.scope === undefined ? scopes.names : [target.scope];
-    const asked = new Map<Charge, string>();
+    const charges: Charge[] = [];
     for (const scope of names) {
       const isKnown =
         target.rate !== undefined || scopes.get(scope).every(({ rate }) => rate.kind !== 'function');
-      if (!isKnown) continue;
-      for (const charge of this.#charges({ ...target, scope: scope as Scope }, 1)) asked.set(charge, scope);
+      if (isKnown) charges.push(...this.#charges({ ...target, scope: scope as Scope }, 1));
     }
-    if (asked.size === 0) return [];
-    const now = await store.peek([...asked.keys()]);
-    const oneMore = now.decisions.map(({ charge, remaining }) => ({ ...charge, cost: remaining + 1 }));
-    if (oneMore.length === 0) return [];
-    const more = await store.peek(oneMore);
-    return now.decisions.map(({ name, limit, remaining, resetAfterMs, retryAfterMs, charge }, at) => {
-      const next = more.decisions.find((decision) => decision.charge === oneMore[at]);
-      const nextUnitMs = next?.retryAfterMs ?? null;
-      return {
-        scope: asked.get(charge) as string,
-        name,
-        limit,
-        remaining,
-        resetAfterMs,
-        retryAfterMs,
-        nextUnitMs,
-      };
+    const standings = await standingsOf(store, charges);
+    return standings.map(({ decision, nextUnitMs }) => {
+      const { name, limit, remaining, resetAfterMs, retryAfterMs, blockedForMs, charge } = decision;
+      const { scope } = charge.policy;
+      return { scope, name, limit, remaining, resetAfterMs, retryAfterMs, nextUnitMs, blockedForMs };
     });
   }
 

@@ -1,8 +1,8 @@
 import type { Outcome } from '../core/decision.js';
 import type { Policy } from '../core/policy.js';
-import { type HourCounts, limitKey, newHour, REGISTERS } from '../core/statistics.js';
+import { type HourCounts, limitKey, newHour, newTally, REGISTERS, type Tally } from '../core/statistics.js';
 import { HeavyHitters } from './heavy-hitters.js';
-import { type Row, Rows } from './rows.js';
+import { count, type Row, Rows } from './rows.js';
 import { entryOf } from './unique-clients.js';
 
 /** What statistics take of an outcome. */
@@ -27,6 +27,8 @@ export class Recorder {
   /** Registers that have risen since they were drained. */
   #risen: Uint8Array = new Uint8Array(REGISTERS);
   #lastClient: string | null = null;
+  /** Of all requests since it was made. */
+  readonly totals: Tally = newTally();
   #isEmpty = true;
 
   constructor(
@@ -53,6 +55,7 @@ export class Recorder {
       this.#limits.count(row, decision.allowed || shadow, isShadow, degraded);
     }
     this.#routes.count(route, allowed, isShadowDenied, degraded);
+    count(this.totals, allowed, isShadowDenied, degraded);
     if (client !== null) {
       if (!allowed) this.#deniedClients.add(client, true);
       if (client !== this.#lastClient) this.#enter(client);

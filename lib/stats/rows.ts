@@ -17,6 +17,14 @@ export class Row {
   constructor(readonly name: string) {}
 }
 
+/** Adds one request, or one decision. */
+export function count(tally: Tally, isAllowed: boolean, isShadowDenied: boolean, isDegraded: boolean): void {
+  if (isAllowed) tally.allowed++;
+  else tally.denied++;
+  if (isShadowDenied) tally.shadowDenied++;
+  if (isDegraded) tally.degraded++;
+}
+
 /** Rows by name, and which of them have counted anything. */
 export class Rows {
   readonly #rows = new Map<string, Row>();
@@ -34,10 +42,7 @@ export class Rows {
   }
 
   count(row: Row, isAllowed: boolean, isShadowDenied: boolean, isDegraded: boolean): void {
-    if (isAllowed) row.allowed++;
-    else row.denied++;
-    if (isShadowDenied) row.shadowDenied++;
-    if (isDegraded) row.degraded++;
+    count(row, isAllowed, isShadowDenied, isDegraded);
     if (row.isTouched) return;
     row.isTouched = true;
     this.#touched.push(row);

@@ -74,7 +74,8 @@ export interface StatsSnapshot {
   readonly byUser: readonly UserStats[];
 }
 
-const countsOf = ({ allowed, denied, shadowDenied, degraded }: Tally): Counts => ({
+/** A tally with its sum. */
+export const countsOf = ({ allowed, denied, shadowDenied, degraded }: Tally): Counts => ({
   total: allowed + denied,
   allowed,
   denied,

@@ -6,7 +6,7 @@ import { addHour } from './hour-counts.js';
 import { type CountedOutcome, Recorder } from './recorder.js';
 import type { Row } from './rows.js';
 import { Sharing, type StatsReport } from './sharing.js';
-import { type StatsSnapshot, snapshotOf } from './snapshot.js';
+import { type Counts, countsOf, type StatsSnapshot, snapshotOf } from './snapshot.js';
 
 const HOUR_MS = 3_600_000;
 const WRITE_EVERY_MS = 1_000;
@@ -102,6 +102,11 @@ export class RateLimitStats {
     if (hour !== this.#recorder.hour) this.#turn(hour);
     this.#recorder.count(route as Row, outcome, client, user);
     if (this.#stop === null && this.#sharing !== null && !this.#isClosed) this.#startWriting(this.#sharing);
+  }
+
+  /** What became of the requests of this process since it started. */
+  get totals(): Counts {
+    return countsOf(this.#recorder.totals);
   }
 
   /**

@@ -165,9 +165,9 @@ const health = () => ({
           breaker: 'open',
           failures: 12,
           error: 'connect ECONNREFUSED 10.0.0.4:6379',
-          retryAfterMs: 900,
+          retry_after_seconds: 1,
         }
-      : { part: '', breaker: 'closed', failures: 0, error: null, retryAfterMs: 0 },
+      : { part: '', breaker: 'closed', failures: 0, error: null, retry_after_seconds: 0 },
   ],
   degraded: has('degraded') ? 1_284 : 0,
 });

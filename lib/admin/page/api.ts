@@ -70,7 +70,7 @@ export interface Health {
     readonly breaker: 'closed' | 'open' | 'half-open';
     readonly failures: number;
     readonly error: string | null;
-    readonly retryAfterMs: number;
+    readonly retry_after_seconds: number;
   }[];
   readonly degraded: number;
 }

@@ -100,12 +100,12 @@ export class HealthView {
     id: 'parts',
     empty: 'The store has no breaker.',
     key: ({ part }) => part,
-    cells: ({ part, breaker, failures, error, retryAfterMs }) => [
+    cells: ({ part, breaker, failures, error, retry_after_seconds }) => [
       part || 'the store',
       BREAKERS[breaker] ?? breaker,
       count(failures),
       error ?? '–',
-      retryAfterMs > 0 ? `in ${lasting(retryAfterMs)}` : '–',
+      retry_after_seconds > 0 ? `in ${lasting(retry_after_seconds * 1_000)}` : '–',
     ],
   });
 

@@ -101,13 +101,19 @@ describe.each(['memory', 'Redis'] as const)('explain over %s', (kind) => {
       resetAfterMs: 60_000,
       retryAfterMs: 60_000,
       nextUnitMs: 60_000,
+      blockedForMs: 0,
     });
     const [never] = await limiter.explain({ identity, scope: 'never' });
     expect([never?.remaining, never?.retryAfterMs, never?.nextUnitMs]).toEqual([0, null, null]);
     await limiter.consume({ scope: 'blocking', identity });
     await limiter.consume({ scope: 'blocking', identity });
     const [blocked] = await limiter.explain({ identity, scope: 'blocking' });
-    expect([blocked?.remaining, blocked?.retryAfterMs, blocked?.nextUnitMs]).toEqual([0, 900_000, 900_000]);
+    expect(blocked).toMatchObject({
+      remaining: 0,
+      retryAfterMs: 900_000,
+      nextUnitMs: 900_000,
+      blockedForMs: 900_000,
+    });
   });
 
   test('it charges nothing, and starts no block', async () => {

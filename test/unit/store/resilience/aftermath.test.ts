@@ -30,6 +30,27 @@ describe.each(algorithms)('A37 after an outage with %s', (algorithm) => {
     expect(admitted).toBeLessThanOrEqual(2 * 5);
   });
 
+  test('a look starts no block where what the process admitted leaves no room', async () => {
+    const guarded = new Guarded();
+    const asked: Asked = { algorithm, blocks: [15 * MINUTE] };
+    await guarded.during('rejects', () => guarded.admitted(5, asked));
+    expect(await guarded.look(asked)).toMatchObject({ allowed: false, blockedForMs: 0 });
+    expect(await guarded.decide(asked)).toMatchObject({ allowed: false, startsBlock: true });
+    expect(await guarded.look(asked)).toMatchObject({ allowed: false, blockedForMs: 15 * MINUTE });
+  });
+
+  test('clients hear of the later of both ends: of what the process has charged, and of what the store has', async () => {
+    const guarded = new Guarded();
+    const asked: Asked = { algorithm, limit: 3, windowMs: 30_000 };
+    await guarded.decide(asked);
+    await guarded.pass(20_000);
+    const own = await guarded.during('rejects', () => guarded.decide(asked));
+    await guarded.pass(1_000);
+    const { resetAfterMs } = await guarded.look(asked);
+    expect(resetAfterMs).toBe(own.resetAfterMs - 1_000);
+    expect(guarded.inStore(asked).resetAfterMs).toBeLessThanOrEqual(resetAfterMs);
+  });
+
   test('a reset by another process holds, though a request was slow before it', async () => {
     const guarded = new Guarded();
     const asked: Asked = { algorithm };

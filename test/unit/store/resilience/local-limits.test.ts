@@ -95,6 +95,23 @@ describe.each(algorithms)('A37 a process that takes over with %s', (algorithm) =
     expect(await guarded.admitted(6, of)).toBe(5);
   });
 
+  test('goes on with what was charged, though its identity was unblocked', async () => {
+    const guarded = await outageAfter(3, of);
+    await guarded.store.unblock('user:1').catch(() => undefined);
+    expect(await guarded.admitted(5, of)).toBe(2);
+  });
+
+  test('a block that it starts itself is longer than what was charged', async () => {
+    const blocked = { ...of, blocks: [15 * MINUTE] };
+    const guarded = await outageAfter(5, blocked);
+    expect(await guarded.decide(blocked)).toMatchObject({
+      allowed: false,
+      startsBlock: true,
+      resetAfterMs: 15 * MINUTE,
+      retryAfterMs: 15 * MINUTE,
+    });
+  });
+
   test('takes over a block of the identity that was set elsewhere, once it has met it', async () => {
     const guarded = new Guarded();
     guarded.held.inner.block('user:1', 15 * MINUTE);

@@ -316,16 +316,19 @@ describe('A38 a store whose nodes fail by themselves', () => {
     ]);
   });
 
-  test('tells nothing of limits that are left out meanwhile', async () => {
-    const { held } = new Guarded({ partOf: () => 'a' });
-    const breaker = { threshold: 1 };
-    const limiter = new RateLimiter({ scopes: { mail: '5/min' }, store: held, failMode: 'open', breaker });
-    expect(await limiter.explain({ identity: 'user:1' })).toMatchObject([{ scope: 'mail', remaining: 5 }]);
-    held.failing.add('a');
-    await limiter.consume({ scope: 'mail', identity: 'user:1' });
-    expect(limiter.health().status).toBe('degraded');
-    expect(await limiter.explain({ identity: 'user:1' })).toEqual([]);
-  });
+  test.each(['open', 'closed'] as const)(
+    'tells nothing of limits that are %s meanwhile',
+    async (failMode) => {
+      const { held } = new Guarded({ partOf: () => 'a' });
+      const breaker = { threshold: 1 };
+      const limiter = new RateLimiter({ scopes: { mail: '5/min' }, store: held, failMode, breaker });
+      expect(await limiter.explain({ identity: 'user:1' })).toMatchObject([{ scope: 'mail', remaining: 5 }]);
+      held.failing.add('a');
+      await limiter.consume({ scope: 'mail', identity: 'user:1' }).catch(() => undefined);
+      expect(limiter.health().status).toBe('degraded');
+      expect(await limiter.explain({ identity: 'user:1' })).toEqual([]);
+    },
+  );
 
   test('operations reach the nodes that work, and those alone', async () => {
     const guarded = await onlyB();

@@ -1,0 +1,160 @@
+import {
+  BadRequestException,
+  Body,
+  ConflictException,
+  Controller,
+  Get,
+  Inject,
+  Param,
+  Post,
+  Query,
+  Res,
+  ServiceUnavailableException,
+  type Type,
+  UseGuards,
+  VERSION_NEUTRAL,
+} from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { RateLimitConfigError } from '../core/errors.js';
+import { RateLimit, SkipRateLimit, Uncounted } from '../nest/decorators.js';
+import { StoreUnavailableError } from '../store/store.js';
+import { AdminApiGuard, AdminPageGuard } from './access.js';
+import { Operator } from './operator.js';
+import type { RateLimitAdminPlace } from './options.js';
+import { PAGE, PAGE_CSP } from './page.gen.js';
+
+/** Callers that guards have refused so often try tokens out. */
+const WRONG_TOKENS = '20/min';
+
+const NOT_KEPT = { 'Cache-Control': 'no-store' };
+const OF_PAGE = {
+  'Content-Type': 'text/html; charset=utf-8',
+  'Content-Security-Policy': PAGE_CSP,
+  'Cache-Control': 'no-cache',
+  'Referrer-Policy': 'no-referrer',
+  'X-Content-Type-Options': 'nosniff',
+};
+
+/** What went wrong, as an answer that says so. */
+function asHttpError(error: unknown): unknown {
+  if (error instanceof RateLimitConfigError) {
+    return new BadRequestException(error.problems.map(({ what, mend }) => `${what} ${mend}`).join(' '));
+  }
+  if (error instanceof StoreUnavailableError) return new ServiceUnavailableException(error.message);
+  // A memory store that has no room for another block.
+  return error instanceof RangeError ? new ConflictException(error.message) : error;
+}
+
+/** Answers past interceptors of the application, which may wrap what handlers give. */
+class Answers {
+  constructor(readonly adapterHost: HttpAdapterHost) {}
+
+  send(response: unknown, headers: Readonly<Record<string, string>>, status: number, body?: unknown): void {
+    const { httpAdapter } = this.adapterHost;
+    for (const [name, value] of Object.entries(headers)) httpAdapter.setHeader(response, name, value);
+    httpAdapter.reply(response, body, status);
+  }
+
+  async sendJson(response: unknown, make: () => object | Promise<object>): Promise<void> {
+    this.send(response, NOT_KEPT, 200, await this.#made(make));
+  }
+
+  async sendDone(response: unknown, act: () => Promise<void>): Promise<void> {
+    await this.#made(act);
+    this.send(response, NOT_KEPT, 204);
+  }
+
+  async #made<T>(make: () => T | Promise<T>): Promise<T> {
+    try {
+      return await make();
+    } catch (error) {
+      throw asHttpError(error);
+    }
+  }
+}
+
+/** The API at a path: a class of its own, since the path stands in its decorator. */
+export function apiController(path: string): Type {
+  @Controller({ path, version: VERSION_NEUTRAL })
+  @UseGuards(AdminApiGuard)
+  @Uncounted()
+  @SkipRateLimit()
+  @RateLimit({
+    name: 'rate-limit-admin',
+    rate: WRONG_TOKENS,
+    key: 'ip',
+    countWhen: (_context, { status }) => status === 401 || status === 403,
+  })
+  class RateLimitAdminController {
+    readonly #answers: Answers;
+
+    constructor(
+      @Inject(Operator) private readonly operator: Operator,
+      @Inject(HttpAdapterHost) adapterHost: HttpAdapterHost,
+    ) {
+      this.#answers = new Answers(adapterHost);
+    }
+
+    @Get('stats')
+    stats(@Query('hours') hours: unknown, @Query('top') top: unknown, @Res() response: unknown) {
+      return this.#answers.sendJson(response, () => this.operator.stats(hours, top));
+    }
+
+    @Get('limits')
+    limits(@Res() response: unknown) {
+      return this.#answers.sendJson(response, () => this.operator.limits());
+    }
+
+    @Get('health')
+    health(@Res() response: unknown) {
+      return this.#answers.sendJson(response, () => this.operator.health());
+    }
+
+    @Get('clients/:identity')
+    client(@Param('identity') identity: string, @Res() response: unknown) {
+      return this.#answers.sendJson(response, () => this.operator.client(identity));
+    }
+
+    @Post('clients/:identity/block')
+    block(@Param('identity') identity: string, @Body() body: unknown, @Res() response: unknown) {
+      return this.#answers.sendDone(response, () => this.operator.block(identity, body));
+    }
+
+    @Post('clients/:identity/unblock')
+    unblock(@Param('identity') identity: string, @Res() response: unknown) {
+      return this.#answers.sendDone(response, () => this.operator.unblock(identity));
+    }
+
+    @Post('clients/:identity/reset')
+    reset(@Param('identity') identity: string, @Res() response: unknown) {
+      return this.#answers.sendDone(response, () => this.operator.reset(identity));
+    }
+
+    @Get('live')
+    live(@Res() response: object): void {
+      this.operator.live.stream(response);
+    }
+  }
+  return RateLimitAdminController;
+}
+
+/** The page at a path. */
+export function pageController(path: string, { page, pageDecorators = [] }: RateLimitAdminPlace): Type {
+  @Controller({ path, version: VERSION_NEUTRAL })
+  @SkipRateLimit()
+  class RateLimitAdminPageController {
+    readonly #answers: Answers;
+
+    constructor(@Inject(HttpAdapterHost) adapterHost: HttpAdapterHost) {
+      this.#answers = new Answers(adapterHost);
+    }
+
+    @Get()
+    page(@Res() response: unknown): void {
+      this.#answers.send(response, OF_PAGE, 200, PAGE);
+    }
+  }
+  if (page === 'guarded') UseGuards(AdminPageGuard)(RateLimitAdminPageController);
+  for (const decorate of pageDecorators) decorate(RateLimitAdminPageController);
+  return RateLimitAdminPageController;
+}

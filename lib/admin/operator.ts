@@ -1,0 +1,89 @@
+import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { ApplicationConfig } from '@nestjs/core';
+import { systemClock } from '../core/clock.js';
+import type { Duration } from '../core/duration.js';
+import { mistake } from '../core/errors.js';
+import { shown } from '../core/shown.js';
+import type { Runtime } from '../nest/runtime.js';
+import { RUNTIME } from '../nest/tokens.js';
+import type { Limit } from '../plan/limit.js';
+import { healthAnswer, statsAnswer } from './answers.js';
+import { clientAnswer } from './clients.js';
+import { Live } from './live.js';
+import { Routes } from './routes.js';
+
+/** Longer than keys write any identity. */
+const LONGEST_IDENTITY = 1_000;
+
+/** A whole number of a query; undefined where it was left out. */
+function numberIn(name: string, given: unknown): number | undefined {
+  if (given === undefined) return undefined;
+  if (typeof given === 'string' && /^\d{1,6}$/.test(given)) return Number(given);
+  throw mistake('bad-option', `${name} cannot be ${shown(given)}.`, 'Give a whole number.');
+}
+
+function checkedIdentity(identity: string): string {
+  if (identity.length <= LONGEST_IDENTITY && identity.trim() !== '') return identity;
+  throw mistake('bad-key', `${shown(identity)} is no identity.`, `Give one such as 'user:42'.`);
+}
+
+/** What an operator may see and do. */
+@Injectable()
+export class Operator implements OnModuleDestroy {
+  readonly live: Live;
+  #routes: Routes | null = null;
+
+  constructor(
+    @Inject(RUNTIME) private readonly runtime: Runtime,
+    @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
+  ) {
+    this.live = new Live(runtime, systemClock);
+  }
+
+  onModuleDestroy(): void {
+    this.live.end();
+  }
+
+  async stats(hours: unknown, top: unknown): Promise<object> {
+    const asked = { hours: numberIn('hours', hours), top: numberIn('top', top) };
+    return statsAnswer(await this.runtime.stats.snapshot(asked), this.#known().endpointOf);
+  }
+
+  limits(): object {
+    return { routes: this.#known().list };
+  }
+
+  health(): object {
+    return healthAnswer(this.runtime.limiter.health());
+  }
+
+  client(given: string): Promise<object> {
+    const identity = this.runtime.written(checkedIdentity(given));
+    return clientAnswer(identity, this.#limits(), this.runtime.parts.store, systemClock.now);
+  }
+
+  block(identity: string, body: unknown): Promise<void> {
+    const duration = (body as { readonly for?: Duration } | null | undefined)?.for as Duration;
+    return this.runtime.limiter.block({ identity: checkedIdentity(identity), for: duration });
+  }
+
+  unblock(identity: string): Promise<void> {
+    return this.runtime.limiter.unblock({ identity: checkedIdentity(identity) });
+  }
+
+  reset(identity: string): Promise<void> {
+    return this.runtime.limiter.reset({ identity: checkedIdentity(identity) });
+  }
+
+  /** Not before the first call: prefix and versions are set after modules are put together. */
+  #known(): Routes {
+    this.#routes ??= new Routes(this.runtime.plans.routes, this.config);
+    return this.#routes;
+  }
+
+  *#limits(): Iterable<Limit<never>> {
+    const { scopes } = this.runtime.parts;
+    for (const name of scopes.names) yield* scopes.get(name);
+    for (const { limits } of this.runtime.plans.routes) yield* limits;
+  }
+}

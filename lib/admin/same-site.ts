@@ -1,0 +1,22 @@
+import { ForbiddenException } from '@nestjs/common';
+import type { RequestLike } from '../nest/transports/transport.js';
+
+/** A header that no form and no link can carry, and that other sites may send only where they are allowed to. */
+export const ADMIN_HEADER = 'x-ratelimit-admin';
+
+const hostOf = (origin: string): string | null => (URL.canParse(origin) ? new URL(origin).host : null);
+
+/** Whether a browser sends a request for another site: by what it says itself, or else by its origin. */
+function isForeign({ headers = {} }: RequestLike): boolean {
+  const site = headers['sec-fetch-site'];
+  if (site !== undefined) return site !== 'same-origin' && site !== 'none';
+  const { origin, host } = headers;
+  return typeof origin === 'string' && hostOf(origin) !== host;
+}
+
+/** Throws 403 for what a browser sends for another site, and for a change without the header that forms cannot carry. */
+export function refuseForeign(request: RequestLike): void {
+  if (isForeign(request)) throw new ForbiddenException('The admin API is not for other sites.');
+  if (request.method === 'GET' || request.headers?.[ADMIN_HEADER] !== undefined) return;
+  throw new ForbiddenException('Send the header X-RateLimit-Admin: 1 with what changes anything.');
+}

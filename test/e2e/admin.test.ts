@@ -1,0 +1,503 @@
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import {
+  type CallHandler,
+  type CanActivate,
+  Controller,
+  type ExecutionContext,
+  Get,
+  Injectable,
+  Module,
+  Post,
+  UnauthorizedException,
+  VersioningType,
+} from '@nestjs/common';
+import { MemoryStore, RateLimit, RateLimitModule, ThrottleScope } from 'nestjs-ratelimit';
+import { type RateLimitAdminAsyncOptions, RateLimitAdminModule } from 'nestjs-ratelimit/admin';
+import { RedisStore } from 'nestjs-ratelimit/redis';
+import { map, of } from 'rxjs';
+import {
+  type AppOptions,
+  authenticate,
+  type Call,
+  platforms,
+  starter,
+  type TestApp,
+} from '../support/app.js';
+import { HeldStore } from '../support/held-store.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
+
+@Injectable()
+class StaffGuard implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const request = context.switchToHttp().getRequest();
+    if (request.headers.authorization === undefined) throw new UnauthorizedException('Who are you?');
+    authenticate(request);
+    return request.user?.isStaff === true;
+  }
+}
+
+@Controller('shop')
+class Shop {
+  @Get('list') @RateLimit({ name: 'list', rate: '2/min', block: ['15min', '1h'] }) list() {
+    return 'ok';
+  }
+  @Get('mine') @RateLimit({ name: 'mine', rate: { default: '3/min', pro: '9/min' }, key: 'user' }) mine() {
+    return 'ok';
+  }
+  @Post('login') @ThrottleScope('login') login() {
+    return 'ok';
+  }
+}
+
+@Controller('plain')
+class Plain {
+  @Get() @RateLimit({ name: 'list', rate: '2/min' }) list() {
+    return 'ok';
+  }
+}
+
+const limits = RateLimitModule.forRoot;
+const root = (store: MemoryStore | RedisStore) =>
+  limits({
+    store,
+    secret: 'of the fleet',
+    scopes: { login: { rate: '5/15min', key: 'ip+body:email', shadow: true } },
+    limits: [{ name: 'all', rate: { limit: 100, window: '1h', burst: 150 }, algorithm: 'token-bucket' }],
+    tier: () => 'pro',
+  });
+
+const admin = RateLimitAdminModule.forRoot({ guards: [StaffGuard] });
+const PATH = '/admin/rate-limits';
+
+const ask = (app: TestApp, path: string, call: Call = {}) => app.get(PATH + path, { as: 'staff', ...call });
+const post = (app: TestApp, path: string, body: unknown = {}, call: Call = {}) =>
+  ask(app, path, { method: 'POST', body, headers: { 'x-ratelimit-admin': '1' }, ...call });
+
+/** Reads server-sent events until there are so many, or no more come. */
+async function readLive(app: TestApp, count: number): Promise<{ at: string; total: number }[]> {
+  const request = get(`${app.url}${PATH}/live`, { agent: false, headers: { authorization: 'Bearer staff' } });
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  expect([response.statusCode, response.headers['content-type']]).toEqual([200, 'text/event-stream']);
+  let text = '';
+  const messages = () => [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data as string));
+  for await (const chunk of response) {
+    text += String(chunk);
+    if (messages().length >= count) break;
+  }
+  return messages();
+}
+
+describe.each(platforms)('the admin API on %s', (platform) => {
+  let redis: RedisServer;
+  beforeAll(async () => {
+    redis = await startRedis();
+  });
+  const open = starter(platform, { controllers: [Shop], imports: [admin], root });
+  const stores: readonly [string, () => AppOptions][] = [
+    ['in memory', () => ({})],
+    ['on Redis', () => ({ root: () => root(new RedisStore({ url: redis.url })) })],
+  ];
+
+  describe.each(stores)('%s', (_where, options) => {
+    beforeEach(() => redis.cli('FLUSHALL'));
+
+    test('GET /stats has what the hours counted', async () => {
+      const app = await open(options());
+      for (let i = 0; i < 3; i++) await app.get('/shop/list', { from: '203.0.113.7' });
+      for (let i = 0; i < 10; i++) await app.get('/shop/mine', { as: 'bob' });
+      const { status, json, headers } = await ask(app, '/stats?hours=2&top=1');
+      expect([status, headers.get('cache-control')]).toEqual([200, 'no-store']);
+      expect(json).toEqual({
+        current_hour: { total_requests: 13, throttled_requests: 2, unique_ips: 2 },
+        top_throttled_ips: [{ ip: expect.any(String), throttled: 1 }],
+        top_throttled_endpoints: [
+          { endpoint: expect.stringMatching(/^GET \/shop\/(list|mine)$/), throttled: 1 },
+        ],
+        by_endpoint: [
+          expect.objectContaining({ endpoint: 'GET /shop/mine', total_requests: 10, throttled_requests: 1 }),
+          expect.objectContaining({ endpoint: 'GET /shop/list', total_requests: 3, throttled_requests: 1 }),
+        ],
+        by_limit: expect.arrayContaining([
+          expect.objectContaining({ limit: 'all', scope: '*', total_requests: 13, throttled_requests: 0 }),
+        ]),
+        by_user: [{ user: 'bob', total_requests: 10, throttled_requests: 1 }],
+        hours: [
+          expect.objectContaining({ total_requests: 0 }),
+          expect.objectContaining({ total_requests: 13, allowed: 11, shadow_throttled: 0, degraded: 0 }),
+        ],
+        is_complete: true,
+      });
+    });
+
+    test('GET /clients/:identity shows each bucket, blocks it, unblocks it and resets it', async () => {
+      const app = await open(options());
+      const list = () => app.get('/shop/list', { from: '203.0.113.7' }).then(({ status }) => status);
+      const client = async () => (await ask(app, '/clients/ip%3A203.0.113.7')).json;
+      expect(await list()).toBe(200);
+      const first = await client();
+      expect(first).toMatchObject({ identity: 'ip:203.0.113.7', blocked_until: null });
+      // Under keys that may charge an address, alone.
+      const names: string[] = first.buckets.map(({ name }: { name: string }) => name);
+      expect(names.sort()).toEqual(['all', 'list', 'rate-limit-admin']);
+      const bucket = first.buckets.find(({ name }: { name: string }) => name === 'list');
+      expect(bucket).toMatchObject({ limit: 2, remaining: 1, retry_after_seconds: 0, blocked_until: null });
+      const inMs = (text: string) => Date.parse(text) - Date.now();
+      expect(inMs(bucket.reset_at)).toBeGreaterThan(50_000);
+      expect(inMs(bucket.reset_at)).toBeLessThan(61_000);
+      expect(Math.abs(Date.parse(bucket.next_unit_at) - Date.parse(bucket.reset_at))).toBeLessThan(5);
+
+      expect((await post(app, '/clients/ip%3A203.0.113.7/block', { for: '10min' })).status).toBe(204);
+      expect(await list()).toBe(429);
+      const { blocked_until } = await client();
+      expect(inMs(blocked_until)).toBeGreaterThan(590_000);
+      expect(inMs(blocked_until)).toBeLessThan(601_000);
+      expect((await post(app, '/clients/ip%3A203.0.113.7/unblock')).status).toBe(204);
+      expect(await list()).toBe(200);
+      expect(await list()).toBe(429);
+      expect((await post(app, '/clients/ip%3A203.0.113.7/reset')).status).toBe(204);
+      expect(await list()).toBe(200);
+      expect((await client()).blocked_until).toBeNull();
+    });
+
+    test('GET /live sends a message a second, until the application closes', async () => {
+      const app = await open(options());
+      const reading = readLive(app, 2);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      for (let i = 0; i < 3; i++) await app.get('/shop/list');
+      const messages = await reading;
+      expect(messages[0]).toEqual({
+        at: expect.any(String),
+        total: 3,
+        allowed: 2,
+        denied: 1,
+        shadow_denied: 0,
+        degraded: 0,
+        store: 'up',
+      });
+      expect(messages[1]?.total).toBe(0);
+      const apartMs = Date.parse(messages[1]?.at ?? '') - Date.parse(messages[0]?.at ?? '');
+      expect(apartMs).toBeGreaterThan(800);
+      const last = readLive(app, 1_000);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await app.app.close();
+      expect(await last).toEqual([]);
+    });
+  });
+
+  test('GET /limits has every route with its limits as enforced', async () => {
+    const app = await open();
+    const { json } = await ask(app, '/limits');
+    const routes = json.routes.filter(({ route }: { route: string }) => route.startsWith('Shop.'));
+    expect(routes).toEqual([
+      {
+        route: 'Shop.list',
+        transport: 'http',
+        method: 'GET',
+        path: '/shop/list',
+        limits: [
+          {
+            name: 'all',
+            scope: '*',
+            rate: '100 in 1 hour, burst 150',
+            key: 'ip',
+            algorithm: 'token-bucket',
+            cost: 1,
+            shadow: false,
+            block: null,
+            fail_mode: 'local',
+            source: 'module',
+          },
+          expect.objectContaining({
+            name: 'list',
+            rate: '2/min',
+            block: '15 minutes, then 1 hour',
+            source: 'method',
+          }),
+        ],
+      },
+      {
+        route: 'Shop.mine',
+        transport: 'http',
+        method: 'GET',
+        path: '/shop/mine',
+        limits: [
+          expect.anything(),
+          expect.objectContaining({ rate: 'default: 3/min, pro: 9/min', key: 'user' }),
+        ],
+      },
+      {
+        route: 'Shop.login',
+        transport: 'http',
+        method: 'POST',
+        path: '/shop/login',
+        limits: [
+          expect.anything(),
+          expect.objectContaining({ name: 'login', key: 'ip+body:email', shadow: true, source: 'scope' }),
+        ],
+      },
+    ]);
+  });
+
+  test('GET /health tells of the store, also while it fails; clients are then told of as this process knows them', async () => {
+    let held: HeldStore | undefined;
+    const app = await open({
+      controllers: [Plain],
+      root: (store) => {
+        held = new HeldStore(store, false);
+        return limits({ store: held, breaker: { threshold: 1 } });
+      },
+    });
+    const { json } = await ask(app, '/health');
+    expect(json).toEqual({
+      status: 'up',
+      degraded: 0,
+      parts: [{ part: '', breaker: 'closed', failures: 0, error: null, retry_after_seconds: 0 }],
+    });
+    (held as HeldStore).manner = 'rejects';
+    await app.get('/plain', { from: '203.0.113.7' });
+    expect((await ask(app, '/health')).json).toMatchObject({
+      status: 'degraded',
+      degraded: expect.any(Number),
+      parts: [{ breaker: expect.stringMatching('open'), error: 'store is down' }],
+    });
+    const { json: client } = await ask(app, '/clients/ip:203.0.113.7');
+    expect(client.buckets).toContainEqual(expect.objectContaining({ name: 'list', remaining: 1 }));
+    const blocked = await post(app, '/clients/ip:203.0.113.7/block', { for: '1min' });
+    expect([blocked.status, blocked.json.message]).toEqual([503, expect.stringContaining('store')]);
+  });
+
+  test('paths have the global prefix and the version', async () => {
+    @Controller({ path: 'items', version: ['1', '2'] })
+    class Items {
+      @Get([':id', 'one/:id']) @RateLimit('5/min') one() {
+        return 'ok';
+      }
+    }
+    const app = await open({
+      controllers: [Items],
+      prepare: (nest) => nest.setGlobalPrefix('api').enableVersioning({ type: VersioningType.URI }),
+    });
+    const { status, json } = await app.get(`/api${PATH}/limits`, { as: 'staff' });
+    expect(status).toBe(200);
+    const [{ path }] = json.routes.filter(({ route }: { route: string }) => route === 'Items.one');
+    expect(path).toBe('/api/v1/items/:id, /api/v1/items/one/:id, /api/v2/items/:id, /api/v2/items/one/:id');
+    expect((await app.get('/api/v2/items/one/7')).status).toBe(200);
+    const page = await app.get(`/api${PATH}`);
+    expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+  });
+
+  describe('nobody else', () => {
+    test('is let in: what the guards say is the answer, and tokens cannot be tried out', async () => {
+      const app = await open();
+      const refused = await app.get(`${PATH}/stats`);
+      expect([refused.status, refused.json.message]).toEqual([401, 'Who are you?']);
+      expect((await app.get(`${PATH}/stats`, { as: 'bob' })).status).toBe(403);
+      for (const path of ['/limits', '/health', '/live', '/clients/global'])
+        expect((await app.get(PATH + path)).status).toBe(401);
+      expect((await post(app, '/clients/global/block', { for: '1h' }, { as: 'bob' })).status).toBe(403);
+      expect((await app.get('/shop/list')).status).toBe(200);
+      for (let i = 0; i < 13; i++) await app.get(`${PATH}/stats`);
+      expect((await app.get(`${PATH}/stats`)).status).toBe(429);
+      expect((await app.get(`${PATH}/stats`, { as: 'staff', from: '203.0.113.8' })).status).toBe(200);
+    });
+
+    test('asks as often as operators do, since what they ask is not limited', async () => {
+      const app = await open();
+      for (let i = 0; i < 120; i++) expect((await ask(app, '/health')).status).toBe(200);
+    });
+
+    test.each([
+      [{ 'sec-fetch-site': 'cross-site' }, 403],
+      [{ 'sec-fetch-site': 'same-site' }, 403],
+      [{ 'sec-fetch-site': 'same-origin' }, 204],
+      [{ 'sec-fetch-site': 'none' }, 204],
+      [{ origin: 'https://evil.example' }, 403],
+      [{ origin: 'null' }, 403],
+    ])('sends changes from another site: %j', async (headers, status) => {
+      const app = await open();
+      const call = { headers: { 'x-ratelimit-admin': '1', ...headers } };
+      expect((await post(app, '/clients/global/unblock', {}, call)).status).toBe(status);
+      const read = await ask(app, '/stats', { headers });
+      expect(read.status).toBe(status === 204 ? 200 : 403);
+    });
+
+    test('sends changes by a form or a link', async () => {
+      const app = await open();
+      const { status, json } = await post(app, '/clients/global/unblock', {}, { headers: {} });
+      expect([status, json.message]).toEqual([
+        403,
+        'Send the header X-RateLimit-Admin: 1 with what changes anything.',
+      ]);
+      const own = { 'x-ratelimit-admin': '1', origin: app.url };
+      expect((await post(app, '/clients/global/unblock', {}, { headers: own })).status).toBe(204);
+    });
+  });
+
+  test.each([
+    ['GET', '/stats?hours=0', undefined, 'hours of the statistics cannot be 0'],
+    ['GET', '/stats?hours=week', undefined, 'hours cannot be "week"'],
+    ['GET', '/stats?top=1e3', undefined, 'top cannot be "1e3"'],
+    ['GET', '/stats?top=5&top=6', undefined, 'top cannot be'],
+    ['GET', '/stats?top=101', undefined, 'Give a whole number from 1 to 100.'],
+    ['GET', '/clients/%20', undefined, 'is no identity'],
+    ['POST', '/clients/global/block', {}, 'is not a duration'],
+    ['POST', '/clients/global/block', { for: '15 minutes' }, '"15 minutes" is not a duration'],
+    ['POST', '/clients/global/block', { for: '-1min' }, 'is not a duration'],
+    ['POST', '/clients/global/block', { for: { $gt: 1 } }, 'is not a duration'],
+    ['POST', '/clients/global/block', [], 'is not a duration'],
+  ])('%s %s %j is refused', async (method, path, body, message) => {
+    const app = await open();
+    const { status, json } = await (method === 'GET' ? ask(app, path) : post(app, path, body));
+    expect(json.message).toContain(message);
+    expect(status).toBe(400);
+    expect(app.logged).toEqual([]);
+  });
+
+  test('an identity is no longer than any is; Fastify finds none beyond 100 characters, unless it is told to', async () => {
+    const app = await open();
+    const statusOf = async (length: number) => (await ask(app, `/clients/${'x'.repeat(length)}`)).status;
+    expect(await statusOf(100)).toBe(200);
+    expect(await statusOf(1_000)).toBe(platform === 'express' ? 200 : 414);
+    expect(await statusOf(1_001)).toBe(platform === 'express' ? 400 : 414);
+  });
+
+  test('an identity may hold anything', async () => {
+    const app = await open();
+    const odd = 'user:../a b%2F\'"<script>/ü?#';
+    const { json } = await ask(app, `/clients/${encodeURIComponent(odd)}`);
+    const { json: same } = await ask(app, `/clients/${encodeURIComponent(json.identity)}`);
+    expect(same.identity).toBe(json.identity);
+    const path = `/clients/${encodeURIComponent(odd)}`;
+    expect((await post(app, `${path}/block`, { for: '1h' })).status).toBe(204);
+    expect((await ask(app, path)).json.blocked_until).not.toBeNull();
+  });
+
+  test('a memory store without room for another block says so', async () => {
+    const app = await open({ store: new MemoryStore({ maxBuckets: 2 }) });
+    expect((await post(app, '/clients/user:1/block', { for: '1h' })).status).toBe(204);
+    const { status, json } = await post(app, '/clients/user:2/block', { for: '1h' });
+    expect([status, json.message]).toEqual([409, expect.stringContaining('no room for another block')]);
+  });
+
+  test('the page is open, and brings its policy', async () => {
+    const app = await open();
+    const { status, headers, text } = await app.get(PATH);
+    expect(status).toBe(200);
+    expect(text).toMatch(/^<!doctype html>/);
+    expect(headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'sha256-/);
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('cache-control')).toBe('no-cache');
+  });
+
+  test.each([
+    [{ page: false }, 404],
+    [{ page: 'guarded' }, 401],
+  ] as const)('the page with %j', async (options, status) => {
+    const imports = [RateLimitAdminModule.forRoot({ guards: [StaffGuard], ...options })];
+    const app = await open({ imports });
+    expect((await app.get(PATH)).status).toBe(status);
+    if (status === 401) expect((await app.get(PATH, { as: 'staff' })).status).toBe(200);
+    expect((await app.get(`${PATH}/health`, { as: 'staff' })).status).toBe(200);
+  });
+
+  test('is at another path, with guards from other providers, of whatever kind', async () => {
+    @Injectable()
+    class Tokens {
+      readonly good: string = 'Bearer staff';
+    }
+    @Injectable()
+    class TokenGuard implements CanActivate {
+      constructor(readonly tokens: Tokens) {}
+      async canActivate(context: ExecutionContext) {
+        return context.switchToHttp().getRequest().headers.authorization === this.tokens.good;
+      }
+    }
+    @Module({ providers: [Tokens, TokenGuard], exports: [Tokens, TokenGuard] })
+    class TokenModule {}
+    const options: RateLimitAdminAsyncOptions = {
+      path: '/ops/limits/',
+      imports: [TokenModule],
+      inject: [Tokens],
+      useFactory: async ({ good }: Tokens) => ({
+        guards: [
+          TokenGuard,
+          { canActivate: () => of(good !== '') },
+          class Made implements CanActivate {
+            canActivate = () => true;
+          },
+        ],
+      }),
+    };
+    const app = await open({ imports: [RateLimitAdminModule.forRootAsync(options)] });
+    expect((await app.get('/ops/limits/health', { as: 'staff' })).status).toBe(200);
+    expect((await app.get('/ops/limits/health', { as: 'bob' })).status).toBe(403);
+  });
+
+  test('interceptors of the application, which may wrap answers, leave its own alone', async () => {
+    const app = await open({
+      prepare: (nest) =>
+        nest.useGlobalInterceptors({
+          intercept: (_context: unknown, next: CallHandler) => next.handle().pipe(map((data) => ({ data }))),
+        }),
+    });
+    expect((await app.get('/shop/list')).json).toEqual({ data: 'ok' });
+    expect((await ask(app, '/health')).json.status).toBe('up');
+    expect((await app.get(PATH)).text).toMatch(/^<!doctype html>/);
+    expect(await readLive(app, 1)).toMatchObject([{ total: 0 }]);
+  });
+
+  test.each([
+    [{}, 'RateLimitAdminModule has no guards, so that everybody could block clients and reset limits.'],
+    [{ guards: [] }, 'RateLimitAdminModule has no guards'],
+    [{ guards: [], allowUnguarded: false }, 'RateLimitAdminModule has no guards'],
+    [{ guards: StaffGuard }, 'guards cannot be'],
+    [{ guards: [class {}] }, 'is no guard'],
+    [{ guards: [null] }, 'null is no guard'],
+    [{ guard: StaffGuard }, 'There is no option "guard" of RateLimitAdminModule.'],
+    [{ allowUnguarded: 'yes' }, 'allowUnguarded cannot be "yes".'],
+    [{ guards: [StaffGuard], path: '' }, 'path cannot be ""'],
+    [{ guards: [StaffGuard], page: 'open' }, 'page cannot be "open".'],
+    [undefined, 'RateLimitAdminModule.forRoot was given undefined.'],
+  ])('does not start with %j', async (options, message) => {
+    await expect(
+      (async () => open({ imports: [RateLimitAdminModule.forRoot(options as never)] }))(),
+    ).rejects.toThrow(message);
+  });
+
+  test('starts without guards where that is meant', async () => {
+    const app = await open({ imports: [RateLimitAdminModule.forRoot({ allowUnguarded: true })] });
+    expect((await app.get(`${PATH}/health`)).status).toBe(200);
+  });
+});
+
+describe.each(platforms)('the admin API of a fleet on %s', (platform) => {
+  let redis: RedisServer;
+  beforeAll(async () => {
+    redis = await startRedis();
+  });
+  const open = starter(platform, {
+    controllers: [Shop],
+    imports: [admin],
+    root: () => root(new RedisStore({ url: redis.url })),
+  });
+
+  test('one process shows, and blocks, what another has counted', async () => {
+    const [one, other] = [await open(), await open()];
+    for (let i = 0; i < 2; i++) await one.get('/shop/list', { from: '203.0.113.7' });
+    for (let i = 0; i < 3; i++) await other.get('/shop/list', { from: '203.0.113.8' });
+    for (const app of [one, other]) {
+      const stats = await until('both have written', async () => {
+        const { json } = await ask(app, '/stats');
+        return json.current_hour.total_requests === 5 && json;
+      });
+      expect(stats.current_hour).toEqual({ total_requests: 5, throttled_requests: 1, unique_ips: 2 });
+    }
+    expect((await ask(other, '/clients/ip:203.0.113.7')).json.buckets).toContainEqual(
+      expect.objectContaining({ name: 'list', remaining: 0 }),
+    );
+    await post(other, '/clients/ip:203.0.113.9/block', { for: '1h' });
+    expect((await one.get('/shop/mine', { from: '203.0.113.9' })).status).toBe(429);
+  });
+});
