@@ -71,6 +71,13 @@ export type {
   StatisticsOptions,
   ThrottleScopeOverrides,
 } from './nest/options.js';
+export type {
+  MeterLike,
+  MetricAttributes,
+  MetricDescription,
+  MetricResult,
+  ObservableMetric,
+} from './nest/telemetry.js';
 export { RATE_LIMIT_STORE } from './nest/tokens.js';
 export type { RequestLike, TransportName } from './nest/transports/transport.js';
 export { byLoad, type LoadRates, RateByLoad } from './plan/by-load.js';

@@ -3,7 +3,8 @@ import { type INestApplication, type LogLevel, Module } from '@nestjs/common';
 import { APP_GUARD, NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { MemoryStore, RateLimitModule, type Store } from 'nestjs-ratelimit';
+import { MemoryStore, type MeterLike, RateLimitModule, type Store } from 'nestjs-ratelimit';
+import { RateLimitAdminModule } from 'nestjs-ratelimit/admin';
 import { AccountController } from './account.controller.js';
 import { AuthController } from './auth.controller.js';
 import { CatalogueController } from './catalogue.controller.js';
@@ -13,6 +14,7 @@ import { shopLimits } from './limits.js';
 import { OrdersController } from './orders.controller.js';
 import { PagesController } from './pages.controller.js';
 import { PartnerKey, PartnerRate, Partners } from './partners.js';
+import { StaffGuard } from './staff.guard.js';
 import { TokenGuard } from './token.guard.js';
 
 @Module({
@@ -36,6 +38,8 @@ export interface ShopOptions {
   /** Default: the embedded store. */
   readonly store?: Store;
   readonly logger?: LogLevel[];
+  /** Where to measure. Default: nothing is measured. */
+  readonly meter?: MeterLike | undefined;
 }
 
 /** The shop, ready to listen. */
@@ -43,10 +47,14 @@ export async function createShop({
   platform = 'express',
   store = new MemoryStore(),
   logger = ['error', 'warn', 'log'],
+  meter,
 }: ShopOptions = {}): Promise<INestApplication> {
   const module = {
     module: ShopModule,
-    imports: [RateLimitModule.forRoot(shopLimits(store))],
+    imports: [
+      RateLimitModule.forRoot({ ...shopLimits(store), meter }),
+      RateLimitAdminModule.forRoot({ guards: [StaffGuard] }),
+    ],
   };
   const adapter = platform === 'fastify' ? new FastifyAdapter() : new ExpressAdapter();
   return NestFactory.create(module, adapter, { logger, abortOnError: false });

@@ -142,6 +142,8 @@ function page(url: string): string {
 <h1>A shop with limits</h1>
 <p>The sample application of nestjs-ratelimit. Every answer tells the limits that it counted against in its headers;
 a denied one says in <code>Retry-After</code> when to come back.</p>
+<p><a href="/admin/rate-limits">Watch the limits</a>: sign in with <code>sam-token</code>, who is staff. To have something to look at,
+send it an access log: <code>npm run replay -- access.log --to ${inHtml(url)}</code></p>
 <h2>Users</h2><p>Send <code>Authorization: Bearer &lt;token&gt;</code>.</p>
 <table><tr><th>Name</th><th>Tier</th><th>Token</th></tr>${users.join('')}</table>
 <h2>Limits to try</h2><table><tr><th>Limit</th><th>Try it</th></tr>${examples.join('')}</table>

@@ -1,22 +1,25 @@
 import { RedisStore } from 'nestjs-ratelimit/redis';
 import { createShop } from './app.js';
+import { serveMetrics } from './metrics.js';
 
 const DEFAULT_PORT = 3000;
 
-function portOf(text: string | undefined): number {
-  if (text === undefined || text === '') return DEFAULT_PORT;
+function portOf(name: string, otherwise: number | null): number | null {
+  const text = process.env[name];
+  if (text === undefined || text === '') return otherwise;
   const port = Number(text);
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
-  console.error(`PORT is ${JSON.stringify(text)}, which is no port: give a number from 0 to 65535.`);
+  console.error(`${name} is ${JSON.stringify(text)}, which is no port: give a number from 0 to 65535.`);
   process.exit(1);
 }
 
-const port = portOf(process.env.PORT);
+const port = portOf('PORT', DEFAULT_PORT) as number;
+const metricsPort = portOf('METRICS_PORT', null);
+const metrics = metricsPort === null ? null : serveMetrics(metricsPort);
 const platform = process.env.PLATFORM === 'fastify' ? 'fastify' : 'express';
 const redis = process.env.REDIS_URL;
-const app = await createShop(
-  redis === undefined ? { platform } : { platform, store: new RedisStore({ url: redis }) },
-);
+const store = redis === undefined ? {} : { store: new RedisStore({ url: redis }) };
+const app = await createShop({ platform, meter: metrics?.meter, ...store });
 app.enableShutdownHooks();
 try {
   await app.listen(port);
@@ -33,3 +36,5 @@ const { port: bound } = app.getHttpServer().address() as { port: number };
 console.log(
   `The shop is open at http://localhost:${bound}/ (${platform}, ${redis === undefined ? 'embedded store' : 'store on Redis'}). Stop it with Ctrl+C.`,
 );
+if (metricsPort !== null)
+  console.log(`Metrics for Prometheus are at http://localhost:${metricsPort}/metrics`);

@@ -1,17 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { urlToHttpOptions } from 'node:url';
 import { parseArgs } from 'node:util';
 import { MemoryStore } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
+import { type LoggedRequest, parseLog } from './access-log.js';
 import { createShop } from './app.js';
-
-/** One line of an access log. */
-interface LoggedRequest {
-  readonly address: string;
-  readonly atMs: number;
-  readonly method: string;
-  readonly path: string;
-}
 
 /** What the shop answered. */
 interface Answer {
@@ -30,44 +26,10 @@ export interface Replay {
   readonly limits: readonly (readonly [name: string, denied: number])[];
 }
 
-// Apache's combined format: address identity user [time] "method path protocol" ...
-const LINE =
-  /^(\S+) \S+ \S+ \[(\d\d)\/(\w{3})\/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-]\d\d)(\d\d)\] "([A-Z]+) (\S+)/;
-
-function parseLine(line: string): LoggedRequest | null {
-  const match = LINE.exec(line);
-  if (match === null) return null;
-  const [, address, day, month, year, hours, minutes, seconds, zoneHours, zoneMinutes, method, path] = match;
-  const time = `${day} ${month} ${year} ${hours}:${minutes}:${seconds} ${zoneHours}${zoneMinutes}`;
-  return { address: address ?? '', atMs: Date.parse(time), method: method ?? '', path: path ?? '' };
-}
-
-/** An access log as far as it can be read. */
-export interface AccessLog {
-  /** In the order of the lines. */
-  readonly requests: readonly LoggedRequest[];
-  /** The numbers of lines that are not of the combined format: real logs have a few. */
-  readonly unread: readonly number[];
-}
-
-/** Reads an access log. */
-export function parseLog(text: string): AccessLog {
-  const requests: LoggedRequest[] = [];
-  const unread: number[] = [];
-  for (const [index, line] of text.split('\n').entries()) {
-    if (line === '') continue;
-    const request = parseLine(line);
-    if (request === null) unread.push(index + 1);
-    else requests.push(request);
-  }
-  return { requests, unread };
-}
-
-function send(port: number, agent: Agent, { address, method, path }: LoggedRequest): Promise<Answer> {
+function send(url: URL, agent: Agent, { address, method, path }: LoggedRequest): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const options = {
-      host: '127.0.0.1',
-      port,
+      ...urlToHttpOptions(url),
       agent,
       method,
       path: `/pages?path=${encodeURIComponent(path)}`,
@@ -95,6 +57,30 @@ function boundBy(header: string | string[] | undefined, body: Buffer): string {
   return /"([^"]*)";r=0;/.exec(String(header))?.[1] ?? 'unknown';
 }
 
+/** Adds up what the shop has answered. */
+class Tally {
+  #allowed = 0;
+  readonly #clients: string[] = [];
+  readonly #limits: string[] = [];
+
+  add({ address, method, path }: LoggedRequest, { status, bound }: Answer): void {
+    if (bound !== null) {
+      this.#clients.push(address);
+      this.#limits.push(bound);
+    } else if (status === 200) this.#allowed++;
+    else throw new Error(`The shop answered ${status} to ${method} ${path}`);
+  }
+
+  get replay(): Replay {
+    return {
+      allowed: this.#allowed,
+      denied: this.#clients.length,
+      clients: counted(this.#clients),
+      limits: counted(this.#limits),
+    };
+  }
+}
+
 const counted = (names: readonly string[]): readonly (readonly [string, number])[] => {
   const counts = new Map<string, number>();
   for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -102,38 +88,50 @@ const counted = (names: readonly string[]): readonly (readonly [string, number])
 };
 
 /**
- * Sends a log through the running shop, in order, each request from its own client's address and at its
+ * Sends a log to a shop that runs, in order, so many requests a second, each from its own client's address: what the
+ * shop shows to its staff then moves.
+ */
+export async function replayTo(
+  url: URL,
+  requests: readonly LoggedRequest[],
+  perSecond: number,
+): Promise<Replay> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const startMs = performance.now();
+  const tally = new Tally();
+  try {
+    for (const [at, logged] of requests.entries()) {
+      const aheadMs = startMs + (at * 1_000) / perSecond - performance.now();
+      if (aheadMs > 0) await sleep(aheadMs);
+      tally.add(logged, await send(url, agent, logged));
+    }
+  } finally {
+    agent.destroy();
+  }
+  return tally.replay;
+}
+
+/**
+ * Sends a log through a shop of its own, in order, each request from its own client's address and at its
  * own time: the clock of the limits follows the log.
  */
 export async function replay(requests: readonly LoggedRequest[]): Promise<Replay> {
   const clock = new TestClock(requests[0]?.atMs ?? 0);
   const app = await createShop({ store: new MemoryStore({ clock }), logger: ['error', 'warn'] });
   await app.listen(0, '127.0.0.1');
-  const { port } = app.getHttpServer().address() as { port: number };
+  const url = new URL(await app.getUrl());
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const deniedClients: string[] = [];
-  const boundLimits: string[] = [];
-  let allowed = 0;
+  const tally = new Tally();
   try {
     for (const logged of requests) {
       clock.set(logged.atMs);
-      const { status, bound } = await send(port, agent, logged);
-      if (bound !== null) {
-        deniedClients.push(logged.address);
-        boundLimits.push(bound);
-      } else if (status === 200) allowed++;
-      else throw new Error(`The shop answered ${status} to ${logged.method} ${logged.path}`);
+      tally.add(logged, await send(url, agent, logged));
     }
   } finally {
     agent.destroy();
     await app.close();
   }
-  return {
-    allowed,
-    denied: deniedClients.length,
-    clients: counted(deniedClients),
-    limits: counted(boundLimits),
-  };
+  return tally.replay;
 }
 
 const table = (rows: readonly (readonly [string, number])[]): string =>
@@ -141,19 +139,39 @@ const table = (rows: readonly (readonly [string, number])[]): string =>
 
 function read(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    // npm starts scripts in the project's folder, and a path is meant from where the caller stands.
+    return readFileSync(resolve(process.env.INIT_CWD ?? '.', file), 'utf8');
   } catch (error) {
     console.error(`${file} cannot be read: ${(error as Error).message}`);
     process.exit(1);
   }
 }
 
-const USAGE = 'npm run replay -- access.log, a log in the combined format of Apache and nginx';
+const USAGE = `npm run replay -- access.log [--to http://localhost:3000 [--per-second 50]]
+  A log in the combined format of Apache and nginx: in a moment, with the log's own times, through a shop that is made
+  for it; or to one that runs, as it would come in now.`;
+
+function urlIn(text: string): URL {
+  if (URL.canParse(text)) return new URL(text);
+  console.error(`--to is ${JSON.stringify(text)}, which is no address such as http://localhost:3000`);
+  process.exit(1);
+}
+
+function rateIn(text: string): number {
+  const perSecond = Number(text);
+  if (perSecond > 0 && perSecond <= 10_000) return perSecond;
+  console.error(`--per-second is ${JSON.stringify(text)}: give a number from 1 to 10000.`);
+  process.exit(1);
+}
 
 async function main(): Promise<void> {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { help: { type: 'boolean', short: 'h' } },
+    options: {
+      help: { type: 'boolean', short: 'h' },
+      to: { type: 'string' },
+      'per-second': { type: 'string', default: '50' },
+    },
   });
   const [file] = positionals;
   if (values.help) return console.log(USAGE);
@@ -167,7 +185,10 @@ async function main(): Promise<void> {
       `${unread.length} lines are not of the combined format and left out, the first is line ${unread[0]}.`,
     );
   }
-  const { allowed, denied, clients, limits } = await replay(requests);
+  const { allowed, denied, clients, limits } =
+    values.to === undefined
+      ? await replay(requests)
+      : await replayTo(urlIn(values.to), requests, rateIn(values['per-second']));
   console.log(`${requests.length} requests: ${allowed} allowed, ${denied} denied`);
   console.log(`Most denied clients:\n${table(clients.slice(0, 10))}`);
   console.log(`Limits that bound:\n${table(limits)}`);

@@ -3,6 +3,8 @@ import {
   Body,
   ConflictException,
   Controller,
+  createParamDecorator,
+  type ExecutionContext,
   Get,
   Inject,
   Param,
@@ -18,13 +20,24 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { RateLimitConfigError } from '../core/errors.js';
 import { RateLimit, SkipRateLimit, Uncounted } from '../nest/decorators.js';
 import { StoreUnavailableError } from '../store/store.js';
-import { AdminApiGuard, AdminPageGuard } from './access.js';
+import { AdminAccess, AdminApiGuard, AdminPageGuard } from './access.js';
 import { Operator } from './operator.js';
 import type { RateLimitAdminPlace } from './options.js';
 import { PAGE, PAGE_CSP } from './page.gen.js';
 
 /** Callers that guards have refused so often try tokens out. */
-const WRONG_TOKENS = '20/min';
+const wrongTokens = (
+  name: string,
+  isWrong: (status: number | undefined) => boolean,
+): ReturnType<typeof RateLimit> =>
+  RateLimit({
+    name,
+    rate: '20/min',
+    key: 'ip',
+    countWhen: (_context, { status }) => isWrong(status),
+  });
+
+const Execution = createParamDecorator((_data: unknown, execution: ExecutionContext) => execution);
 
 const NOT_KEPT = { 'Cache-Control': 'no-store' };
 const OF_PAGE = {
@@ -79,12 +92,7 @@ export function apiController(path: string): Type {
   @UseGuards(AdminApiGuard)
   @Uncounted()
   @SkipRateLimit()
-  @RateLimit({
-    name: 'rate-limit-admin',
-    rate: WRONG_TOKENS,
-    key: 'ip',
-    countWhen: (_context, { status }) => status === 401 || status === 403,
-  })
+  @wrongTokens('rate-limit-admin', (status) => status === 401 || status === 403)
   class RateLimitAdminController {
     readonly #answers: Answers;
 
@@ -141,17 +149,34 @@ export function apiController(path: string): Type {
 /** The page at a path. */
 export function pageController(path: string, { page, pageDecorators = [] }: RateLimitAdminPlace): Type {
   @Controller({ path, version: VERSION_NEUTRAL })
+  @Uncounted()
   @SkipRateLimit()
   class RateLimitAdminPageController {
     readonly #answers: Answers;
 
-    constructor(@Inject(HttpAdapterHost) adapterHost: HttpAdapterHost) {
+    constructor(
+      @Inject(AdminAccess) private readonly access: AdminAccess,
+      @Inject(HttpAdapterHost) adapterHost: HttpAdapterHost,
+    ) {
       this.#answers = new Answers(adapterHost);
     }
 
     @Get()
     page(@Res() response: unknown): void {
       this.#answers.send(response, OF_PAGE, 200, PAGE);
+    }
+
+    /** Whether the page can do without a token: 204 if so, without an error that a console would show. */
+    @Get('access')
+    @wrongTokens('rate-limit-admin-page', (status) => status !== 204)
+    async mayPass(@Execution() execution: ExecutionContext, @Res() response: unknown): Promise<void> {
+      const isAllowed = await this.access.allows(execution).catch(() => false);
+      this.#answers.send(
+        response,
+        NOT_KEPT,
+        isAllowed ? 204 : 200,
+        isAllowed ? undefined : { allowed: false },
+      );
     }
   }
   if (page === 'guarded') UseGuards(AdminPageGuard)(RateLimitAdminPageController);

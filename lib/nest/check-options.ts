@@ -20,6 +20,8 @@ const STORE_METHODS = ['consume', 'peek', 'refund', 'reset', 'block', 'unblock']
 const isStore = (value: unknown): boolean =>
   isObject(value) && STORE_METHODS.every((method) => method in value);
 
+const METER_METHODS = ['createHistogram', 'createObservableCounter', 'createObservableGauge'];
+
 const isStatistics = (value: unknown): boolean => {
   if (!isObject(value)) return false;
   const { keepHours = 1, ...others } = value as Record<string, unknown>;
@@ -60,6 +62,10 @@ const RULES: OptionRules<keyof RateLimitAsyncResult> = {
   },
   logDenials: A_BOOLEAN,
   logIdentities: oneOf('plain', 'hashed', 'none'),
+  meter: {
+    fits: (value) => isObject(value) && METER_METHODS.every((method) => method in value),
+    mend: `Give a Meter, such as metrics.getMeter('nestjs-ratelimit') of @opentelemetry/api.`,
+  },
   statistics: {
     fits: (value) => typeof value === 'boolean' || isStatistics(value),
     mend: `Give true, false or { keepHours: ${DEFAULT_KEEP_HOURS} }, with up to ${MOST_HOURS} hours.`,

@@ -6,6 +6,7 @@ import type { StoreUnavailableError } from '../store/store.js';
 import type { RateLimitContext } from './context.js';
 import type { DenialLog } from './denial-log.js';
 import type { RoutePlan } from './plans.js';
+import type { Telemetry } from './telemetry.js';
 
 const nameOf = ({ name }: Decision): string => name;
 const wouldDeny = ({ allowed, charge }: Decision): boolean => !allowed && charge.shadow;
@@ -29,6 +30,8 @@ export class Observer {
     readonly denials: DenialLog | null,
     /** Null when nothing is counted. */
     readonly stats: RateLimitStats | null,
+    /** Null when nothing is measured. */
+    readonly telemetry: Telemetry | null,
   ) {}
 
   /** To be told once of each request, what became of it. */
@@ -37,6 +40,7 @@ export class Observer {
     if (plan.counter !== null) {
       this.stats?.record(plan.counter, outcome, context.address, userIn(decisions));
     }
+    this.telemetry?.decided(plan, outcome);
     if (allowed) this.#tell('allowed', plan, context, outcome, decisions);
     else {
       if (binding !== null) this.denials?.denied(plan.route, binding);
@@ -54,10 +58,12 @@ export class Observer {
 
   /** To be told of each request that was refused for want of the store. */
   refused(
-    { route, counter }: RoutePlan,
+    plan: RoutePlan,
     { transport }: RateLimitContext,
     { limits, retryAfterMs: waitMs }: StoreUnavailableError,
   ): void {
+    const { route, counter } = plan;
+    this.telemetry?.refused(plan, limits);
     // Of no client, since none was found to ask for too much.
     if (counter !== null) this.stats?.record(counter, REFUSED, null, null);
     if (!this.events.isHeard('degraded')) return;

@@ -20,6 +20,7 @@ import type { Store } from '../store/store.js';
 import type { AccessList } from './access-lists.js';
 import type { RateLimitContext, RateLimitRequest } from './context.js';
 import type { LogIdentities } from './denial-log.js';
+import type { MeterLike } from './telemetry.js';
 
 /** A rate for `@RateLimit`: fixed, by tier, or a function of the context. */
 export type RateLimitRate = RateRule<RateLimitContext>;
@@ -102,6 +103,11 @@ export interface RateLimitModuleOptions extends ResilienceOptions {
    * for all processes where the store can share counts. Default true.
    */
   readonly statistics?: boolean | StatisticsOptions | undefined;
+  /**
+   * Where to measure for OpenTelemetry: `metrics.getMeter('nestjs-ratelimit')` of `@opentelemetry/api`. Default:
+   * nothing is measured.
+   */
+  readonly meter?: MeterLike | undefined;
   /** How many bits of an IPv6 address are one caller, 1 to 128. Default 64. */
   readonly ipv6Prefix?: number | undefined;
   /** Whether the guard is registered for all routes. Default true. */

@@ -70,6 +70,7 @@ export class Runtime {
 
   /** Writes what is counted, and lets go of what the store holds. */
   async close(): Promise<void> {
+    this.observer.telemetry?.close();
     await this.stats.close();
     await this.#settings.store.close();
   }
@@ -119,11 +120,16 @@ export class Runtime {
     context: RateLimitContext,
     identify: Identify<RateLimitContext>,
   ): Later<Outcome> {
+    const startMs = this.#startMs();
     try {
       const outcome = decide(limits, context, this.#settings.store, identify);
-      return isPromise(outcome) ? outcome.catch((error) => this.#refuse(plan, context, error)) : outcome;
+      if (!isPromise(outcome)) return this.#timed(startMs, outcome);
+      return outcome.then(
+        (known) => this.#timed(startMs, known),
+        (error) => this.#refuse(plan, context, error, startMs),
+      );
     } catch (error) {
-      return this.#refuse(plan, context, error);
+      return this.#refuse(plan, context, error, startMs);
     }
   }
 
@@ -133,15 +139,36 @@ export class Runtime {
     context: RateLimitContext,
     identify: Identify<RateLimitContext>,
   ): Later<PartlyDecided<RateLimitContext>> {
+    const startMs = this.#startMs();
     try {
       const decided = decideWithoutUser(plan.atGuard, context, this.#settings.store, identify);
-      return isPromise(decided) ? decided.catch((error) => this.#refuse(plan, context, error)) : decided;
+      if (!isPromise(decided)) return this.#timedPart(startMs, decided);
+      return decided.then(
+        (known) => this.#timedPart(startMs, known),
+        (error) => this.#refuse(plan, context, error, startMs),
+      );
     } catch (error) {
-      return this.#refuse(plan, context, error);
+      return this.#refuse(plan, context, error, startMs);
     }
   }
 
-  #refuse(plan: RoutePlan, context: RateLimitContext, error: unknown): never {
+  /** When a decision begins; 0 where nothing is measured. */
+  #startMs(): number {
+    return this.observer.telemetry === null ? 0 : performance.now();
+  }
+
+  #timed(startMs: number, outcome: Outcome): Outcome {
+    this.observer.telemetry?.timed(startMs, outcome);
+    return outcome;
+  }
+
+  #timedPart(startMs: number, known: PartlyDecided<RateLimitContext>): PartlyDecided<RateLimitContext> {
+    this.#timed(startMs, known.outcome);
+    return known;
+  }
+
+  #refuse(plan: RoutePlan, context: RateLimitContext, error: unknown, startMs: number): never {
+    this.observer.telemetry?.timed(startMs, null);
     if (error instanceof StoreUnavailableError) {
       this.observer.refused(plan, context, error);
       throw this.responder.unavailable(context, error);

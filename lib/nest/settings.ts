@@ -22,6 +22,7 @@ import type {
   RateLimitScopes,
   StatisticsOptions,
 } from './options.js';
+import type { MeterLike } from './telemetry.js';
 
 const DEFAULT_KEY = 'ip';
 
@@ -41,6 +42,7 @@ export interface Settings {
   readonly lists: AccessLists;
   /** How denied clients stand in the log; null where denials are not logged. */
   readonly logIdentities: LogIdentities | null;
+  readonly meter: MeterLike | undefined;
   /** Null where nothing is counted. */
   readonly statistics: StatisticsOptions | null;
 }
@@ -95,6 +97,7 @@ export function compileSettings(
     body: options.body ?? 'json',
     user: user && ((request) => userIdOf(user, request, report)),
     logIdentities: options.logDenials === false ? null : (options.logIdentities ?? 'plain'),
+    meter: options.meter,
     statistics: statisticsOf(options.statistics),
     addressForm: addressForm(options.ipv6Prefix ?? DEFAULT_IPV6_PREFIX),
     forwarded:

@@ -140,7 +140,7 @@ describe.each(platforms)('the admin API on %s', (platform) => {
       expect(first).toMatchObject({ identity: 'ip:203.0.113.7', blocked_until: null });
       // Under keys that may charge an address, alone.
       const names: string[] = first.buckets.map(({ name }: { name: string }) => name);
-      expect(names.sort()).toEqual(['all', 'list', 'rate-limit-admin']);
+      expect(names.sort()).toEqual(['all', 'list', 'rate-limit-admin', 'rate-limit-admin-page']);
       const bucket = first.buckets.find(({ name }: { name: string }) => name === 'list');
       expect(bucket).toMatchObject({ limit: 2, remaining: 1, retry_after_seconds: 0, blocked_until: null });
       const inMs = (text: string) => Date.parse(text) - Date.now();
@@ -379,6 +379,17 @@ describe.each(platforms)('the admin API on %s', (platform) => {
     expect((await post(app, '/clients/user:1/block', { for: '1h' })).status).toBe(204);
     const { status, json } = await post(app, '/clients/user:2/block', { for: '1h' });
     expect([status, json.message]).toEqual([409, expect.stringContaining('no room for another block')]);
+  });
+
+  test('the page may ask without a token whether it needs one, but not again and again', async () => {
+    const app = await open();
+    const access = (call: Call = {}) => app.get(`${PATH}/access`, call);
+    const { status, json } = await access();
+    expect([status, json]).toEqual([200, { allowed: false }]);
+    expect((await access({ as: 'staff' })).status).toBe(204);
+    for (let i = 0; i < 19; i++) await access({ as: 'bob' });
+    expect((await access({ as: 'bob' })).status).toBe(429);
+    expect((await access({ as: 'staff', from: '203.0.113.8' })).status).toBe(204);
   });
 
   test('the page is open, and brings its policy', async () => {

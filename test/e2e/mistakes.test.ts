@@ -112,7 +112,7 @@ describe('mistakes at start-up', () => {
   test('an unknown option of the module is a mistake', async () => {
     const { message } = await problemsOf([], { limit: [] } as RateLimitModuleOptions);
     expect(message).toBe(
-      '[bad-option] RateLimitModule: There is no option "limit" here. The options are store, scopes, limits, key, algorithm, tier, user, exempt, enabled, headers, body, secret, shadow, allow, deny, trustProxy, logDenials, logIdentities, failMode, timeoutMs, instances, breaker, ipv6Prefix.',
+      '[bad-option] RateLimitModule: There is no option "limit" here. The options are store, scopes, limits, key, algorithm, tier, user, exempt, enabled, headers, body, secret, shadow, allow, deny, trustProxy, logDenials, logIdentities, meter, statistics, failMode, timeoutMs, instances, breaker, ipv6Prefix.',
     );
   });
 

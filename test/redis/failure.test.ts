@@ -9,7 +9,7 @@ import { nowMs, Servant } from '../support/servant.js';
 import { undisturbed } from '../support/undisturbed.js';
 import { until } from '../support/until.js';
 
-jest.setTimeout(60_000);
+jest.setTimeout(150_000);
 
 const LIMIT = 10;
 const WINDOW_MS = 2_000;

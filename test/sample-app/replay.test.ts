@@ -1,6 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseLog, type Replay, replay } from '../../sample-app/replay.js';
+import { RateLimitStats } from 'nestjs-ratelimit';
+import { parseLog } from '../../sample-app/access-log.js';
+import { createShop } from '../../sample-app/app.js';
+import { type Replay, replay, replayTo } from '../../sample-app/replay.js';
 
 /** The limits that the shop puts on anonymous callers of its pages. */
 const LIMITS = [
@@ -117,4 +120,26 @@ test('a line that is no log line is left out, and told of', () => {
   );
   expect(requests).toEqual([{ address: '1.2.3.4', atMs: Date.UTC(2026, 0, 1), method: 'GET', path: '/' }]);
   expect(unread).toEqual([1, 4]);
+});
+
+test('a replay to a shop that runs is counted there, at the speed that is said', async () => {
+  const shop = await createShop({ logger: ['error'] });
+  try {
+    await shop.listen(0, '127.0.0.1');
+    const requests = Array.from({ length: 70 }, (_, at) => ({
+      address: '203.0.113.7',
+      atMs: at,
+      method: 'GET',
+      path: `/page/${at}`,
+    }));
+    const start = performance.now();
+    const { allowed, denied, clients, limits } = await replayTo(new URL(await shop.getUrl()), requests, 100);
+    expect(performance.now() - start).toBeGreaterThan(690);
+    expect([allowed, denied, clients, limits]).toEqual([60, 10, [['203.0.113.7', 10]], [['burst', 10]]]);
+    const { currentHour, topDeniedClients } = await shop.get(RateLimitStats).snapshot();
+    expect([currentHour.allowed, currentHour.denied]).toEqual([60, 10]);
+    expect(topDeniedClients).toEqual([{ identity: 'ip:203.0.113.7', denied: 10 }]);
+  } finally {
+    await shop.close();
+  }
 });

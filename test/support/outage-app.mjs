@@ -40,6 +40,8 @@ Logger.overrideLogger({ log() {}, warn: hear, error: hear });
 const adapter = platform === 'fastify' ? new FastifyAdapter() : new ExpressAdapter();
 const app = await NestFactory.create(App, adapter, { logger: { log() {}, warn: hear, error: hear } });
 await app.listen(0, '127.0.0.1');
+// A connection that the application has just closed for being idle would fail a request of the load.
+app.getHttpServer().keepAliveTimeout = 60_000;
 
 const limiter = app.get(RateLimiter);
 let events = [];

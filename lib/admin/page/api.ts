@@ -174,6 +174,8 @@ export const api = {
   stats: (hours: number) => get<Stats>(`stats?hours=${hours}&top=10`),
   limits: () => get<{ readonly routes: readonly Route[] }>('limits'),
   health: () => get<Health>('health'),
+  /** Whether the API wants no token. */
+  isOpen: async () => (await send('access', { signal: AbortSignal.timeout(TIMEOUT_MS) })).status === 204,
   client: (identity: string) => get<Client>(client(identity)),
   block: (identity: string, duration: string) => post(`${client(identity)}/block`, { for: duration }),
   unblock: (identity: string) => post(`${client(identity)}/unblock`, {}),

@@ -63,7 +63,8 @@ export class ClientView {
     empty: 'No bucket can be told for this client.',
     key: ({ scope, name }) => `${scope}\n${name}`,
     cells: (bucket) => [
-      bucket.scope === bucket.name ? bucket.scope : `${bucket.scope} · ${bucket.name}`,
+      // The limits of every route have no scope of their own.
+      ['*', bucket.name].includes(bucket.scope) ? bucket.name : `${bucket.scope} · ${bucket.name}`,
       left(bucket),
       nextUnit(bucket),
       bucket.reset_at === null ? 'full' : until(bucket.reset_at),

@@ -141,7 +141,8 @@ const pollers = [
 /** Asks for one thing first, so that a refusal is one and not four. */
 async function begin(): Promise<void> {
   try {
-    await api.health();
+    if (hasToken()) await api.health();
+    else if (!(await api.isOpen())) return showSignIn('');
   } catch (error) {
     if (error instanceof ApiError && error.isRefusal) return refused(error);
     // What else is wrong is said where it shows.

@@ -37,6 +37,11 @@ export class LocalLimits {
     this.#memory = new MemoryStore({ clock });
   }
 
+  /** How many buckets it holds. */
+  get size(): number {
+    return this.#memory.size;
+  }
+
   /** Remembers what the store has just said, in time or late. */
   note(decisions: readonly Decision[], nowMs: number, isLate = false): void {
     for (const decision of decisions) {

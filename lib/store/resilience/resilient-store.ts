@@ -90,6 +90,11 @@ export class ResilientStore implements Store {
     }
   }
 
+  /** How many buckets this process keeps beside the store. */
+  get keptLocally(): number {
+    return this.#local.size;
+  }
+
   health(): StoreHealth {
     return {
       status: this.#breakers.allClosed ? 'up' : 'degraded',

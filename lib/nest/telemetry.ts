@@ -1,0 +1,197 @@
+import type { Outcome } from '../core/decision.js';
+import { attempt } from '../core/later.js';
+import type { Report } from '../plan/report.js';
+import { MemoryStore } from '../store/memory/memory-store.js';
+import type { ResilientStore } from '../store/resilience/resilient-store.js';
+import type { RoutePlan } from './plans.js';
+
+/** Attributes of a measurement. */
+export type MetricAttributes = Readonly<Record<string, string>>;
+
+/** Where a callback puts what it has observed. */
+export interface MetricResult {
+  observe(value: number, attributes?: MetricAttributes): void;
+}
+
+/** An instrument that is asked for its values when they are collected. */
+export interface ObservableMetric {
+  addCallback(callback: (result: MetricResult) => void): void;
+  removeCallback(callback: (result: MetricResult) => void): void;
+}
+
+/** What is said of an instrument when it is made. */
+export interface MetricDescription {
+  readonly description: string;
+  readonly unit: string;
+  readonly advice?: { readonly explicitBucketBoundaries?: number[] };
+}
+
+/** A `Meter` of `@opentelemetry/api`, as far as it is used. */
+export interface MeterLike {
+  createHistogram(
+    name: string,
+    options: MetricDescription,
+  ): { record(value: number, attributes?: MetricAttributes): void };
+  createObservableCounter(name: string, options: MetricDescription): ObservableMetric;
+  createObservableGauge(name: string, options: MetricDescription): ObservableMetric;
+}
+
+/** What became of a decision. */
+type Result = 'allowed' | 'denied' | 'shadow_denied' | 'unavailable';
+
+/** As many as an SDK keeps of one instrument where it is not told otherwise; what comes after them is one series. */
+const MOST_SERIES = 2_000;
+const OTHER = 'other';
+
+/** From ten microseconds, in memory, to the longest that a store may take. */
+const DURATION_BOUNDARIES_S = [
+  0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+];
+
+interface Series {
+  readonly attributes: MetricAttributes;
+  count: number;
+}
+
+const STATES = ['closed', 'half-open', 'open'] as const;
+
+function nameOfStore(store: object): string {
+  if (store instanceof MemoryStore) return 'memory';
+  return store.constructor.name === 'RedisStore' ? 'redis' : OTHER;
+}
+
+/**
+ * Measures for OpenTelemetry. Decisions are counted here and collected when a reader asks for them; only their
+ * duration is handed on at each request. Whatever a meter throws is reported, and felt by nobody.
+ */
+export class Telemetry {
+  readonly #byPlan = new Map<RoutePlan, Map<string, Series>>();
+  readonly #series: Series[] = [];
+  readonly #duration;
+  readonly #durations = new Map<string, MetricAttributes>();
+  readonly #observed: (() => void)[] = [];
+  readonly #storeName: string;
+
+  constructor(
+    meter: MeterLike,
+    readonly store: ResilientStore,
+    readonly report: Report,
+  ) {
+    this.#storeName = nameOfStore(store.store);
+    this.#duration = meter.createHistogram('rate_limit.decision.duration', {
+      description: 'How long the limits of a request took to be decided.',
+      unit: 's',
+      advice: { explicitBucketBoundaries: DURATION_BOUNDARIES_S },
+    });
+    const decisions = meter.createObservableCounter('rate_limit.decisions', {
+      description: 'Decisions of limits on requests.',
+      unit: '{decision}',
+    });
+    const buckets = meter.createObservableGauge('rate_limit.buckets', {
+      description: 'Buckets that this process holds.',
+      unit: '{bucket}',
+    });
+    const breakers = meter.createObservableGauge('rate_limit.breaker.state', {
+      description: '1 for the state that a circuit breaker is in, 0 for the others.',
+      unit: '1',
+    });
+    this.#observe(decisions, (result) => {
+      for (const { count, attributes } of this.#series) result.observe(count, attributes);
+    });
+    this.#observe(buckets, (result) => this.#observeBuckets(result));
+    this.#observe(breakers, (result) => this.#observeBreakers(result));
+  }
+
+  /** Counts the decisions on a request. */
+  decided(plan: RoutePlan, { decisions }: Outcome): void {
+    for (const { name, allowed, charge } of decisions) {
+      this.#count(plan, name, allowed ? 'allowed' : charge.shadow ? 'shadow_denied' : 'denied');
+    }
+  }
+
+  /** Counts a request that was refused for want of the store, under the limits that wait for it. */
+  refused(plan: RoutePlan, limits: readonly string[]): void {
+    for (const name of limits) this.#count(plan, name, 'unavailable');
+  }
+
+  /** Notes how long a decision took that began at `startMs` of `performance.now()`; null for one that failed. */
+  timed(startMs: number, outcome: Outcome | null): void {
+    const seconds = (performance.now() - startMs) / 1_000;
+    const store = outcome?.degraded === false ? this.#storeName : 'local';
+    const result = outcome === null ? 'unavailable' : outcome.allowed ? 'allowed' : 'denied';
+    const key = `${store} ${result}`;
+    let attributes = this.#durations.get(key);
+    if (attributes === undefined) {
+      attributes = {
+        'rate_limit.store': outcome === null ? this.#storeName : store,
+        'rate_limit.outcome': result,
+        ...(outcome === null ? { 'error.type': 'store_unavailable' } : {}),
+      };
+      this.#durations.set(key, attributes);
+    }
+    attempt(
+      () => this.#duration.record(seconds, attributes),
+      (error) => this.report('meter', 'A measurement could not be handed on.', error),
+    );
+  }
+
+  /** Is asked for nothing any more. */
+  close(): void {
+    for (const forget of this.#observed.splice(0)) forget();
+  }
+
+  #count(plan: RoutePlan, limit: string, result: Result): void {
+    let ofPlan = this.#byPlan.get(plan);
+    if (ofPlan === undefined) {
+      ofPlan = new Map();
+      this.#byPlan.set(plan, ofPlan);
+    }
+    const key = `${result} ${limit}`;
+    let series = ofPlan.get(key);
+    if (series === undefined) {
+      series = this.#newSeries(plan.route, limit, result);
+      ofPlan.set(key, series);
+    }
+    series.count++;
+  }
+
+  #newSeries(route: string, limit: string, result: Result): Series {
+    const isFull = this.#series.length >= MOST_SERIES - 4;
+    const attributes = {
+      'rate_limit.name': isFull ? OTHER : limit,
+      'code.function.name': isFull ? OTHER : route,
+      'rate_limit.outcome': result,
+    };
+    const same = isFull && this.#series.find((one) => isSame(one.attributes, attributes));
+    if (same) return same;
+    const series = { attributes, count: 0 };
+    this.#series.push(series);
+    return series;
+  }
+
+  #observe(metric: ObservableMetric, callback: (result: MetricResult) => void): void {
+    metric.addCallback(callback);
+    this.#observed.push(() => metric.removeCallback(callback));
+  }
+
+  #observeBuckets(result: MetricResult): void {
+    const { store } = this.store;
+    if (store instanceof MemoryStore) result.observe(store.size, { 'rate_limit.store': 'memory' });
+    else result.observe(this.store.keptLocally, { 'rate_limit.store': 'local' });
+  }
+
+  #observeBreakers(result: MetricResult): void {
+    for (const { part, breaker } of this.store.health().parts) {
+      for (const state of STATES) {
+        result.observe(state === breaker ? 1 : 0, {
+          'rate_limit.store': this.#storeName,
+          'rate_limit.store.part': part,
+          'rate_limit.breaker.state': state,
+        });
+      }
+    }
+  }
+}
+
+const isSame = (a: MetricAttributes, b: MetricAttributes): boolean =>
+  Object.entries(a).every(([name, value]) => b[name] === value);

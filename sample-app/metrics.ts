@@ -1,0 +1,10 @@
+import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
+import { MeterProvider } from '@opentelemetry/sdk-metrics';
+import type { MeterLike } from 'nestjs-ratelimit';
+
+/** Serves metrics to Prometheus at `/metrics` of a port of its own. */
+export function serveMetrics(port: number): { readonly meter: MeterLike; close(): Promise<void> } {
+  const exporter = new PrometheusExporter({ port });
+  const provider = new MeterProvider({ readers: [exporter] });
+  return { meter: provider.getMeter('nestjs-ratelimit'), close: () => provider.shutdown() };
+}

@@ -1,0 +1,35 @@
+// Installs packages of Debian, where that is possible.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** Where a program is; undefined where there is none. */
+export const onPath = (program) =>
+  (process.env.PATH ?? '')
+    .split(delimiter)
+    .map((folder) => join(folder, program))
+    .find((file) => existsSync(file));
+
+/** Runlevel 1 keeps Debian from starting servers of its own. */
+const ENV = ['DEBIAN_FRONTEND=noninteractive', 'RUNLEVEL=1'];
+
+const succeeds = (command, args, stderr = 'inherit') =>
+  spawnSync(command, args, { stdio: ['ignore', 'ignore', stderr] }).status === 0;
+
+/** Runs apt-get as root, or through sudo where that asks for no password. */
+function aptGet(...args) {
+  const command = ['env', ...ENV, 'apt-get', '--quiet', '--quiet', ...args];
+  return process.getuid?.() === 0
+    ? succeeds(command[0], command.slice(1))
+    : succeeds('sudo', ['-n', ...command]);
+}
+
+/** Installs a package, on Debian and its kin, for those who may. */
+export function install(name) {
+  const mayInstall = process.getuid?.() === 0 || succeeds('sudo', ['-n', 'true'], 'ignore');
+  if (onPath('apt-get') === undefined || !mayInstall) return;
+  console.log(`Installing ${name} ...`);
+  const get = () => aptGet('install', '-y', '--no-install-recommends', name);
+  // A fresh machine has no package lists yet, and old lists name packages that are gone.
+  if (!get() && aptGet('update')) get();
+}

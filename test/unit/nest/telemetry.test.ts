@@ -1,0 +1,41 @@
+import type { MetricAttributes, MetricResult } from 'nestjs-ratelimit';
+import type { RoutePlan } from '../../../lib/nest/plans.js';
+import { Telemetry } from '../../../lib/nest/telemetry.js';
+import { Guarded } from '../../support/guarded.js';
+import { outcomeUnder } from '../../support/outcomes.js';
+
+test('however many routes and limits there are, there are 2,000 series at most, and nothing is lost', () => {
+  let collect: (result: MetricResult) => void = () => undefined;
+  const metric = { addCallback: () => undefined, removeCallback: () => undefined };
+  const meter = {
+    createHistogram: () => ({ record: () => undefined }),
+    createObservableGauge: () => metric,
+    createObservableCounter: () => ({
+      ...metric,
+      addCallback: (found: typeof collect) => {
+        collect = found;
+      },
+    }),
+  };
+  const telemetry = new Telemetry(meter, new Guarded().store, () => undefined);
+  for (let route = 0; route < 3_000; route++) {
+    telemetry.decided({ route: `Route.${route}` } as RoutePlan, outcomeUnder([{}]));
+    telemetry.decided({ route: `Route.${route}` } as RoutePlan, outcomeUnder([{ denies: true }]));
+  }
+  const seen = new Map<string, number>();
+  collect({
+    observe: (value, attributes) => {
+      const key = JSON.stringify(attributes);
+      expect(seen.has(key)).toBe(false);
+      seen.set(key, value);
+    },
+  });
+  expect(seen.size).toBeLessThanOrEqual(2_000);
+  expect([...seen.values()].reduce((sum, value) => sum + value, 0)).toBe(6_000);
+  const other: MetricAttributes = {
+    'rate_limit.name': 'other',
+    'code.function.name': 'other',
+    'rate_limit.outcome': 'denied',
+  };
+  expect(seen.get(JSON.stringify(other))).toBeGreaterThan(1_000);
+});
