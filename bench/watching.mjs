@@ -1,6 +1,6 @@
 // What it costs to watch limits: HTTP throughput with everything on that is on by default, and the live page looked
 // at, against the same build with all of it off. Pairs of rounds in turn, each application in a process of its own.
-// Run: npm run build && node bench/watching.mjs
+// Run: npm run build && node bench/watching.mjs [fastify|express]
 import { fork } from 'node:child_process';
 import { get } from 'node:http';
 import { fileURLToPath } from 'node:url';
@@ -66,7 +66,7 @@ const spread = (ratios) => {
   return `${median(sorted).toFixed(3)} (${sorted[0].toFixed(3)} to ${sorted.at(-1).toFixed(3)})`;
 };
 
-for (const platform of (process.argv[2]?.split(',') ?? ['fastify', 'express'])) {
+for (const platform of process.argv[2]?.split(',') ?? ['fastify', 'express']) {
   const apps = {};
   for (const [name, way] of Object.entries(WAYS)) apps[name] = await start(platform, way);
   for (let i = 0; i < 3; i++) for (const app of Object.values(apps)) await measure(app);
