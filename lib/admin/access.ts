@@ -12,18 +12,25 @@ import { mistake } from '../core/errors.js';
 import { shown } from '../core/shown.js';
 import type { AdminGuard, RateLimitAdminAccess } from './options.js';
 import { refuseForeign } from './same-site.js';
-import { ADMIN_ACCESS } from './tokens.js';
+import { ADMIN_ACCESS, PROVIDED_GUARDS } from './tokens.js';
+import { WrongTokens } from './wrong-tokens.js';
+
+/** Where `@Injectable({ scope })` notes it. */
+const SCOPE_OPTIONS = 'scope:options';
 
 const isGuard = (value: unknown): value is CanActivate =>
   typeof (value as Partial<CanActivate> | null | undefined)?.canActivate === 'function';
 
-/** Lets those use the admin API whom the application's guards let. */
+/** Asks the application's guards who may use the admin API. */
 @Injectable()
 export class AdminAccess implements OnModuleInit {
-  #guards: readonly CanActivate[] = [];
+  /** Null until they are known: then nobody may. */
+  #guards: readonly CanActivate[] | null = null;
 
   constructor(
     @Inject(ADMIN_ACCESS) private readonly access: RateLimitAdminAccess,
+    /** Those of their classes that an imported module provides. */
+    @Inject(PROVIDED_GUARDS) private readonly provided: ReadonlyMap<unknown, CanActivate>,
     @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
   ) {}
 
@@ -40,42 +47,50 @@ export class AdminAccess implements OnModuleInit {
         'Give it guards: [AdminGuard]; or allowUnguarded: true, where nobody else can reach its path.',
       );
     }
-    this.#guards = await Promise.all(guards.map((guard: AdminGuard) => this.#resolve(guard)));
+    this.#guards = await Promise.all(guards.map((guard: AdminGuard) => this.#instanceOf(guard)));
   }
 
+  /** Whether all of them let a call pass; throws what they throw. */
   async allows(execution: ExecutionContext): Promise<boolean> {
-    for (const guard of this.#guards) {
+    for (const guard of this.#guards ?? [NOBODY]) {
       const answer = guard.canActivate(execution);
       if (!(await (isObservable(answer) ? lastValueFrom(answer) : answer))) return false;
     }
     return true;
   }
 
-  async #resolve(guard: AdminGuard): Promise<CanActivate> {
+  async #instanceOf(guard: AdminGuard): Promise<CanActivate> {
     if (isGuard(guard)) return guard;
-    const made = typeof guard === 'function' ? await this.#instanceOf(guard) : guard;
-    if (isGuard(made)) return made;
+    if (typeof guard === 'function') {
+      const options = Reflect.getMetadata(SCOPE_OPTIONS, guard) as { readonly scope?: unknown } | undefined;
+      if (options?.scope) {
+        throw mistake(
+          'bad-option',
+          `${guard.name} is made for each request, and one is to guard the admin API for all of them.`,
+          'Give a guard of the default scope.',
+        );
+      }
+      const made: unknown = this.provided.get(guard) ?? (await this.moduleRef.create(guard));
+      if (isGuard(made)) return made;
+    }
     throw mistake('bad-option', `${shown(guard)} is no guard.`, 'Give classes or objects with canActivate.');
   }
-
-  #instanceOf(type: Exclude<AdminGuard, CanActivate>): CanActivate | Promise<CanActivate> {
-    try {
-      return this.moduleRef.get<CanActivate>(type, { strict: false });
-    } catch {
-      // No module provides it.
-      return this.moduleRef.create(type);
-    }
-  }
 }
+
+const NOBODY: CanActivate = { canActivate: () => false };
 
 /** Guards the admin API: no other site may use it in the name of an operator, and nobody without leave. */
 @Injectable()
 export class AdminApiGuard implements CanActivate {
-  constructor(@Inject(AdminAccess) private readonly access: AdminAccess) {}
+  constructor(
+    @Inject(AdminAccess) private readonly access: AdminAccess,
+    @Inject(WrongTokens) private readonly wrongTokens: WrongTokens,
+  ) {}
 
   async canActivate(execution: ExecutionContext): Promise<boolean> {
     refuseForeign(execution.switchToHttp().getRequest());
-    if (await this.access.allows(execution)) return true;
+    const allows = () => this.access.allows(execution);
+    if (await this.wrongTokens.counted(execution, allows)) return true;
     throw new ForbiddenException('The guards of the admin API do not let you pass.');
   }
 }

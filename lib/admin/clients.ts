@@ -5,45 +5,49 @@ import { kindOf } from '../key/identity.js';
 import type { Limit } from '../plan/limit.js';
 import type { KeyRule } from '../plan/options.js';
 import { type BucketStanding, standingsOf } from '../plan/standings.js';
-import type { Store } from '../store/store.js';
+import type { ResilientStore } from '../store/resilience/resilient-store.js';
 import { momentIn } from './answers.js';
 
 type AnyLimit = Pick<Limit<never>, 'key' | 'rate' | 'shadow'>;
 
 /** Kinds of identities that one word of a key makes; what another word makes is of a kind of its own. */
 const KINDS: Readonly<Record<string, string>> = { ip: 'ip', anon: 'ip', user: 'user', global: 'global' };
-const KNOWN_KINDS = new Set(Object.values(KINDS));
 
-/** Whether a key may charge an identity; of what functions find nothing is known. */
-function mayCharge(key: KeyRule<never>, identity: string): boolean {
-  if (typeof key !== 'string') return true;
+/** Whether a key is meant to charge an identity. What charges it besides, such as an address in place of a value that is missing, shows when it has. */
+function isMeantFor(key: KeyRule<never>, identity: string): boolean {
+  if (typeof key !== 'string') return false;
   const kinds = identity.split('+').map(kindOf);
   return key.split('|').some((together) => {
     const words = together.split('+').map((word) => word.trim());
-    const fits = (word: string, at: number): boolean => {
-      const kind = kinds[at] as string;
-      const own = KINDS[word];
-      return own === undefined ? !KNOWN_KINDS.has(kind) && kind === kindOf(word) : own === kind;
-    };
-    return words.length === kinds.length && words.every(fits);
+    return (
+      words.length === kinds.length && words.every((word, at) => (KINDS[word] ?? kindOf(word)) === kinds[at])
+    );
   });
 }
 
-/** The policy of a limit, as far as it is known without a request: of tiers the default one. */
-function policyIn({ rate }: AnyLimit): Policy | null {
-  if (rate.kind === 'fixed') return rate.policy;
-  if (rate.kind === 'load') return rate.policyFor();
-  return rate.kind === 'tiers' ? rate.ofTier(undefined) : null;
+/** A policy that a limit may have, and the tier that it is for. */
+interface TierPolicy {
+  readonly policy: Policy | null;
+  readonly tier: string | null;
+}
+
+/** The policies of a limit, as far as they are known without a request. */
+function policiesOf({ rate }: AnyLimit): readonly TierPolicy[] {
+  if (rate.kind === 'fixed') return [{ policy: rate.policy, tier: null }];
+  if (rate.kind === 'load') return [{ policy: rate.policyFor(), tier: null }];
+  if (rate.kind === 'tiers') return [...rate.policies].map(([tier, policy]) => ({ policy, tier }));
+  return [];
 }
 
 // Nothing is charged under it: what it is denied by is a block of the whole identity.
 const UNCHARGED = definePolicy({ name: 'block', scope: 'admin', rate: { limit: 1, windowMs: 1_000 } });
 
-const bucketAnswer = ({ decision, nextUnitMs }: BucketStanding, nowMs: number) => {
+const bucketAnswer = ({ decision, nextUnitMs }: BucketStanding, tier: string | null, nowMs: number) => {
   const { charge, name, limit, remaining, resetAfterMs, retryAfterMs, blockedForMs } = decision;
   return {
     scope: charge.policy.scope,
     name,
+    tier,
     limit,
     remaining,
     reset_at: momentIn(resetAfterMs, nowMs),
@@ -53,27 +57,73 @@ const bucketAnswer = ({ decision, nextUnitMs }: BucketStanding, nowMs: number) =
   };
 };
 
-/** How every bucket of an identity stands that a limit may charge, and until when all of them are blocked. */
+/** A bucket that is asked about. */
+interface Asked {
+  readonly charge: Charge;
+  readonly tier: string | null;
+  /** Whether it is told of also when nothing is charged to it. */
+  readonly isMeant: boolean;
+}
+
+function* askedOf(identity: string, limits: Iterable<AnyLimit>): Iterable<Asked> {
+  const seen = new Set<string>();
+  for (const limit of limits) {
+    for (const { policy, tier } of policiesOf(limit)) {
+      // A bucket of several tiers is told of under each, since nobody knows which one its client has.
+      const key = `${policy?.tail} ${tier}`;
+      if (policy === null || seen.has(key)) continue;
+      seen.add(key);
+      const charge = { policy, identity, cost: 1, shadow: limit.shadow, blocks: [] };
+      yield { charge, tier, isMeant: isMeantFor(limit.key, identity) };
+    }
+  }
+}
+
+/** Groups in which no bucket is asked about twice, as stores want it. */
+function groupsOf(asked: readonly Asked[]): readonly (readonly Asked[])[] {
+  const groups: Map<string, Asked>[] = [];
+  for (const one of asked) {
+    const { tail } = one.charge.policy;
+    let group = groups.find((known) => !known.has(tail));
+    if (group === undefined) {
+      group = new Map();
+      groups.push(group);
+    }
+    group.set(tail, one);
+  }
+  return groups.map((group) => [...group.values()]);
+}
+
+/**
+ * How every bucket of an identity stands that a limit is meant to charge, or has charged, and until when all of them
+ * are blocked.
+ */
 export async function clientAnswer(
   identity: string,
   limits: Iterable<AnyLimit>,
-  store: Store,
+  store: ResilientStore,
   now: () => number,
 ) {
-  const charges = new Map<string, Charge>();
-  const add = (policy: Policy, shadow: boolean): void => {
-    charges.set(policy.tail, { policy, identity, cost: 1, shadow, blocks: [] });
-  };
-  add(UNCHARGED, false);
-  for (const limit of limits) {
-    const policy = mayCharge(limit.key, identity) ? policyIn(limit) : null;
-    if (policy !== null && !charges.has(policy.tail)) add(policy, limit.shadow);
-  }
-  const [whole, ...buckets] = await standingsOf(store, [...charges.values()]);
+  const whole = { policy: UNCHARGED, identity, cost: 1, shadow: false, blocks: [] };
+  const [block] = await standingsOf(store, [whole]);
+  const blockedForMs = block?.decision.blockedForMs ?? 0;
+  const buckets: object[] = [];
   const nowMs = now();
+  for (const group of groupsOf([...askedOf(identity, limits)])) {
+    const standings = await standingsOf(
+      store,
+      group.map(({ charge }) => charge),
+    );
+    for (const standing of standings) {
+      const { used, charge } = standing.decision;
+      const asked = group.find((one) => one.charge.policy.tail === charge.policy.tail);
+      if (asked?.isMeant || used > 0) buckets.push(bucketAnswer(standing, asked?.tier ?? null, nowMs));
+    }
+  }
   return {
     identity,
-    blocked_until: momentIn(whole?.decision.blockedForMs ?? 0, nowMs),
-    buckets: buckets.map((bucket) => bucketAnswer(bucket, nowMs)),
+    blocked_until: momentIn(blockedForMs, nowMs),
+    is_complete: store.health().status === 'up',
+    buckets,
   };
 }

@@ -17,25 +17,15 @@ import {
   VERSION_NEUTRAL,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { RateLimitConfigError } from '../core/errors.js';
-import { RateLimit, SkipRateLimit, Uncounted } from '../nest/decorators.js';
-import { StoreUnavailableError } from '../store/store.js';
+import type { RateLimitConfigError } from '../core/errors.js';
+import { SkipRateLimit } from '../nest/decorators.js';
 import { AdminAccess, AdminApiGuard, AdminPageGuard } from './access.js';
+import type { Live } from './live.js';
 import { Operator } from './operator.js';
 import type { RateLimitAdminPlace } from './options.js';
 import { PAGE, PAGE_CSP } from './page.gen.js';
-
-/** Callers that guards have refused so often try tokens out. */
-const wrongTokens = (
-  name: string,
-  isWrong: (status: number | undefined) => boolean,
-): ReturnType<typeof RateLimit> =>
-  RateLimit({
-    name,
-    rate: '20/min',
-    key: 'ip',
-    countWhen: (_context, { status }) => isWrong(status),
-  });
+import { refuseForeign } from './same-site.js';
+import { WrongTokens } from './wrong-tokens.js';
 
 const Execution = createParamDecorator((_data: unknown, execution: ExecutionContext) => execution);
 
@@ -48,14 +38,15 @@ const OF_PAGE = {
   'X-Content-Type-Options': 'nosniff',
 };
 
-/** What went wrong, as an answer that says so. */
+/** What went wrong, as an answer that says so. By name: it may come from another copy of the library. */
 function asHttpError(error: unknown): unknown {
-  if (error instanceof RateLimitConfigError) {
-    return new BadRequestException(error.problems.map(({ what, mend }) => `${what} ${mend}`).join(' '));
+  if (!(error instanceof Error)) return error;
+  if (error.name === 'RateLimitConfigError') {
+    const { problems } = error as RateLimitConfigError;
+    return new BadRequestException(problems.map(({ what, mend }) => `${what} ${mend}`).join(' '));
   }
-  if (error instanceof StoreUnavailableError) return new ServiceUnavailableException(error.message);
-  // A memory store that has no room for another block.
-  return error instanceof RangeError ? new ConflictException(error.message) : error;
+  if (error.name === 'StoreUnavailableError') return new ServiceUnavailableException(error.message);
+  return error.name === 'NoRoomError' ? new ConflictException(error.message) : error;
 }
 
 /** Answers past interceptors of the application, which may wrap what handlers give. */
@@ -90,9 +81,7 @@ class Answers {
 export function apiController(path: string): Type {
   @Controller({ path, version: VERSION_NEUTRAL })
   @UseGuards(AdminApiGuard)
-  @Uncounted()
   @SkipRateLimit()
-  @wrongTokens('rate-limit-admin', (status) => status === 401 || status === 403)
   class RateLimitAdminController {
     readonly #answers: Answers;
 
@@ -139,7 +128,7 @@ export function apiController(path: string): Type {
     }
 
     @Get('live')
-    live(@Res() response: object): void {
+    live(@Res() response: Parameters<Live['stream']>[0]): void {
       this.operator.live.stream(response);
     }
   }
@@ -149,13 +138,13 @@ export function apiController(path: string): Type {
 /** The page at a path. */
 export function pageController(path: string, { page, pageDecorators = [] }: RateLimitAdminPlace): Type {
   @Controller({ path, version: VERSION_NEUTRAL })
-  @Uncounted()
   @SkipRateLimit()
   class RateLimitAdminPageController {
     readonly #answers: Answers;
 
     constructor(
       @Inject(AdminAccess) private readonly access: AdminAccess,
+      @Inject(WrongTokens) private readonly wrongTokens: WrongTokens,
       @Inject(HttpAdapterHost) adapterHost: HttpAdapterHost,
     ) {
       this.#answers = new Answers(adapterHost);
@@ -168,9 +157,10 @@ export function pageController(path: string, { page, pageDecorators = [] }: Rate
 
     /** Whether the page can do without a token: 204 if so, without an error that a console would show. */
     @Get('access')
-    @wrongTokens('rate-limit-admin-page', (status) => status !== 204)
     async mayPass(@Execution() execution: ExecutionContext, @Res() response: unknown): Promise<void> {
-      const isAllowed = await this.access.allows(execution).catch(() => false);
+      refuseForeign(execution.switchToHttp().getRequest());
+      const allows = () => this.access.allows(execution).catch(() => false);
+      const isAllowed = await this.wrongTokens.counted(execution, allows);
       this.#answers.send(
         response,
         NOT_KEPT,

@@ -1,9 +1,13 @@
 import type { ServerResponse } from 'node:http';
+import { ServiceUnavailableException } from '@nestjs/common';
 import type { Clock } from '../core/clock.js';
 import type { Runtime } from '../nest/runtime.js';
 import { secondAnswer } from './answers.js';
 
 const SECOND_MS = 1_000;
+/** Then readers ask again, and guards are asked too. */
+const LONGEST_MS = 600_000;
+const MOST_STREAMS = 100;
 
 const HEADERS = {
   'Content-Type': 'text/event-stream',
@@ -12,11 +16,11 @@ const HEADERS = {
   'X-Accel-Buffering': 'no',
 };
 
-/** What handlers are given to answer with: Node's own response, which Fastify keeps in its `raw`. */
-interface PlatformResponse {
-  readonly raw?: ServerResponse;
-  /** Fastify's: from then on the response is not its own. */
-  hijack?(): void;
+/** What Fastify gives to answer with. */
+interface Reply {
+  readonly raw: ServerResponse;
+  /** From then on the response is not Fastify's own. */
+  hijack(): void;
 }
 
 /** Of a middleware that compresses what is sent. */
@@ -26,7 +30,9 @@ interface Flushing {
 
 /** What this process counts, sent second by second to all who look on; nothing is done while nobody does. */
 export class Live {
-  readonly #streams = new Set<ServerResponse & Flushing>();
+  /** When each ends. */
+  readonly #streams = new Map<ServerResponse & Flushing, number>();
+  #isEnded = false;
   #stop: (() => void) | null = null;
 
   constructor(
@@ -34,11 +40,21 @@ export class Live {
     readonly clock: Clock,
   ) {}
 
-  /** Sends events over a response until its reader goes, or {@link end}. */
-  stream(response: PlatformResponse): void {
-    response.hijack?.();
-    const stream = response.raw ?? (response as ServerResponse);
-    this.#streams.add(stream);
+  /**
+   * Sends events over a response until its reader goes, or ten minutes are over, or {@link end}.
+   *
+   * @throws ServiceUnavailableException when the application closes, or too many look on.
+   */
+  stream(response: ServerResponse | Reply): void {
+    if (this.#isEnded || this.#streams.size >= MOST_STREAMS) {
+      throw new ServiceUnavailableException('No more streams can be opened now.');
+    }
+    const reply = 'raw' in response ? response : null;
+    const stream = reply?.raw ?? (response as ServerResponse);
+    // Its reader has gone while guards were asked, and nobody would hear of it any more.
+    if (stream.destroyed) return;
+    reply?.hijack();
+    this.#streams.set(stream, this.clock.now() + LONGEST_MS);
     stream.once('close', () => this.#leave(stream));
     // A connection that stayed open behind it would keep the server from closing; HTTP/2 has no such header.
     if (stream.req.httpVersionMajor === 1) stream.setHeader('Connection', 'close');
@@ -47,9 +63,10 @@ export class Live {
     this.#stop ??= this.#start();
   }
 
-  /** Ends all streams. */
+  /** Ends all streams, and opens no other: a server waits for them when it closes. */
   end(): void {
-    for (const stream of this.#streams) stream.end();
+    this.#isEnded = true;
+    for (const stream of this.#streams.keys()) stream.end();
   }
 
   #start(): () => void {
@@ -58,9 +75,10 @@ export class Live {
       const now = this.runtime.stats.totals;
       const second = secondAnswer(now, before, this.runtime.limiter.health().status, this.clock.now());
       before = now;
-      for (const stream of this.#streams) {
+      for (const [stream, endMs] of this.#streams) {
+        if (this.clock.now() >= endMs) stream.end();
         // Who reads too slowly misses seconds, and does not have them kept.
-        if (stream.writableNeedDrain) continue;
+        if (stream.writableNeedDrain || stream.writableEnded) continue;
         stream.write(`data: ${JSON.stringify(second)}\n\n`);
         stream.flush?.();
       }

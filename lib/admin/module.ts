@@ -1,4 +1,4 @@
-import { type DynamicModule, Module, type Provider } from '@nestjs/common';
+import { type CanActivate, type DynamicModule, Module, type Provider, type Type } from '@nestjs/common';
 import { mistake } from '../core/errors.js';
 import { shown } from '../core/shown.js';
 import { checkOption, isFunction, isObject, isText, type OptionRules, oneOf } from '../plan/option-rules.js';
@@ -6,7 +6,8 @@ import { AdminAccess, AdminApiGuard, AdminPageGuard } from './access.js';
 import { apiController, pageController } from './controllers.js';
 import { Operator } from './operator.js';
 import type { RateLimitAdminAsyncOptions, RateLimitAdminOptions, RateLimitAdminPlace } from './options.js';
-import { ADMIN_ACCESS } from './tokens.js';
+import { ADMIN_ACCESS, PROVIDED_GUARDS } from './tokens.js';
+import { WrongTokens } from './wrong-tokens.js';
 
 const DEFAULT_PATH = 'admin/rate-limits';
 
@@ -43,13 +44,36 @@ function checked<T extends object>(options: T, rules: OptionRules, method: strin
   return options;
 }
 
-const adminModule = (place: RateLimitAdminPlace, access: Provider): DynamicModule => {
+/** Those of the guards' classes that this module's imports provide: others are made. */
+const providedGuards = (guards: readonly unknown[]): Provider => {
+  const types = guards.filter(isFunction) as readonly Type<CanActivate>[];
+  return {
+    provide: PROVIDED_GUARDS,
+    useFactory: (...found: readonly (CanActivate | undefined)[]) =>
+      new Map(types.flatMap((type, at) => (found[at] === undefined ? [] : [[type, found[at]]]))),
+    inject: types.map((token) => ({ token, optional: true })),
+  };
+};
+
+const adminModule = (
+  place: RateLimitAdminPlace,
+  access: Provider,
+  guards: readonly unknown[],
+): DynamicModule => {
   const { path = DEFAULT_PATH, page = true, imports = [] } = place;
   return {
     module: RateLimitAdminModule,
     imports,
     controllers: [apiController(path), ...(page === false ? [] : [pageController(path, place)])],
-    providers: [access, AdminAccess, AdminApiGuard, AdminPageGuard, Operator],
+    providers: [
+      access,
+      providedGuards(guards),
+      AdminAccess,
+      AdminApiGuard,
+      AdminPageGuard,
+      WrongTokens,
+      Operator,
+    ],
   };
 };
 
@@ -68,7 +92,8 @@ export class RateLimitAdminModule {
    */
   static forRoot(options: RateLimitAdminOptions): DynamicModule {
     const { guards, allowUnguarded, ...place } = checked(options, RULES, 'forRoot');
-    return adminModule(place, { provide: ADMIN_ACCESS, useValue: { guards, allowUnguarded } });
+    const access = { provide: ADMIN_ACCESS, useValue: { guards, allowUnguarded } };
+    return adminModule(place, access, Array.isArray(guards) ? guards : []);
   }
 
   /**
@@ -82,6 +107,6 @@ export class RateLimitAdminModule {
    */
   static forRootAsync(options: RateLimitAdminAsyncOptions): DynamicModule {
     const { inject = [], useFactory, ...place } = checked(options, ASYNC_RULES, 'forRootAsync');
-    return adminModule(place, { provide: ADMIN_ACCESS, useFactory, inject });
+    return adminModule(place, { provide: ADMIN_ACCESS, useFactory, inject }, []);
   }
 }

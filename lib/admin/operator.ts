@@ -1,5 +1,5 @@
-import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
-import { ApplicationConfig } from '@nestjs/core';
+import { ConflictException, Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import { systemClock } from '../core/clock.js';
 import type { Duration } from '../core/duration.js';
 import { mistake } from '../core/errors.js';
@@ -10,6 +10,7 @@ import type { Limit } from '../plan/limit.js';
 import { healthAnswer, statsAnswer } from './answers.js';
 import { clientAnswer } from './clients.js';
 import { Live } from './live.js';
+import { modulePaths } from './module-paths.js';
 import { Routes } from './routes.js';
 
 /** Longer than keys write any identity. */
@@ -36,6 +37,7 @@ export class Operator implements OnModuleDestroy {
   constructor(
     @Inject(RUNTIME) private readonly runtime: Runtime,
     @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {
     this.live = new Live(runtime, systemClock);
   }
@@ -45,6 +47,8 @@ export class Operator implements OnModuleDestroy {
   }
 
   async stats(hours: unknown, top: unknown): Promise<object> {
+    if (!this.runtime.isCounting)
+      throw new ConflictException('Nothing is counted: statistics are turned off.');
     const asked = { hours: numberIn('hours', hours), top: numberIn('top', top) };
     return statsAnswer(await this.runtime.stats.snapshot(asked), this.#known().endpointOf);
   }
@@ -63,6 +67,7 @@ export class Operator implements OnModuleDestroy {
   }
 
   block(identity: string, body: unknown): Promise<void> {
+    if (!this.runtime.enabled) throw new ConflictException('Nobody can be blocked: limits are turned off.');
     const duration = (body as { readonly for?: Duration } | null | undefined)?.for as Duration;
     return this.runtime.limiter.block({ identity: checkedIdentity(identity), for: duration });
   }
@@ -77,7 +82,8 @@ export class Operator implements OnModuleDestroy {
 
   /** Not before the first call: prefix and versions are set after modules are put together. */
   #known(): Routes {
-    this.#routes ??= new Routes(this.runtime.plans.routes, this.config);
+    const rules = { config: this.config, modulePathOf: modulePaths(this.modules) };
+    this.#routes ??= new Routes(this.runtime.plans.routes, rules);
     return this.#routes;
   }
 

@@ -1,7 +1,10 @@
 import type { CanActivate, FactoryProvider, ModuleMetadata, Type } from '@nestjs/common';
 import type { Later } from '../core/later.js';
 
-/** A guard, or its class: one that an imported module provides, or else made with what those modules provide. */
+/**
+ * A guard, or its class, of the default scope. With `forRoot` one that an imported module provides is taken; any other
+ * is made, with what imported modules provide.
+ */
 export type AdminGuard = CanActivate | Type<CanActivate>;
 
 /** Who may use the admin API. */

@@ -1,4 +1,4 @@
-import { RequestMethod, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
+import { RequestMethod, type Type, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
 import { DEFAULT_ALGORITHM, DEFAULT_FAIL_MODE } from '../core/policy.js';
 import { parseRate } from '../core/rate.js';
@@ -45,15 +45,22 @@ const blockText = (blocks: readonly number[]): string | null =>
 
 const SOURCES = { everywhere: 'module', scope: 'scope', class: 'class', route: 'method' } as const;
 
+function rateOf({ written: { rate, burst } }: RouteLimit): string {
+  return burst === undefined ? rateText(rate) : `${rateText(rate)}, burst ${burst}`;
+}
+
 const limitAnswer = (limit: RouteLimit) => ({
   name: limit.name,
   scope: limit.scope,
-  rate: rateText(limit.rule),
+  rate: rateOf(limit),
   key: keyText(limit.key),
   algorithm: limit.frame.algorithm ?? DEFAULT_ALGORITHM,
   cost: typeof limit.cost === 'number' ? limit.cost : 'function',
   shadow: limit.shadow,
   block: blockText(limit.blocks),
+  methods: limit.written.methods ?? null,
+  conditional: limit.applies !== null && (limit.written.when ?? limit.written.skipIf) !== undefined,
+  counts_when: limit.counts !== null,
   fail_mode: limit.frame.failMode ?? DEFAULT_FAIL_MODE,
   source: limit.isOfModule ? 'module' : SOURCES[limit.reach],
 });
@@ -71,25 +78,47 @@ const joined = (...segments: readonly string[]): string =>
     .filter((segment) => segment !== '')
     .join('/')}`;
 
-/** The paths at which Nest serves a handler of HTTP; by header and media type, versions share a path. */
-function pathsOf({ type, method }: Handler, config: ApplicationConfig): readonly string[] {
+/** What an application has set for all of its paths. */
+interface PathRules {
+  readonly config: ApplicationConfig;
+  /** The path that `RouterModule` gives to the module of a controller. */
+  readonly modulePathOf: (type: Type) => string;
+}
+
+/** The versions of a handler as they stand in its path; the empty one for none. By header they are not in it. */
+function versionsOf({ type, method }: Handler, config: ApplicationConfig): readonly string[] {
   const versioning = config.getVersioning();
-  const prefixes = [''];
-  if (versioning?.type === VersioningType.URI) {
-    const versions = listOf(
-      noted<Version | readonly Version[]>(VERSION, method) ??
-        noted<Version | readonly Version[]>(VERSION, type) ??
-        (versioning.defaultVersion as Version | readonly Version[] | undefined),
-    );
-    const named = versions.filter((version): version is string => version !== VERSION_NEUTRAL);
-    const before = versioning.prefix === false ? '' : (versioning.prefix ?? 'v');
-    if (named.length > 0) prefixes.splice(0, 1, ...named.map((version) => `${before}${version}`));
-  }
+  if (versioning?.type !== VersioningType.URI) return [''];
+  const versions = listOf(
+    noted<Version | readonly Version[]>(VERSION, method) ??
+      noted<Version | readonly Version[]>(VERSION, type) ??
+      (versioning.defaultVersion as Version | readonly Version[] | undefined) ??
+      VERSION_NEUTRAL,
+  );
+  const before = versioning.prefix === false ? '' : (versioning.prefix ?? 'v');
+  return versions.map((version) => (typeof version === 'string' ? `${before}${version}` : ''));
+}
+
+/** Whether a path stands outside the global prefix. */
+function isExcluded(path: string, method: number | undefined, config: ApplicationConfig): boolean {
+  const exclude = config.getGlobalPrefixOptions().exclude ?? [];
+  return exclude.some(
+    ({ pathRegex, requestMethod }) =>
+      (requestMethod === RequestMethod.ALL || requestMethod === method) && pathRegex.test(path),
+  );
+}
+
+/** The paths at which Nest serves a handler of HTTP. */
+function pathsOf(handler: Handler, { config, modulePathOf }: PathRules): readonly string[] {
+  const method = noted<number>(METHOD, handler.method);
   const paths: string[] = [];
-  for (const prefix of prefixes) {
-    for (const outer of listOf(noted<string | readonly string[]>(PATH, type))) {
-      for (const inner of listOf(noted<string | readonly string[]>(PATH, method)))
-        paths.push(joined(config.getGlobalPrefix(), prefix, outer, inner));
+  for (const version of versionsOf(handler, config)) {
+    for (const outer of listOf(noted<string | readonly string[]>(PATH, handler.type))) {
+      for (const inner of listOf(noted<string | readonly string[]>(PATH, handler.method))) {
+        const path = joined(modulePathOf(handler.type), outer, inner);
+        const prefix = isExcluded(path, method, config) ? '' : config.getGlobalPrefix();
+        paths.push(joined(prefix, version, path));
+      }
     }
   }
   return paths;
@@ -97,25 +126,22 @@ function pathsOf({ type, method }: Handler, config: ApplicationConfig): readonly
 
 /** Every route with its limits, as they are enforced, and what it is called from outside. */
 export class Routes {
-  readonly #endpoints = new Map<string, string>();
+  /** Null for a name that several classes have. */
+  readonly #endpoints = new Map<string, string | null>();
   readonly list;
 
-  constructor(routes: readonly CompiledRoute[], config: ApplicationConfig) {
+  constructor(routes: readonly CompiledRoute[], rules: PathRules) {
     this.list = routes.map(({ handler, limits }) => {
       const isHttp = handler.transport === 'http';
-      const paths = isHttp ? pathsOf(handler, config) : [];
+      const path = isHttp ? pathsOf(handler, rules).join(', ') : '';
       const method = isHttp ? (RequestMethod[noted<number>(METHOD, handler.method) ?? -1] ?? null) : null;
-      if (paths.length > 0) this.#endpoints.set(handler.name, `${method} ${paths.join(', ')}`);
-      return {
-        route: handler.name,
-        transport: handler.transport,
-        method,
-        path: paths.join(', ') || null,
-        limits: limits.map(limitAnswer),
-      };
+      const isKnown = this.#endpoints.has(handler.name);
+      this.#endpoints.set(handler.name, path === '' || isKnown ? null : `${method} ${path}`);
+      const { name: route, transport } = handler;
+      return { route, transport, method, path: path || null, limits: limits.map(limitAnswer) };
     });
   }
 
-  /** `POST /auth/login` of `AuthController.login`; the route itself where it has no path. */
+  /** `POST /auth/login` of `AuthController.login`; the route itself where it has no path, or is not alone of its name. */
   readonly endpointOf = (route: string): string => this.#endpoints.get(route) ?? route;
 }

@@ -6,12 +6,20 @@ export const ADMIN_HEADER = 'x-ratelimit-admin';
 
 const hostOf = (origin: string): string | null => (URL.canParse(origin) ? new URL(origin).host : null);
 
-/** Whether a browser sends a request for another site: by what it says itself, or else by its origin. */
-function isForeign({ headers = {} }: RequestLike): boolean {
-  const site = headers['sec-fetch-site'];
+/** What a request may have been sent to, also behind a proxy that says so, and over HTTP/2. */
+const hostsOf = ({ headers = {} }: RequestLike): readonly unknown[] => [
+  headers.host,
+  headers[':authority'],
+  headers['x-forwarded-host'],
+];
+
+/**
+ * Whether a browser sends a request for another site: by what it says itself, or else, as without TLS, by its origin.
+ */
+function isForeign(request: RequestLike): boolean {
+  const { 'sec-fetch-site': site, origin } = request.headers ?? {};
   if (site !== undefined) return site !== 'same-origin' && site !== 'none';
-  const { origin, host } = headers;
-  return typeof origin === 'string' && hostOf(origin) !== host;
+  return typeof origin === 'string' && !hostsOf(request).includes(hostOf(origin));
 }
 
 /** Throws 403 for what a browser sends for another site, and for a change without the header that forms cannot carry. */

@@ -13,7 +13,8 @@ interface RawResponse {
   end(...given: unknown[]): unknown;
 }
 
-function responseOf({ transport, execution }: RateLimitContext): RawResponse | null {
+/** Node's response to a call; null over transports that have none. */
+export function responseOf({ transport, execution }: RateLimitContext): RawResponse | null {
   if (transport !== 'http') return null;
   const response = execution.getArgByIndex<Partial<RawResponse> & { readonly raw?: RawResponse }>(1);
   const raw = response.raw ?? response;

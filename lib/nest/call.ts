@@ -2,6 +2,7 @@ import { type Outcome, outcomeOf, SKIPPED, uncharged } from '../core/decision.js
 import { andThen, isPromise, type Later } from '../core/later.js';
 import type { PartlyDecided } from '../plan/decide.js';
 import type { Limit } from '../plan/limit.js';
+import { responseOf } from './call-end.js';
 import type { RateLimitContext } from './context.js';
 import type { Marked, Unfinished } from './finishing-guard.js';
 import type { GuardHooks } from './guard-hooks.js';
@@ -22,6 +23,8 @@ export class Call implements Unfinished {
   #left: Limits | null = null;
   /** Limits of which it is to be seen whether they were decided too early. */
   #doubted: Limits = NONE;
+  /** Whether those who watch know of it, or are not to. */
+  #isTold = false;
   /** What may be given back at the end of the call; null when nothing is. */
   #late: LateCharges | null = null;
 
@@ -72,8 +75,8 @@ export class Call implements Unfinished {
     }
     if (this.#left === null) {
       this.runtime.noteUser(this.plan, this.context);
-      this.runtime.observer.decided(this.plan, this.context, outcome);
-    }
+      this.#tell(this.context, outcome);
+    } else responseOf(this.context)?.once('close', () => this.#tell(this.context, outcome));
     if (this.#left !== null || this.#doubted.length > 0) (this.context.execution as Marked)[CALL] = this;
     return true;
   }
@@ -96,7 +99,7 @@ export class Call implements Unfinished {
   #decideRest(left: Limits, context: RateLimitContext): Later<true> {
     // Nothing is left when only `exempt` had to wait for the user.
     if (left.length === 0) {
-      this.runtime.observer.decided(this.plan, context, this.#first);
+      this.#tell(context, this.#first);
       return true;
     }
     const outcome = this.runtime.decide(this.plan, left, context, this.hooks.identify);
@@ -112,23 +115,32 @@ export class Call implements Unfinished {
     }
     const both = outcomeOf([...this.#first.decisions, ...second.decisions], degraded);
     this.runtime.responder.announce(context, both);
-    this.runtime.observer.decided(this.plan, context, both);
+    this.#tell(context, both);
     this.#late?.add(second);
     return true;
   }
 
   #deny(context: RateLimitContext, outcome: Outcome): never {
-    this.runtime.observer.decided(this.plan, context, outcome);
+    this.#tell(context, outcome);
     return this.hooks.deny(context, outcome);
   }
 
+  /** Tells once what became of it: of a call that another guard has refused meanwhile, what was decided by then. */
+  #tell(context: RateLimitContext, outcome: Outcome): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    this.runtime.observer.decided(this.plan, context, outcome);
+  }
+
   #exempt(): true {
+    this.#isTold = true;
     this.#giveBackFirst();
     this.runtime.responder.withdraw(this.context);
     return true;
   }
 
   #refused(error: unknown): never {
+    this.#isTold = true;
     this.#giveBackFirst();
     throw error;
   }

@@ -177,9 +177,11 @@ export class RateLimitContext implements Caller {
     return this.#isEarly && this.#askedInVain;
   }
 
-  /** @internal The same call, nothing asked of it yet. */
+  /** @internal The same call, nothing asked of it yet but for the address, which stays as it is. */
   fork(): RateLimitContext {
-    return new RateLimitContext(this.execution, this.#reader);
+    const fork = new RateLimitContext(this.execution, this.#reader);
+    fork.#address = this.#address;
+    return fork;
   }
 
   /** @internal The same call, to be asked again once the user is known. */

@@ -3,7 +3,7 @@ import type { Declaration } from '../plan/options.js';
 import { asLimit } from '../plan/options.js';
 import type { ScopeName } from '../plan/register.js';
 import type { RateLimitContext } from './context.js';
-import { noteLimit, noteListening, noteSkip, noteUncounted } from './metadata.js';
+import { noteLimit, noteListening, noteSkip } from './metadata.js';
 import type { RateLimitOptions, RateLimitRate, ThrottleScopeOverrides } from './options.js';
 
 /** A decorator of a class or of a method. */
@@ -57,9 +57,6 @@ export const ThrottleScope = (
  */
 export const SkipRateLimit = (...names: readonly string[]): ClassOrMethodDecorator =>
   noting((target) => noteSkip(target, names.length === 0 ? 'all' : names));
-
-/** @internal Leaves requests of a class out of the statistics: those of who reads them. */
-export const Uncounted = (): ClassDecorator => noteUncounted;
 
 /**
  * Calls a method of a provider at each event of these names.

@@ -22,7 +22,7 @@ import { Refusals } from './refusals.js';
 import { Resolvers } from './resolvers.js';
 import { Runtime } from './runtime.js';
 import { compileSettings } from './settings.js';
-import { Telemetry } from './telemetry.js';
+import { telemetryOn } from './telemetry.js';
 import { RATE_LIMIT_OPTIONS, SCOPES_BRAND } from './tokens.js';
 
 /** Scopes that a feature brings along, as `forFeature` provides them. */
@@ -107,7 +107,7 @@ export async function explore(
   const { logIdentities, defaults } = settings;
   const denials = logIdentities === null ? null : new DenialLog(systemClock, logIdentities, defaults.hash);
   const { meter, statistics } = settings;
-  const telemetry = meter === undefined ? null : new Telemetry(meter, settings.store, report);
+  const telemetry = meter === undefined ? null : telemetryOn(meter, settings.store, report);
   const observer = new Observer(events, denials, statistics === null ? null : stats, telemetry);
   const identity = { hash: settings.defaults.hash, address: settings.addressForm };
   const parts = new LimiterParts(scopes, settings.store, settings.enabled, identity);

@@ -11,7 +11,6 @@ import {
   LIMITS_METADATA,
   LISTENS_METADATA,
   SKIP_METADATA,
-  UNCOUNTED_METADATA,
 } from './tokens.js';
 import type { TransportName } from './transports/transport.js';
 
@@ -37,14 +36,6 @@ export function noteSkip(target: Decorated, skip: Skip): void {
   const both = skip === 'all' || before === 'all' ? 'all' : [...skip, ...(before ?? [])];
   Reflect.defineMetadata(SKIP_METADATA, both, target);
 }
-
-/** Notes that requests of a class are not counted. */
-export function noteUncounted(type: Decorated): void {
-  Reflect.defineMetadata(UNCOUNTED_METADATA, true, type);
-}
-
-/** Whether requests of a class are counted. */
-export const isCounted = (type: Decorated): boolean => !Reflect.hasMetadata(UNCOUNTED_METADATA, type);
 
 /** Notes the events that a method listens to; several decorators add up. */
 export function noteListening(method: Decorated, names: readonly RateLimitEventName[]): void {

@@ -13,6 +13,7 @@ const wouldDeny = ({ allowed, charge }: Decision): boolean => !allowed && charge
 const startsBlock = (decision: Decision): boolean => decision.startsBlock;
 
 const REFUSED = { allowed: false, degraded: true, decisions: [] };
+const FAILED = { allowed: false, degraded: false, decisions: [] };
 
 /** The user that a limit has charged, alone and not together with something else; null for none. */
 function userIn(decisions: readonly Decision[]): string | null {
@@ -37,9 +38,7 @@ export class Observer {
   /** To be told once of each request, what became of it. */
   decided(plan: RoutePlan, context: RateLimitContext, outcome: Outcome): void {
     const { decisions, binding, allowed, degraded } = outcome;
-    if (plan.counter !== null) {
-      this.stats?.record(plan.counter, outcome, context.address, userIn(decisions));
-    }
+    this.stats?.record(plan.counter, outcome, context.address, userIn(decisions));
     this.telemetry?.decided(plan, outcome);
     if (allowed) this.#tell('allowed', plan, context, outcome, decisions);
     else {
@@ -65,9 +64,14 @@ export class Observer {
     const { route, counter } = plan;
     this.telemetry?.refused(plan, limits);
     // Of no client, since none was found to ask for too much.
-    if (counter !== null) this.stats?.record(counter, REFUSED, null, null);
+    this.stats?.record(counter, REFUSED, null, null);
     if (!this.events.isHeard('degraded')) return;
     this.events.emit('degraded', { route, transport, outcome: null, limits, identityKind: null, waitMs });
+  }
+
+  /** To be told of each request that could not be decided for another reason. */
+  failed({ counter }: RoutePlan): void {
+    this.stats?.record(counter, FAILED, null, null);
   }
 
   /** An event about those decisions that it concerns; none where it concerns none. */

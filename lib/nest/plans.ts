@@ -10,13 +10,12 @@ import { countingInterceptor } from './counting-interceptor.js';
 import { finishingGuard } from './finishing-guard.js';
 import { runsGuardsBehind } from './guards.js';
 import { type Handler, routeOf } from './handlers.js';
-import { bindLastGuard, bindLastInterceptor, isCounted } from './metadata.js';
+import { bindLastGuard, bindLastInterceptor } from './metadata.js';
 import { type CompiledRoute, warnings } from './warnings.js';
 
 /** The plan of a call of this library's handlers, and where it is counted. */
 export interface RoutePlan extends Plan<RateLimitContext> {
-  /** Null for what is not counted. */
-  readonly counter: RouteCounter | null;
+  readonly counter: RouteCounter;
 }
 
 /** The plans of an application by class and handler. */
@@ -79,14 +78,10 @@ export class Plans {
   }
 
   #set(type: Type, method: unknown, staged: Plan<RateLimitContext> | null): RoutePlan | null {
-    const plan = staged && Object.freeze({ ...staged, counter: this.#counterOf(type, staged.route) });
+    const plan = staged && Object.freeze({ ...staged, counter: this.stats.routeCounter(staged.route) });
     const plans = this.#byClass.get(type) ?? new Map<unknown, RoutePlan | null>();
     this.#byClass.set(type, plans.set(method, plan));
     return plan;
-  }
-
-  #counterOf(type: Type, route: string): RouteCounter | null {
-    return isCounted(type) ? this.stats.routeCounter(route) : null;
   }
 
   /** A handler that was unknown at start-up: what is wrong with it is logged, and the module's limits apply. */

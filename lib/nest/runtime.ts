@@ -75,6 +75,11 @@ export class Runtime {
     await this.#settings.store.close();
   }
 
+  /** Whether requests are counted. */
+  get isCounting(): boolean {
+    return this.enabled && this.observer.stats !== null;
+  }
+
   get report(): Report {
     return this.#settings.defaults.report;
   }
@@ -168,11 +173,12 @@ export class Runtime {
   }
 
   #refuse(plan: RoutePlan, context: RateLimitContext, error: unknown, startMs: number): never {
-    this.observer.telemetry?.timed(startMs, null);
+    this.observer.telemetry?.failed(startMs, error);
     if (error instanceof StoreUnavailableError) {
       this.observer.refused(plan, context, error);
       throw this.responder.unavailable(context, error);
     }
+    this.observer.failed(plan);
     // A rate that cannot be told has been reported where it was asked for.
     if (!(error instanceof UnknownRateError)) {
       this.report('store', 'A request could not be decided.', error);

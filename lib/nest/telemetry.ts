@@ -38,6 +38,7 @@ export interface MeterLike {
 
 /** What became of a decision. */
 type Result = 'allowed' | 'denied' | 'shadow_denied' | 'unavailable';
+const RESULTS = 4;
 
 /** As many as an SDK keeps of one instrument where it is not told otherwise; what comes after them is one series. */
 const MOST_SERIES = 2_000;
@@ -53,6 +54,17 @@ interface Series {
   count: number;
 }
 
+/** What is said of how long decisions took. */
+interface Timings {
+  readonly allowed: MetricAttributes;
+  readonly denied: MetricAttributes;
+}
+
+const timingsOf = (store: string): Timings => ({
+  allowed: { 'rate_limit.store': store, 'rate_limit.outcome': 'allowed' },
+  denied: { 'rate_limit.store': store, 'rate_limit.outcome': 'denied' },
+});
+
 const STATES = ['closed', 'half-open', 'open'] as const;
 
 function nameOfStore(store: object): string {
@@ -65,11 +77,12 @@ function nameOfStore(store: object): string {
  * duration is handed on at each request. Whatever a meter throws is reported, and felt by nobody.
  */
 export class Telemetry {
-  readonly #byPlan = new Map<RoutePlan, Map<string, Series>>();
-  readonly #series: Series[] = [];
+  readonly #byPlan = new Map<RoutePlan, Map<string, Partial<Record<Result, Series>>>>();
+  readonly #series = new Map<string, Series>();
   readonly #duration;
-  readonly #durations = new Map<string, MetricAttributes>();
-  readonly #observed: (() => void)[] = [];
+  readonly #inStore: Timings;
+  readonly #inProcess = timingsOf('local');
+  readonly #states: (() => void)[] = [];
   readonly #storeName: string;
 
   constructor(
@@ -78,6 +91,7 @@ export class Telemetry {
     readonly report: Report,
   ) {
     this.#storeName = nameOfStore(store.store);
+    this.#inStore = timingsOf(this.#storeName);
     this.#duration = meter.createHistogram('rate_limit.decision.duration', {
       description: 'How long the limits of a request took to be decided.',
       unit: 's',
@@ -95,11 +109,11 @@ export class Telemetry {
       description: '1 for the state that a circuit breaker is in, 0 for the others.',
       unit: '1',
     });
-    this.#observe(decisions, (result) => {
-      for (const { count, attributes } of this.#series) result.observe(count, attributes);
+    decisions.addCallback((result) => {
+      for (const { count, attributes } of this.#series.values()) result.observe(count, attributes);
     });
-    this.#observe(buckets, (result) => this.#observeBuckets(result));
-    this.#observe(breakers, (result) => this.#observeBreakers(result));
+    this.#observeState(buckets, (result) => this.#observeBuckets(result));
+    this.#observeState(breakers, (result) => this.#observeBreakers(result));
   }
 
   /** Counts the decisions on a request. */
@@ -114,30 +128,35 @@ export class Telemetry {
     for (const name of limits) this.#count(plan, name, 'unavailable');
   }
 
-  /** Notes how long a decision took that began at `startMs` of `performance.now()`; null for one that failed. */
-  timed(startMs: number, outcome: Outcome | null): void {
+  /** Notes how long a decision took that began at `startMs` of `performance.now()`. */
+  timed(startMs: number, { decisions, degraded, allowed }: Outcome): void {
+    // Nobody was asked.
+    if (decisions.length === 0) return;
+    const ways = degraded ? this.#inProcess : this.#inStore;
+    this.#record(startMs, allowed ? ways.allowed : ways.denied);
+  }
+
+  /** Notes how long it took until a decision failed. */
+  failed(startMs: number, error: unknown): void {
+    const type = error instanceof Error ? error.name : 'Error';
+    this.#record(startMs, {
+      'rate_limit.store': this.#storeName,
+      'rate_limit.outcome': 'unavailable',
+      'error.type': type,
+    });
+  }
+
+  /** Is asked for no state any more. What was decided stays, for a reader that collects once more at the end. */
+  close(): void {
+    for (const forget of this.#states.splice(0)) forget();
+  }
+
+  #record(startMs: number, attributes: MetricAttributes): void {
     const seconds = (performance.now() - startMs) / 1_000;
-    const store = outcome?.degraded === false ? this.#storeName : 'local';
-    const result = outcome === null ? 'unavailable' : outcome.allowed ? 'allowed' : 'denied';
-    const key = `${store} ${result}`;
-    let attributes = this.#durations.get(key);
-    if (attributes === undefined) {
-      attributes = {
-        'rate_limit.store': outcome === null ? this.#storeName : store,
-        'rate_limit.outcome': result,
-        ...(outcome === null ? { 'error.type': 'store_unavailable' } : {}),
-      };
-      this.#durations.set(key, attributes);
-    }
     attempt(
       () => this.#duration.record(seconds, attributes),
       (error) => this.report('meter', 'A measurement could not be handed on.', error),
     );
-  }
-
-  /** Is asked for nothing any more. */
-  close(): void {
-    for (const forget of this.#observed.splice(0)) forget();
   }
 
   #count(plan: RoutePlan, limit: string, result: Result): void {
@@ -146,32 +165,37 @@ export class Telemetry {
       ofPlan = new Map();
       this.#byPlan.set(plan, ofPlan);
     }
-    const key = `${result} ${limit}`;
-    let series = ofPlan.get(key);
-    if (series === undefined) {
-      series = this.#newSeries(plan.route, limit, result);
-      ofPlan.set(key, series);
+    let ofLimit = ofPlan.get(limit);
+    if (ofLimit === undefined) {
+      ofLimit = {};
+      ofPlan.set(limit, ofLimit);
     }
-    series.count++;
+    ofLimit[result] ??= this.#seriesOf(plan.route, limit, result);
+    ofLimit[result].count++;
   }
 
-  #newSeries(route: string, limit: string, result: Result): Series {
-    const isFull = this.#series.length >= MOST_SERIES - 4;
+  /** One for each set of attributes, whatever classes have the same name. */
+  #seriesOf(route: string, limit: string, result: Result): Series {
+    const key = `${result} ${route} ${limit}`;
+    const known = this.#series.get(key);
+    if (known !== undefined) return known;
+    // Room is left for the series that all others share.
+    if (this.#series.size >= MOST_SERIES - RESULTS && route !== OTHER) {
+      return this.#seriesOf(OTHER, OTHER, result);
+    }
     const attributes = {
-      'rate_limit.name': isFull ? OTHER : limit,
-      'code.function.name': isFull ? OTHER : route,
+      'rate_limit.name': limit,
+      'code.function.name': route,
       'rate_limit.outcome': result,
     };
-    const same = isFull && this.#series.find((one) => isSame(one.attributes, attributes));
-    if (same) return same;
     const series = { attributes, count: 0 };
-    this.#series.push(series);
+    this.#series.set(key, series);
     return series;
   }
 
-  #observe(metric: ObservableMetric, callback: (result: MetricResult) => void): void {
+  #observeState(metric: ObservableMetric, callback: (result: MetricResult) => void): void {
     metric.addCallback(callback);
-    this.#observed.push(() => metric.removeCallback(callback));
+    this.#states.push(() => metric.removeCallback(callback));
   }
 
   #observeBuckets(result: MetricResult): void {
@@ -193,5 +217,12 @@ export class Telemetry {
   }
 }
 
-const isSame = (a: MetricAttributes, b: MetricAttributes): boolean =>
-  Object.entries(a).every(([name, value]) => b[name] === value);
+/** Measures on a meter; null, and reported, where that has no instruments. */
+export function telemetryOn(meter: MeterLike, store: ResilientStore, report: Report): Telemetry | null {
+  try {
+    return new Telemetry(meter, store, report);
+  } catch (error) {
+    report('meter', 'The meter made no instruments, so nothing is measured.', error);
+    return null;
+  }
+}

@@ -40,9 +40,6 @@ export const LIMITS_METADATA: unique symbol = Symbol.for('nestjs-ratelimit:limit
 /** On methods of providers: the events that `@OnRateLimit` has them called at. */
 export const LISTENS_METADATA: unique symbol = Symbol.for('nestjs-ratelimit:listens');
 
-/** On classes whose requests the statistics leave out. */
-export const UNCOUNTED_METADATA: unique symbol = Symbol.for('nestjs-ratelimit:uncounted');
-
 /** On classes and methods: what `@SkipRateLimit` takes away. */
 export const SKIP_METADATA: unique symbol = Symbol.for('nestjs-ratelimit:skip');
 

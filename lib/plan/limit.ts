@@ -10,7 +10,7 @@ import { type Condition, compileCondition } from './condition.js';
 import { type Cost, checkFits, compileCost } from './cost.js';
 import { type Counts, compileCountWhen } from './count-when.js';
 import { compileIdentifier } from './identify.js';
-import type { KeyRule, LimitOptions, RateRule } from './options.js';
+import type { KeyRule, LimitOptions } from './options.js';
 import { compileRate, type PolicyFrame, type RateSource, type TierFunction } from './rate-source.js';
 import type { Report } from './report.js';
 import type { Resolve } from './resolve.js';
@@ -55,8 +55,8 @@ export interface Limit<Context> extends LimitPlace {
   readonly key: KeyRule<Context>;
   readonly cost: Cost<Context>;
   readonly rate: RateSource<Context>;
-  /** The rate it was written with. */
-  readonly rule: RateRule<Context>;
+  /** What it was written with. */
+  readonly written: LimitOptions<Context>;
   /** What all of its policies have in common. */
   readonly frame: PolicyFrame;
   /** Who is charged, or null to skip the limit. */
@@ -133,7 +133,7 @@ export function compileLimit<Context extends Caller>(
     key,
     cost,
     rate,
-    rule: options.rate,
+    written: options,
     frame,
     identify,
     applies: compileCondition(options, place, defaults.report),

@@ -15,6 +15,8 @@ export type RateSource<Context> =
   | { readonly kind: 'load'; policyFor(): Policy | null }
   | {
       readonly kind: 'tiers';
+      /** By tier, `default` among them. */
+      readonly policies: ReadonlyMap<string, Policy | null>;
       policyFor(context: Context): Later<Policy | null>;
       ofTier(tier: unknown): Policy | null;
     }
@@ -74,7 +76,7 @@ function byTier<Context>(
     const policy = typeof tier === 'string' ? policies.get(tier) : otherwise;
     return policy === undefined ? otherwise : policy;
   };
-  return { kind: 'tiers', policyFor: (context) => andThen(tierOf(context), ofTier), ofTier };
+  return { kind: 'tiers', policies, policyFor: (context) => andThen(tierOf(context), ofTier), ofTier };
 }
 
 const cacheKey = (input: RateInput): string => (typeof input === 'string' ? input : JSON.stringify(input));

@@ -6,14 +6,19 @@ const HOUR_MS = 3_600_000;
 const SETTLED_MS = 10_000;
 /** One that was kept from the store for longer is seen after this. */
 const FRESH_MS = 60_000;
-/** Two days: more is read seldom, and takes memory. */
-const MOST_HOURS = 48;
+/** One that is over for longer changes no more, but for what was kept from the store all the time. */
+const OLD_MS = 2 * HOUR_MS;
+const FRESH_WHEN_OLD_MS = 600_000;
 
 /** Hours that are over, as they were read, so that who looks every second reads the one under way alone. */
 export class PastHours {
   readonly #known = new Map<number, { readonly shared: SharedCounts; readonly untilMs: number }>();
 
-  constructor(readonly clock: Clock) {}
+  /** @param most How many are kept. */
+  constructor(
+    readonly clock: Clock,
+    readonly most: number,
+  ) {}
 
   get(hour: number): SharedCounts | undefined {
     const known = this.#known.get(hour);
@@ -25,9 +30,10 @@ export class PastHours {
     if (nowMs < (hour + 1) * HOUR_MS + SETTLED_MS) return;
     // Put anew, so that the first of the map is the one that was read longest ago.
     this.#known.delete(hour);
-    this.#known.set(hour, { shared, untilMs: nowMs + FRESH_MS });
+    const isOld = nowMs >= (hour + 1) * HOUR_MS + OLD_MS;
+    this.#known.set(hour, { shared, untilMs: nowMs + (isOld ? FRESH_WHEN_OLD_MS : FRESH_MS) });
     const [oldest] = this.#known.keys();
-    if (this.#known.size > MOST_HOURS && oldest !== undefined) this.#known.delete(oldest);
+    if (this.#known.size > this.most && oldest !== undefined) this.#known.delete(oldest);
   }
 
   forget(hour: number): void {

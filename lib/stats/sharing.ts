@@ -13,6 +13,7 @@ import { PastHours } from './past-hours.js';
 /** Hears of what goes wrong: where, in words, and what it is due to. */
 export type StatsReport = (place: string, what: string, detail?: unknown) => void;
 
+const HOUR_MS = 3_600_000;
 const PLACE = 'statistics';
 /** How long a reader, and who closes, wait for the store. */
 const LONGEST_MS = 1_000;
@@ -52,7 +53,7 @@ export class Sharing {
     readonly keepMs: number,
     readonly report: StatsReport,
   ) {
-    this.#past = new PastHours(clock);
+    this.#past = new PastHours(clock, keepMs / HOUR_MS);
   }
 
   get isDone(): boolean {

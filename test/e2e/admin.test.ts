@@ -6,12 +6,17 @@ import {
   Controller,
   type ExecutionContext,
   Get,
+  Inject,
   Injectable,
   Module,
+  NotFoundException,
   Post,
+  Scope,
   UnauthorizedException,
+  VERSION_NEUTRAL,
   VersioningType,
 } from '@nestjs/common';
+import { RouterModule } from '@nestjs/core';
 import { MemoryStore, RateLimit, RateLimitModule, ThrottleScope } from 'nestjs-ratelimit';
 import { type RateLimitAdminAsyncOptions, RateLimitAdminModule } from 'nestjs-ratelimit/admin';
 import { RedisStore } from 'nestjs-ratelimit/redis';
@@ -20,9 +25,11 @@ import {
   type AppOptions,
   authenticate,
   type Call,
+  moduleOf,
   platforms,
   starter,
   type TestApp,
+  times,
 } from '../support/app.js';
 import { HeldStore } from '../support/held-store.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
@@ -35,6 +42,13 @@ class StaffGuard implements CanActivate {
     if (request.headers.authorization === undefined) throw new UnauthorizedException('Who are you?');
     authenticate(request);
     return request.user?.isStaff === true;
+  }
+}
+
+@Injectable({ scope: Scope.REQUEST })
+class PerRequest implements CanActivate {
+  canActivate(): boolean {
+    return true;
   }
 }
 
@@ -140,7 +154,7 @@ describe.each(platforms)('the admin API on %s', (platform) => {
       expect(first).toMatchObject({ identity: 'ip:203.0.113.7', blocked_until: null });
       // Under keys that may charge an address, alone.
       const names: string[] = first.buckets.map(({ name }: { name: string }) => name);
-      expect(names.sort()).toEqual(['all', 'list', 'rate-limit-admin', 'rate-limit-admin-page']);
+      expect(names.sort()).toEqual(['all', 'list']);
       const bucket = first.buckets.find(({ name }: { name: string }) => name === 'list');
       expect(bucket).toMatchObject({ limit: 2, remaining: 1, retry_after_seconds: 0, blocked_until: null });
       const inMs = (text: string) => Date.parse(text) - Date.now();
@@ -206,6 +220,9 @@ describe.each(platforms)('the admin API on %s', (platform) => {
             cost: 1,
             shadow: false,
             block: null,
+            methods: null,
+            conditional: false,
+            counts_when: false,
             fail_mode: 'local',
             source: 'module',
           },
@@ -381,6 +398,181 @@ describe.each(platforms)('the admin API on %s', (platform) => {
     expect([status, json.message]).toEqual([409, expect.stringContaining('no room for another block')]);
   });
 
+  test('a client is told of under each tier, and of what charged it in place of what it did not send', async () => {
+    @Controller('odd')
+    class Odd {
+      @Get('key') @RateLimit({ name: 'key', rate: '5/min', key: 'header:x-api-key' }) key() {
+        return 'ok';
+      }
+      @Get('both') @RateLimit({ name: 'both', rate: '5/min', key: 'ip+body:email' }) both() {
+        return 'ok';
+      }
+    }
+    const app = await open({ controllers: [Shop, Odd] });
+    await app.get('/shop/mine', { as: 'bob' });
+    const { buckets } = (await ask(app, '/clients/user:bob')).json;
+    expect(buckets).toEqual([
+      expect.objectContaining({ name: 'mine', tier: 'default', limit: 3, remaining: 2 }),
+      expect.objectContaining({ name: 'mine', tier: 'pro', limit: 9, remaining: 8 }),
+    ]);
+    const namesOf = async (identity: string): Promise<string[]> =>
+      (await ask(app, `/clients/${identity}`)).json.buckets.map(({ name }: { name: string }) => name);
+    expect(await namesOf('ip:203.0.113.7')).not.toContain('key');
+    await app.get('/odd/key', { from: '203.0.113.7' });
+    await app.get('/odd/both', { from: '203.0.113.7' });
+    expect(await namesOf('ip:203.0.113.7')).toEqual(expect.arrayContaining(['key', 'both']));
+  });
+
+  test('routes are told of as they are reached and enforced', async () => {
+    @Controller({ path: 'items', version: [VERSION_NEUTRAL, '2'] })
+    class Items {
+      @Post()
+      @RateLimit({
+        name: 'writes',
+        rate: '100/hour',
+        burst: 150,
+        algorithm: 'token-bucket',
+        methods: ['POST'],
+        when: () => true,
+        needs: 'request',
+        countWhen: () => true,
+      })
+      write() {
+        return 'ok';
+      }
+    }
+    @Controller('health')
+    class Health {
+      @Get() @RateLimit('5/min') get() {
+        return 'ok';
+      }
+    }
+    const inner = moduleOf({ controllers: [Items] }, 'InnerModule');
+    const app = await open({
+      controllers: [Health],
+      imports: [admin, inner, RouterModule.register([{ path: 'inner', module: inner }])],
+      prepare: (nest) =>
+        nest.setGlobalPrefix('api', { exclude: ['health'] }).enableVersioning({ type: VersioningType.URI }),
+    });
+    const { routes } = (await app.get(`/api${PATH}/limits`, { as: 'staff' })).json;
+    const pathOf = (name: string) => routes.find(({ route }: { route: string }) => route === name);
+    expect(pathOf('Items.write')).toMatchObject({
+      path: '/api/inner/items, /api/v2/inner/items',
+      limits: [
+        { name: 'all' },
+        {
+          name: 'writes',
+          rate: '100/hour, burst 150',
+          methods: ['POST'],
+          conditional: true,
+          counts_when: true,
+        },
+      ],
+    });
+    expect(pathOf('Health.get').path).toBe('/health');
+    const statusOf = async (path: string, method = 'POST') => (await app.get(path, { method })).status;
+    expect([await statusOf('/api/inner/items'), await statusOf('/api/v2/inner/items')]).toEqual([201, 201]);
+    expect(await statusOf('/health', 'GET')).toBe(200);
+  });
+
+  test.each([
+    ['a module that only reports', { shadow: true }],
+    ['a module whose limits are open while the store fails', { failMode: 'open' }],
+    ['an application that has its own way with the guard', { registerGuard: false }],
+  ] as const)('wrong tokens are counted in %s', async (_what, options) => {
+    const app = await open({ root: (store) => limits({ store, ...options }), controllers: [] });
+    const seen: number[] = [];
+    for (let i = 0; i < 22; i++) seen.push((await app.get(`${PATH}/stats`)).status);
+    expect(seen).toEqual([...times(20, 401), 429, 429]);
+    expect((await ask(app, '/health', { from: '203.0.113.9' })).status).toBe(200);
+  });
+
+  test('a guard that hides the API is one that refuses', async () => {
+    class Hides implements CanActivate {
+      canActivate(context: ExecutionContext): boolean {
+        if (context.switchToHttp().getRequest().headers.authorization === 'Bearer staff') return true;
+        throw new NotFoundException();
+      }
+    }
+    const app = await open({ imports: [RateLimitAdminModule.forRoot({ guards: [Hides] })] });
+    const seen: number[] = [];
+    for (let i = 0; i < 21; i++) seen.push((await app.get(`${PATH}/stats`)).status);
+    expect(seen).toEqual([...times(20, 404), 429]);
+  });
+
+  test('an operator who blocks the address of all operators can take it back', async () => {
+    const app = await open();
+    expect((await post(app, '/clients/ip:127.0.0.1/block', { for: '7d' })).status).toBe(204);
+    expect((await app.get('/shop/list')).status).toBe(429);
+    expect((await ask(app, '/clients/ip:127.0.0.1')).json.blocked_until).not.toBeNull();
+    expect((await post(app, '/clients/ip:127.0.0.1/unblock')).status).toBe(204);
+    expect((await app.get('/shop/list')).status).toBe(200);
+  });
+
+  test('what other sites send is not counted against an operator', async () => {
+    const app = await open();
+    for (let i = 0; i < 25; i++) {
+      const headers = { 'sec-fetch-site': 'cross-site' };
+      expect((await ask(app, '/stats', { headers })).status).toBe(403);
+      expect((await app.get(`${PATH}/access`, { headers })).status).toBe(403);
+    }
+    expect((await ask(app, '/stats')).status).toBe(200);
+  });
+
+  test('without a word of the browser the origin has to be the host, also behind a proxy', async () => {
+    const app = await open();
+    const origin = 'http://ops.example';
+    const headers = { 'x-ratelimit-admin': '1', origin };
+    expect((await post(app, '/clients/global/unblock', {}, { headers })).status).toBe(403);
+    const behind = { ...headers, 'x-forwarded-host': 'ops.example' };
+    expect((await post(app, '/clients/global/unblock', {}, { headers: behind })).status).toBe(204);
+  });
+
+  test.each([
+    ['statistics', { statistics: false }, '/stats', 'GET'],
+    ['limits', { enabled: false }, '/clients/global/block', 'POST'],
+  ] as const)('says so where %s are turned off', async (what, options, path, method) => {
+    const app = await open({ root: (store) => limits({ store, ...options }), controllers: [] });
+    const { status, json } = await (method === 'GET' ? ask(app, path) : post(app, path, { for: '1h' }));
+    expect([status, json.message]).toEqual([409, expect.stringContaining(`${what} are turned off`)]);
+  });
+
+  test('the guard that an imported module provides is taken, and no other of its class', async () => {
+    @Injectable()
+    class KeyGuard implements CanActivate {
+      constructor(@Inject('KEY') readonly key: string) {}
+      canActivate(context: ExecutionContext) {
+        return context.switchToHttp().getRequest().headers['x-key'] === this.key;
+      }
+    }
+    const keyed = (name: string, key: string) =>
+      moduleOf({ providers: [{ provide: 'KEY', useValue: key }, KeyGuard], exports: [KeyGuard] }, name);
+    const ours = keyed('OursModule', 'ours');
+    const app = await open({
+      imports: [
+        ours,
+        RateLimitAdminModule.forRoot({ imports: [ours], guards: [KeyGuard] }),
+        keyed('PartnersModule', 'theirs'),
+      ],
+    });
+    expect((await app.get(`${PATH}/health`, { headers: { 'x-key': 'ours' } })).status).toBe(200);
+    expect((await app.get(`${PATH}/health`, { headers: { 'x-key': 'theirs' } })).status).toBe(403);
+  });
+
+  test('a stream that is asked for while the application closes does not keep it open', async () => {
+    let release = (): void => undefined;
+    const drained = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const slow = { provide: 'slow', useValue: { beforeApplicationShutdown: () => drained } };
+    const app = await open({ providers: [slow] });
+    const closing = app.app.close();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect((await ask(app, '/live')).status).toBe(503);
+    release();
+    await closing;
+  });
+
   test('the page may ask without a token whether it needs one, but not again and again', async () => {
     const app = await open();
     const access = (call: Call = {}) => app.get(`${PATH}/access`, call);
@@ -466,6 +658,7 @@ describe.each(platforms)('the admin API on %s', (platform) => {
     [{ guards: StaffGuard }, 'guards cannot be'],
     [{ guards: [class {}] }, 'is no guard'],
     [{ guards: [null] }, 'null is no guard'],
+    [{ guards: [PerRequest] }, 'PerRequest is made for each request'],
     [{ guard: StaffGuard }, 'There is no option "guard" of RateLimitAdminModule.'],
     [{ allowUnguarded: 'yes' }, 'allowUnguarded cannot be "yes".'],
     [{ guards: [StaffGuard], path: '' }, 'path cannot be ""'],

@@ -75,6 +75,30 @@ describe.each(platforms)('statistics on %s', (platform) => {
     ]);
   });
 
+  test('count a request that another guard refuses between two steps as one that passed its limits', async () => {
+    @Controller()
+    class Strict {
+      @Get('strict')
+      @UseGuards(new AuthGuard(true))
+      @RateLimit({ name: 'address', rate: '2/min' })
+      @RateLimit({ name: 'user', rate: '5/min', key: 'user' })
+      strict() {
+        return 'ok';
+      }
+    }
+    const app = await open({ controllers: [Strict] });
+    const seen: number[] = [];
+    for (let i = 0; i < 3; i++) seen.push((await app.get('/strict')).status);
+    expect(seen).toEqual([403, 403, 429]);
+    expect((await app.get('/strict', { as: 'alice', from: '203.0.113.7' })).status).toBe(200);
+    const { currentHour, byUser } = await until('responses are closed', async () => {
+      const snapshot = await statsOf(app).snapshot();
+      return snapshot.currentHour.total === 4 && snapshot;
+    });
+    expect([currentHour.allowed, currentHour.denied]).toEqual([3, 1]);
+    expect(byUser).toEqual([{ user: 'user:alice', total: 1, denied: 0 }]);
+  });
+
   test('count what was refused for want of the store as denied and degraded, of no client', async () => {
     const app = await open({
       root: (store) =>

@@ -1,9 +1,11 @@
 import { Controller, Get, UseGuards } from '@nestjs/common';
 import type { Attributes } from '@opentelemetry/api';
 import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
-import { type MeterLike, RateLimit, RateLimitModule } from 'nestjs-ratelimit';
-import { AuthGuard, platforms, starter, type TestApp } from '../support/app.js';
+import { type MeterLike, RateLimit, RateLimitModule, RateLimitStats } from 'nestjs-ratelimit';
+import { RedisStore } from 'nestjs-ratelimit/redis';
+import { AuthGuard, moduleOf, platforms, starter, type TestApp } from '../support/app.js';
 import { HeldStore } from '../support/held-store.js';
+import { startRedis } from '../support/redis.js';
 
 @Controller()
 class Shop {
@@ -95,7 +97,7 @@ describe.each(platforms)('OpenTelemetry on %s', (platform) => {
     expect(Object.fromEntries(counts)).toEqual({
       'other allowed': 2,
       'other denied': 1,
-      'other unavailable store_unavailable': 1,
+      'other unavailable StoreUnavailableError': 1,
       'local allowed': 1,
     });
     const [allowed] = Object.values(found) as { sum: number; max: number }[];
@@ -124,11 +126,77 @@ describe.each(platforms)('OpenTelemetry on %s', (platform) => {
     expect(await own.points('rate_limit.buckets')).toEqual({ memory: 1 });
   });
 
-  test('a closed application is asked for nothing any more', async () => {
+  test('a closed application is asked for its state no more, but for what it has decided', async () => {
     const { app, points } = await opened();
     await app.get('/two');
     await app.app.close();
-    expect(await points('rate_limit.decisions')).toEqual({});
+    expect(await points('rate_limit.buckets')).toEqual({});
+    expect(await points('rate_limit.breaker.state')).toEqual({});
+    expect(await points('rate_limit.decisions')).toEqual({ 'two Shop.two allowed': 1 });
+  });
+
+  test('classes of the same name share a series, and nothing is lost', async () => {
+    const { meter, points } = measured();
+    const named = (path: string) => {
+      @Controller(path)
+      class Same {
+        @Get() @RateLimit({ name: 'same', rate: '5/min' }) get() {
+          return path;
+        }
+      }
+      return Same;
+    };
+    const other = moduleOf({ controllers: [named('b')] }, 'OtherModule');
+    const app = await open({ controllers: [named('a')], imports: [other], options: { meter } });
+    await app.get('/a');
+    await app.get('/b');
+    await app.get('/b');
+    expect(await points('rate_limit.decisions')).toEqual({ 'same Same.get allowed': 3 });
+  });
+
+  test('what was no decision is not timed, and what fails says why', async () => {
+    @Controller()
+    class Odd {
+      @Get('users') @UseGuards(new AuthGuard()) @RateLimit({ rate: '5/min', key: 'user' }) users() {
+        return 'ok';
+      }
+      @Get('broken')
+      @RateLimit({ rate: () => Promise.reject(new Error('no database')), needs: 'request' })
+      broken() {
+        return 'ok';
+      }
+    }
+    const { meter, points } = measured();
+    const app = await open({ controllers: [Odd], options: { meter } });
+    await app.get('/users');
+    await app.get('/users', { as: 'alice' });
+    expect((await app.get('/broken')).status).toBe(503);
+    const found = await points('rate_limit.decision.duration');
+    expect(Object.keys(found).sort()).toEqual(['memory allowed', 'memory unavailable UnknownRateError']);
+    expect((found['memory allowed'] as { count: number }).count).toBe(1);
+    const { currentHour } = await app.app.get(RateLimitStats).snapshot();
+    expect(currentHour).toMatchObject({ total: 3, denied: 1, degraded: 0 });
+  });
+
+  test('decisions on Redis are those of Redis', async () => {
+    const { meter, points } = measured();
+    const redis = await startRedis();
+    const app = await open({
+      root: () => RateLimitModule.forRoot({ store: new RedisStore({ url: redis.url }), meter }),
+    });
+    await app.get('/two');
+    expect(Object.keys(await points('rate_limit.decision.duration'))).toEqual(['redis allowed']);
+    expect(await points('rate_limit.buckets')).toEqual({ local: 0 });
+  });
+
+  test('a meter without instruments is reported, and nothing is measured', async () => {
+    const fails = () => {
+      throw new Error('no exporter');
+    };
+    const meter = { createHistogram: fails, createObservableCounter: fails, createObservableGauge: fails };
+    const app = await open({ options: { meter } });
+    expect((await app.get('/two')).status).toBe(200);
+    expect(app.logged).toEqual([expect.stringContaining('made no instruments, so nothing is measured.')]);
   });
 
   test('a meter that fails is reported once, and no request feels it', async () => {

@@ -70,6 +70,7 @@ test('the tarball holds what users need and nothing else', () => {
     'docs/dependencies.md',
     'docs/errors.md',
     'docs/failure.md',
+    'docs/grafana-dashboard.json',
     'docs/guide.md',
     'docs/watching.md',
     'package.json',
@@ -116,6 +117,7 @@ describe.each([11, 12])('on Nest %d', (nest) => {
         guarded: [200, 200, 429, 200, 403],
         counted: [200, 200, 200, 403, 403, 429],
         left: { remaining: 1 },
+        admin: [403, 19],
         mistake: 'bad-rate',
         exception: 'function',
         denied: {

@@ -16,7 +16,7 @@ export interface Stats {
   readonly top_throttled_ips: readonly { readonly ip: string; readonly throttled: number }[];
   readonly top_throttled_endpoints: readonly { readonly endpoint: string; readonly throttled: number }[];
   readonly by_endpoint: readonly (Counts & { readonly endpoint: string })[];
-  readonly by_limit: readonly (Counts & { readonly limit: string })[];
+  readonly by_limit: readonly (Counts & { readonly limit: string; readonly scope: string })[];
   readonly by_user: readonly {
     readonly user: string;
     readonly total_requests: number;
@@ -34,6 +34,9 @@ export interface RouteLimit {
   readonly cost: number | string;
   readonly shadow: boolean;
   readonly block: string | null;
+  readonly methods: readonly string[] | null;
+  readonly conditional: boolean;
+  readonly counts_when: boolean;
   readonly fail_mode: string;
   readonly source: 'module' | 'class' | 'method' | 'scope';
 }
@@ -49,6 +52,8 @@ export interface Route {
 export interface Bucket {
   readonly scope: string;
   readonly name: string;
+  /** The tier that its limit is of; null for all. */
+  readonly tier: string | null;
   readonly limit: number;
   readonly remaining: number;
   readonly reset_at: string | null;

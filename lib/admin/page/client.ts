@@ -1,6 +1,7 @@
 import { type ApiError, api, type Bucket, type Client } from './api.js';
 import { type Ask, ask } from './ask.js';
 import { count, element, make, say } from './dom.js';
+import { limitName } from './names.js';
 import { Poller } from './poll.js';
 import { Table } from './table.js';
 import { until } from './time.js';
@@ -61,10 +62,11 @@ export class ClientView {
   readonly #buckets = new Table<Bucket>({
     id: 'buckets',
     empty: 'No bucket can be told for this client.',
-    key: ({ scope, name }) => `${scope}\n${name}`,
+    key: ({ scope, name, tier }) => `${scope}\n${name}\n${tier}`,
     cells: (bucket) => [
-      // The limits of every route have no scope of their own.
-      ['*', bucket.name].includes(bucket.scope) ? bucket.name : `${bucket.scope} · ${bucket.name}`,
+      bucket.tier === null
+        ? limitName(bucket.name, bucket.scope)
+        : `${limitName(bucket.name, bucket.scope)} (${bucket.tier})`,
       left(bucket),
       nextUnit(bucket),
       bucket.reset_at === null ? 'full' : until(bucket.reset_at),

@@ -1,6 +1,7 @@
 import type { Counts, Health, Stats } from './api.js';
 import { clientLink, identityOf } from './client.js';
 import { count, element, say, share } from './dom.js';
+import { limitName } from './names.js';
 import type { Second } from './points.js';
 import { Table } from './table.js';
 import { lastHours, lasting } from './time.js';
@@ -39,8 +40,8 @@ export class StatsView {
   readonly #byLimit = new Table<Stats['by_limit'][number]>({
     id: 'by-limit',
     empty: 'No limit has decided anything yet.',
-    key: ({ limit }) => limit,
-    cells: (row) => [row.limit, ...countCells(row)],
+    key: ({ limit, scope }) => `${scope}\n${limit}`,
+    cells: (row) => [limitName(row.limit, row.scope), ...countCells(row)],
   });
   readonly #byUser = new Table<Stats['by_user'][number]>({
     id: 'by-user',

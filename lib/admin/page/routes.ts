@@ -16,8 +16,11 @@ const searched = (route: Route): string =>
     .join(' ')
     .toLowerCase();
 
-function remarks({ shadow, block }: RouteLimit): string {
+function remarks({ shadow, block, methods, conditional, counts_when }: RouteLimit): string {
   const parts = [
+    ...(methods === null ? [] : [`${methods.join(', ')} alone`]),
+    ...(conditional ? ['on a condition'] : []),
+    ...(counts_when ? ['counts some results alone'] : []),
     ...(shadow ? ['shadow: denies nobody'] : []),
     ...(block === null ? [] : [`blocks ${block}`]),
   ];

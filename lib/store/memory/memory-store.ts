@@ -10,6 +10,11 @@ import type { Bucket } from './bucket.js';
 import { Buckets } from './buckets.js';
 import { decide } from './decide.js';
 
+/** A memory store is as full of blocks as it may be. */
+export class NoRoomError extends RangeError {
+  override readonly name = 'NoRoomError';
+}
+
 /** Settings of a {@link MemoryStore}. */
 export interface MemoryStoreOptions {
   /**
@@ -129,7 +134,7 @@ export class MemoryStore implements Store {
     const bucket = known ?? this.#buckets.create(BLOCK, identity, [], nowMs);
     if (bucket === undefined || !this.#buckets.block(bucket, nowMs + forMs, nowMs)) {
       if (bucket !== undefined && known === undefined) this.#buckets.delete(bucket);
-      throw new RangeError(
+      throw new NoRoomError(
         `MemoryStore has no room for another block, since blocks take half of its ${this.#buckets.max} buckets already. Unblock others, or raise maxBuckets.`,
       );
     }
