@@ -117,7 +117,7 @@ describe.each([11, 12])('on Nest %d', (nest) => {
         guarded: [200, 200, 429, 200, 403],
         counted: [200, 200, 200, 403, 403, 429],
         left: { remaining: 1 },
-        admin: [403, 19],
+        admin: [403, 20],
         mistake: 'bad-rate',
         exception: 'function',
         denied: {

@@ -165,9 +165,17 @@ class Story {
     return { policy: this.policy, identity: 'user:1', cost, shadow: false, blocks };
   }
 
-  /** All that was admitted, in the order in which it was charged. */
+  /**
+   * All that was admitted, in the order in which it was first charged: by a store that is slow before the process has
+   * admitted it, by one that hangs afterwards.
+   */
   get all(): readonly Admission[] {
-    return inOrder(this.#admitted.map((one) => this.#admissionOf(one)));
+    return inOrder(
+      this.#admitted.map((one) => {
+        const { atMs, cost } = this.#admissionOf(one);
+        return { atMs: one.degraded ? Math.min(atMs, one.decision.atMs) : atMs, cost };
+      }),
+    );
   }
 
   /** What the process has admitted, and counts, by itself. */
@@ -262,7 +270,7 @@ class Story {
     expect(waiting).toBe(0);
   }
 
-  /** By the clock of the process, at the time at which it was charged where it counts. */
+  /** By the clock of the process, at the time at which it was charged where it counts now. */
   #admissionOf(one: Admitted): Admission {
     const byStore = storeDecisionOf(one);
     const atMs = byStore === null ? one.decision.atMs : byStore.atMs - this.setting.aheadMs;
