@@ -10,6 +10,7 @@ import { ModuleRef } from '@nestjs/core';
 import { isObservable, lastValueFrom } from 'rxjs';
 import { mistake } from '../core/errors.js';
 import { shown } from '../core/shown.js';
+import { isObject } from '../plan/option-rules.js';
 import type { AdminGuard, RateLimitAdminAccess } from './options.js';
 import { refuseForeign } from './same-site.js';
 import { ADMIN_ACCESS, PROVIDED_GUARDS } from './tokens.js';
@@ -36,6 +37,13 @@ export class AdminAccess implements OnModuleInit {
 
   /** @throws RateLimitConfigError `bad-option` when nothing guards the API, or what should is no guard. */
   async onModuleInit(): Promise<void> {
+    if (!isObject(this.access)) {
+      throw mistake(
+        'bad-option',
+        `The useFactory of RateLimitAdminModule gave ${shown(this.access)}.`,
+        'Return an object, such as { guards: [AdminGuard] }.',
+      );
+    }
     const { guards = [], allowUnguarded = false } = this.access;
     if (!Array.isArray(guards)) {
       throw mistake('bad-option', `guards cannot be ${shown(guards)}.`, 'Give a list, such as [AdminGuard].');
@@ -52,7 +60,8 @@ export class AdminAccess implements OnModuleInit {
 
   /** Whether all of them let a call pass; throws what they throw. */
   async allows(execution: ExecutionContext): Promise<boolean> {
-    for (const guard of this.#guards ?? [NOBODY]) {
+    if (this.#guards === null) return false;
+    for (const guard of this.#guards) {
       const answer = guard.canActivate(execution);
       if (!(await (isObservable(answer) ? lastValueFrom(answer) : answer))) return false;
     }
@@ -76,8 +85,6 @@ export class AdminAccess implements OnModuleInit {
     throw mistake('bad-option', `${shown(guard)} is no guard.`, 'Give classes or objects with canActivate.');
   }
 }
-
-const NOBODY: CanActivate = { canActivate: () => false };
 
 /** Guards the admin API: no other site may use it in the name of an operator, and nobody without leave. */
 @Injectable()

@@ -1,6 +1,16 @@
-import { type CanActivate, type DynamicModule, Module, type Provider, type Type } from '@nestjs/common';
+import {
+  type CanActivate,
+  type DynamicModule,
+  Inject,
+  Module,
+  type OnModuleInit,
+  type Provider,
+  type Type,
+} from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
 import { mistake } from '../core/errors.js';
 import { shown } from '../core/shown.js';
+import { refuseRequestScope } from '../nest/lifecycle.js';
 import { checkOption, isFunction, isObject, isText, type OptionRules, oneOf } from '../plan/option-rules.js';
 import { AdminAccess, AdminApiGuard, AdminPageGuard } from './access.js';
 import { apiController, pageController } from './controllers.js';
@@ -85,7 +95,14 @@ const adminModule = (
  * RateLimitAdminModule.forRoot({ path: 'admin/rate-limits', guards: [AdminGuard] })
  */
 @Module({})
-export class RateLimitAdminModule {
+export class RateLimitAdminModule implements OnModuleInit {
+  constructor(@Inject(ModulesContainer) private readonly modules: ModulesContainer) {}
+
+  onModuleInit(): void {
+    const what = 'The guards of RateLimitAdminModule depend';
+    refuseRequestScope(this.modules, AdminAccess, what, 'nobody would be let in');
+  }
+
   /**
    * @throws RateLimitConfigError `bad-option` for an option that there is not; at start-up, where there are no
    *   guards, unless `allowUnguarded` is true.

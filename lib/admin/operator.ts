@@ -82,8 +82,10 @@ export class Operator implements OnModuleDestroy {
 
   /** Not before the first call: prefix and versions are set after modules are put together. */
   #known(): Routes {
-    const rules = { config: this.config, modulePathOf: modulePaths(this.modules) };
-    this.#routes ??= new Routes(this.runtime.plans.routes, rules);
+    this.#routes ??= new Routes(this.runtime.plans.routes, {
+      config: this.config,
+      modulePathOf: modulePaths(this.modules),
+    });
     return this.#routes;
   }
 

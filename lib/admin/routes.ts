@@ -1,6 +1,5 @@
 import { RequestMethod, type Type, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
-import { DEFAULT_ALGORITHM, DEFAULT_FAIL_MODE } from '../core/policy.js';
 import { parseRate } from '../core/rate.js';
 import { inWords, rateInWords } from '../http/seconds.js';
 import type { RateLimitContext } from '../nest/context.js';
@@ -54,14 +53,14 @@ const limitAnswer = (limit: RouteLimit) => ({
   scope: limit.scope,
   rate: rateOf(limit),
   key: keyText(limit.key),
-  algorithm: limit.frame.algorithm ?? DEFAULT_ALGORITHM,
+  algorithm: limit.frame.algorithm,
   cost: typeof limit.cost === 'number' ? limit.cost : 'function',
   shadow: limit.shadow,
   block: blockText(limit.blocks),
   methods: limit.written.methods ?? null,
-  conditional: limit.applies !== null && (limit.written.when ?? limit.written.skipIf) !== undefined,
+  conditional: (limit.written.when ?? limit.written.skipIf) !== undefined,
   counts_when: limit.counts !== null,
-  fail_mode: limit.frame.failMode ?? DEFAULT_FAIL_MODE,
+  fail_mode: limit.frame.failMode,
   source: limit.isOfModule ? 'module' : SOURCES[limit.reach],
 });
 

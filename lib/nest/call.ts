@@ -76,7 +76,7 @@ export class Call implements Unfinished {
     if (this.#left === null) {
       this.runtime.noteUser(this.plan, this.context);
       this.#tell(this.context, outcome);
-    } else responseOf(this.context)?.once('close', () => this.#tell(this.context, outcome));
+    } else this.#tellAtEnd(outcome);
     if (this.#left !== null || this.#doubted.length > 0) (this.context.execution as Marked)[CALL] = this;
     return true;
   }
@@ -123,6 +123,16 @@ export class Call implements Unfinished {
   #deny(context: RateLimitContext, outcome: Outcome): never {
     this.#tell(context, outcome);
     return this.hooks.deny(context, outcome);
+  }
+
+  /** For a call that another guard may refuse before the rest is decided. */
+  #tellAtEnd(outcome: Outcome): void {
+    const { context } = this;
+    const response = responseOf(context);
+    if (response === null) return;
+    // Asked for while there is a connection: one that is closed tells no address.
+    void context.address;
+    response.once('close', () => this.#tell(context, outcome));
   }
 
   /** Tells once what became of it: of a call that another guard has refused meanwhile, what was decided by then. */

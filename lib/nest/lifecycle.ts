@@ -2,6 +2,7 @@ import {
   type CanActivate,
   Inject,
   Injectable,
+  type InjectionToken,
   type OnApplicationShutdown,
   type OnModuleInit,
 } from '@nestjs/common';
@@ -77,18 +78,26 @@ export class RequestScopeCheck implements OnModuleInit {
   constructor(@Inject(ModulesContainer) private readonly modules: ModulesContainer) {}
 
   onModuleInit(): void {
-    for (const { providers } of this.modules.values()) {
-      for (const [token, what] of [
-        [RUNTIME, 'The options of RateLimitModule depend'],
-        [RateLimitGuard, 'RateLimitGuard depends'],
-      ] as const) {
-        if (providers.get(token)?.isDependencyTreeStatic() !== false) continue;
-        throw mistake(
-          'bad-option',
-          `${what} on a provider of request scope, so that nothing would be limited.`,
-          'Inject providers of the default scope alone; what depends on the request belongs into functions of the context.',
-        );
-      }
-    }
+    refuseRequestScope(this.modules, RUNTIME, 'The options of RateLimitModule depend', LOST);
+    refuseRequestScope(this.modules, RateLimitGuard, 'RateLimitGuard depends', LOST);
+  }
+}
+
+const LOST = 'nothing would be limited';
+
+/** Throws `bad-option` where a provider of ours depends on a request, so that Nest makes none at start-up. */
+export function refuseRequestScope(
+  modules: ModulesContainer,
+  token: InjectionToken,
+  what: string,
+  loss: string,
+): void {
+  for (const { providers } of modules.values()) {
+    if (providers.get(token)?.isDependencyTreeStatic() !== false) continue;
+    throw mistake(
+      'bad-option',
+      `${what} on a provider of request scope, so that ${loss}.`,
+      'Inject providers of the default scope alone; what depends on the request belongs into functions of the context.',
+    );
   }
 }

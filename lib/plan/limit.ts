@@ -58,7 +58,7 @@ export interface Limit<Context> extends LimitPlace {
   /** What it was written with. */
   readonly written: LimitOptions<Context>;
   /** What all of its policies have in common. */
-  readonly frame: PolicyFrame;
+  readonly frame: PolicyFrame & { readonly algorithm: AlgorithmName; readonly failMode: FailMode };
   /** Who is charged, or null to skip the limit. */
   readonly identify: (context: Context) => Later<string | null>;
   /** Whether the limit applies to a request; null when it does to all. */

@@ -89,11 +89,15 @@ const ask = (app: TestApp, path: string, call: Call = {}) => app.get(PATH + path
 const post = (app: TestApp, path: string, body: unknown = {}, call: Call = {}) =>
   ask(app, path, { method: 'POST', body, headers: { 'x-ratelimit-admin': '1' }, ...call });
 
-/** Reads server-sent events until there are so many, or no more come. */
-async function readLive(app: TestApp, count: number): Promise<{ at: string; total: number }[]> {
+async function openLive(app: TestApp): Promise<IncomingMessage> {
   const request = get(`${app.url}${PATH}/live`, { agent: false, headers: { authorization: 'Bearer staff' } });
   const [response] = (await once(request, 'response')) as [IncomingMessage];
   expect([response.statusCode, response.headers['content-type']]).toEqual([200, 'text/event-stream']);
+  return response;
+}
+
+/** Reads server-sent events until there are so many, or no more come. */
+async function readLive(response: IncomingMessage, count: number): Promise<{ at: string; total: number }[]> {
   let text = '';
   const messages = () => [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data as string));
   for await (const chunk of response) {
@@ -177,10 +181,9 @@ describe.each(platforms)('the admin API on %s', (platform) => {
 
     test('GET /live sends a message a second, until the application closes', async () => {
       const app = await open(options());
-      const reading = readLive(app, 2);
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      const live = await openLive(app);
       for (let i = 0; i < 3; i++) await app.get('/shop/list');
-      const messages = await reading;
+      const messages = await readLive(live, 2);
       expect(messages[0]).toEqual({
         at: expect.any(String),
         total: 3,
@@ -193,8 +196,7 @@ describe.each(platforms)('the admin API on %s', (platform) => {
       expect(messages[1]?.total).toBe(0);
       const apartMs = Date.parse(messages[1]?.at ?? '') - Date.parse(messages[0]?.at ?? '');
       expect(apartMs).toBeGreaterThan(800);
-      const last = readLive(app, 1_000);
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      const last = readLive(await openLive(app), 1_000);
       await app.app.close();
       expect(await last).toEqual([]);
     });
@@ -564,10 +566,19 @@ describe.each(platforms)('the admin API on %s', (platform) => {
     const drained = new Promise<void>((resolve) => {
       release = resolve;
     });
-    const slow = { provide: 'slow', useValue: { beforeApplicationShutdown: () => drained } };
-    const app = await open({ providers: [slow] });
+    let drain = (): void => undefined;
+    const draining = new Promise<void>((resolve) => {
+      drain = resolve;
+    });
+    const slow = {
+      beforeApplicationShutdown: () => {
+        drain();
+        return drained;
+      },
+    };
+    const app = await open({ providers: [{ provide: 'slow', useValue: slow }] });
     const closing = app.app.close();
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await draining;
     expect((await ask(app, '/live')).status).toBe(503);
     release();
     await closing;
@@ -648,7 +659,7 @@ describe.each(platforms)('the admin API on %s', (platform) => {
     expect((await app.get('/shop/list')).json).toEqual({ data: 'ok' });
     expect((await ask(app, '/health')).json.status).toBe('up');
     expect((await app.get(PATH)).text).toMatch(/^<!doctype html>/);
-    expect(await readLive(app, 1)).toMatchObject([{ total: 0 }]);
+    expect(await readLive(await openLive(app), 1)).toMatchObject([{ total: 0 }]);
   });
 
   test.each([
@@ -668,6 +679,27 @@ describe.each(platforms)('the admin API on %s', (platform) => {
     await expect(
       (async () => open({ imports: [RateLimitAdminModule.forRoot(options as never)] }))(),
     ).rejects.toThrow(message);
+  });
+
+  test.each([
+    [undefined, 'The useFactory of RateLimitAdminModule gave undefined.'],
+    [[StaffGuard], 'The useFactory of RateLimitAdminModule gave a list'],
+  ])('does not start with a factory that gives %j', async (access, message) => {
+    const imports = [RateLimitAdminModule.forRootAsync({ useFactory: () => access as never })];
+    await expect(open({ imports })).rejects.toThrow(message);
+  });
+
+  test('does not start with guards that depend on a request', async () => {
+    const tenant = { provide: 'TENANT', scope: Scope.REQUEST, useFactory: () => 'acme' };
+    const tenants = moduleOf({ providers: [tenant], exports: ['TENANT'] }, 'TenantsModule');
+    const options: RateLimitAdminAsyncOptions = {
+      imports: [tenants],
+      inject: ['TENANT'],
+      useFactory: () => ({ guards: [StaffGuard] }),
+    };
+    await expect(open({ imports: [RateLimitAdminModule.forRootAsync(options)] })).rejects.toThrow(
+      'on a provider of request scope, so that nobody would be let in.',
+    );
   });
 
   test('starts without guards where that is meant', async () => {

@@ -1,45 +1,16 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { Controller, Get, Injectable, Module, Scope, UseGuards } from '@nestjs/common';
+import { Injectable, Module, Scope } from '@nestjs/common';
 import {
   MemoryStore,
   OnRateLimit,
-  RateLimit,
   type RateLimitEventName,
   RateLimitEvents,
   type RateLimitModuleOptions,
   type RequestEvent,
 } from 'nestjs-ratelimit';
-import { AuthGuard, platforms, serve, starter, statuses, type TestApp, times } from '../support/app.js';
+import { platforms, serve, starter, statuses, type TestApp, times } from '../support/app.js';
 import { storeWith } from '../support/stores.js';
-
-@Controller()
-class Shop {
-  @Get('two') @RateLimit({ name: 'two', rate: '2/min' }) two() {
-    return 'ok';
-  }
-  @Get('blocked') @RateLimit({ name: 'blocks', rate: '1/min', block: '15min' }) blocked() {
-    return 'ok';
-  }
-  @Get('shadow') @RateLimit({ name: 'dry', rate: '1/min', shadow: true }) shadow() {
-    return 'ok';
-  }
-  @Get('staged')
-  @UseGuards(new AuthGuard())
-  @RateLimit({ name: 'address', rate: '9/min' })
-  @RateLimit({ name: 'user', rate: '1/min', key: 'user' })
-  staged() {
-    return 'ok';
-  }
-  @Get('never') @RateLimit({ name: 'never', rate: '5/min', cost: () => 9, needs: 'request' }) never() {
-    return 'ok';
-  }
-  @Get('free') free() {
-    return 'ok';
-  }
-  @Get('closed') @RateLimit({ name: 'closed', rate: '5/min', failMode: 'closed' }) closed() {
-    return 'ok';
-  }
-}
+import { Shop } from '../support/watched-shop.js';
 
 const NAMES: readonly RateLimitEventName[] = ['allowed', 'denied', 'shadow-denied', 'blocked', 'degraded'];
 
@@ -96,12 +67,12 @@ describe.each(platforms)('events on %s', (platform) => {
   test('of a request that is decided in two stages once, with what both have decided', async () => {
     const app = await open();
     const heard = hear(app);
-    expect(await statuses(app, 2, '/staged', { as: 'alice' })).toEqual([200, 429]);
-    expect((await app.get('/staged')).status).toBe(200);
+    expect(await statuses(app, 2, '/mine', { as: 'alice' })).toEqual([200, 429]);
+    expect((await app.get('/mine')).status).toBe(200);
     expect(heard).toEqual([
-      ['allowed', 'Shop.staged', 'address,user', 'user', 0],
-      ['denied', 'Shop.staged', 'user', 'user', 60_000],
-      ['allowed', 'Shop.staged', 'address', 'ip', 0],
+      ['allowed', 'Shop.mine', 'address,user', 'user', 0],
+      ['denied', 'Shop.mine', 'user', 'user', 60_000],
+      ['allowed', 'Shop.mine', 'address', 'ip', 0],
     ]);
   });
 

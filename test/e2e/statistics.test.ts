@@ -5,30 +5,7 @@ import { AuthGuard, platforms, starter, type TestApp } from '../support/app.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { storeWith } from '../support/stores.js';
 import { until } from '../support/until.js';
-
-@Controller()
-class Shop {
-  @Get('two') @RateLimit({ name: 'two', rate: '2/min' }) two() {
-    return 'ok';
-  }
-  @Get('shadow') @RateLimit({ name: 'dry', rate: '1/min', shadow: true }) shadow() {
-    return 'ok';
-  }
-  @Get('mine')
-  @UseGuards(new AuthGuard())
-  @RateLimit({ name: 'address', rate: '9/min' })
-  @RateLimit({ name: 'user', rate: '1/min', key: 'user' })
-  @RateLimit({ name: 'both', rate: '9/min', key: 'user+ip' })
-  mine() {
-    return 'ok';
-  }
-  @Get('closed') @RateLimit({ name: 'closed', rate: '5/min', failMode: 'closed' }) closed() {
-    return 'ok';
-  }
-  @Get('free') free() {
-    return 'ok';
-  }
-}
+import { Shop } from '../support/watched-shop.js';
 
 const statsOf = ({ app }: TestApp) => app.get(RateLimitStats);
 
@@ -75,6 +52,19 @@ describe.each(platforms)('statistics on %s', (platform) => {
     ]);
   });
 
+  test('name no user who was charged together with something else', async () => {
+    @Controller()
+    class Together {
+      @Get('both') @UseGuards(new AuthGuard()) @RateLimit({ rate: '9/min', key: 'user+ip' }) both() {
+        return 'ok';
+      }
+    }
+    const app = await open({ controllers: [Together] });
+    expect((await app.get('/both', { as: 'alice' })).status).toBe(200);
+    const { currentHour, byUser } = await statsOf(app).snapshot();
+    expect([currentHour.allowed, byUser]).toEqual([1, []]);
+  });
+
   test('count a request that another guard refuses between two steps as one that passed its limits', async () => {
     @Controller()
     class Strict {
@@ -85,17 +75,23 @@ describe.each(platforms)('statistics on %s', (platform) => {
       strict() {
         return 'ok';
       }
+      @Get('users') @UseGuards(new AuthGuard(true)) @RateLimit({ rate: '5/min', key: 'user' }) users() {
+        return 'ok';
+      }
     }
     const app = await open({ controllers: [Strict] });
     const seen: number[] = [];
     for (let i = 0; i < 3; i++) seen.push((await app.get('/strict')).status);
     expect(seen).toEqual([403, 403, 429]);
     expect((await app.get('/strict', { as: 'alice', from: '203.0.113.7' })).status).toBe(200);
+    // Of an address that no limit has asked for, on a connection that is closed behind it.
+    const closing = { from: '203.0.113.8', headers: { connection: 'close' } };
+    expect((await app.get('/users', closing)).status).toBe(403);
     const { currentHour, byUser } = await until('responses are closed', async () => {
       const snapshot = await statsOf(app).snapshot();
-      return snapshot.currentHour.total === 4 && snapshot;
+      return snapshot.currentHour.total === 5 && snapshot;
     });
-    expect([currentHour.allowed, currentHour.denied]).toEqual([3, 1]);
+    expect([currentHour.allowed, currentHour.denied, currentHour.uniqueClients]).toEqual([4, 1, 3]);
     expect(byUser).toEqual([{ user: 'user:alice', total: 1, denied: 0 }]);
   });
 

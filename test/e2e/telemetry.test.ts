@@ -6,26 +6,7 @@ import { RedisStore } from 'nestjs-ratelimit/redis';
 import { AuthGuard, moduleOf, platforms, starter, type TestApp } from '../support/app.js';
 import { HeldStore } from '../support/held-store.js';
 import { startRedis } from '../support/redis.js';
-
-@Controller()
-class Shop {
-  @Get('two') @RateLimit({ name: 'two', rate: '2/min' }) two() {
-    return 'ok';
-  }
-  @Get('shadow') @RateLimit({ name: 'dry', rate: '1/min', shadow: true }) shadow() {
-    return 'ok';
-  }
-  @Get('mine')
-  @UseGuards(new AuthGuard())
-  @RateLimit({ name: 'address', rate: '9/min' })
-  @RateLimit({ name: 'user', rate: '1/min', key: 'user' })
-  mine() {
-    return 'ok';
-  }
-  @Get('closed') @RateLimit({ name: 'closed', rate: '5/min', failMode: 'closed' }) closed() {
-    return 'ok';
-  }
-}
+import { Shop } from '../support/watched-shop.js';
 
 class Reader extends MetricReader {
   protected async onForceFlush(): Promise<void> {}

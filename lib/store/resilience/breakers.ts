@@ -2,6 +2,7 @@ import type { Clock } from '../../core/clock.js';
 import type { Charge } from '../../core/decision.js';
 import type { PartHealth } from '../../core/health.js';
 import { Breaker, type BreakerSettings } from './breaker.js';
+import { FIRST_PROBE, probeIdentity } from './probe.js';
 
 /** Names what keeps an identity. */
 type PartOf = (identity: string) => string;
@@ -140,8 +141,11 @@ export class Breakers {
   /** An identity that is kept by a part; null when there is none. */
   #identityIn(part: string): string | null {
     const { partOf } = this.guarded;
-    if (partOf === undefined) return 'probe:0';
-    for (let i = 0; i < PROBE_IDENTITIES; i++) if (partOf(`probe:${i}`) === part) return `probe:${i}`;
+    if (partOf === undefined) return FIRST_PROBE;
+    for (let at = 0; at < PROBE_IDENTITIES; at++) {
+      const identity = probeIdentity(at);
+      if (partOf(identity) === part) return identity;
+    }
     return null;
   }
 }

@@ -4,8 +4,10 @@ import type { Store } from '../store.js';
 import { isReply, NO_DECISIONS } from './reply.js';
 import { within } from './within.js';
 
-/** The identity of a probe; any number may take the place of the 0. */
-export const FIRST_PROBE = 'probe:0';
+/** Identities of probes, of which there are as many as it takes to meet every part of a store. */
+export const probeIdentity = (at: number): string => `probe:${at}`;
+
+export const FIRST_PROBE = probeIdentity(0);
 
 // A key of its own, which ends by itself.
 const PROBE = definePolicy({ name: 'probe', scope: 'probe', rate: { limit: 1_000_000, windowMs: 1_000 } });
