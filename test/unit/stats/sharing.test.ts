@@ -135,6 +135,23 @@ describe('writes', () => {
     expect(await total()).toBe(5);
   });
 
+  test('of a week are read once in ten minutes by who looks on, but for the last hours', async () => {
+    const { clock, shared, stats } = setUp();
+    const read = async () => {
+      shared.reads = 0;
+      await stats.snapshot({ hours: 168 });
+      return shared.reads;
+    };
+    expect(await read()).toBe(168);
+    // The one under way alone.
+    expect(await read()).toBe(1);
+    clock.advance('2min');
+    // And the two that ended less than two hours ago.
+    expect(await read()).toBe(3);
+    clock.advance('8min');
+    expect(await read()).toBe(168);
+  });
+
   test('carry only what is new', async () => {
     const { shared, record, pass } = setUp();
     record(10);
