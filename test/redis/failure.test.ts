@@ -24,6 +24,12 @@ const PER_SECOND = (3 * LIMIT * CLIENTS.length * PATHS.length) / (WINDOW_MS / 1_
 
 const only = (answers: readonly Answered[], path: string) => answers.filter((answer) => answer.path === path);
 
+/** Something that happens to a server, and what ends it. */
+interface Trouble {
+  readonly fails: () => unknown;
+  readonly mends: () => unknown;
+}
+
 interface AppState extends StoreHealth {
   readonly slowestDecisionMs: number;
   readonly events: readonly string[];
@@ -146,52 +152,48 @@ describe.each(platforms)('a server that fails under load on %s', (platform) => {
       await expectEnforced();
     }));
 
-  test('A37 restarted empty', () =>
-    measured(async () => {
-      const report = await through(
-        'restarted empty',
-        async () => {
+  const behindProxy = (way: ProxyWay): Trouble => ({
+    fails: async () => {
+      await proxy.become(way);
+      await sleep(1.25 * WINDOW_MS);
+    },
+    mends: () => proxy.become({ delayMs: 0 }),
+  });
+
+  test.each<[string, () => Trouble, boolean]>([
+    [
+      'restarted empty',
+      () => ({
+        fails: async () => {
           await redis.kill();
           await sleep(1_000);
         },
-        async () => {
+        mends: async () => {
           await redis.start();
           await redis.cli('FLUSHALL');
         },
-      );
-      expectSound(report);
-      await expectEnforced();
-    }));
-
-  test('A37 stopped and resumed', () =>
-    measured(async () => {
-      const report = await through(
-        'stopped and resumed',
-        async () => {
+      }),
+      true,
+    ],
+    [
+      'stopped and resumed',
+      () => ({
+        fails: async () => {
           redis.pause();
           await sleep(3_000);
         },
-        () => redis.resume(),
-      );
-      expectSound(report);
-      await expectEnforced();
-    }));
-
-  test.each<[string, ProxyWay, boolean]>([
-    ['that accepts and never answers', 'silent', true],
-    ['slower by 50 ms, which is within the budget', { delayMs: 50 }, false],
-    ['slower by 500 ms, which is not', { delayMs: 500 }, true],
-    ['whose replies break off in the middle', 'resets', true],
-  ])('A37 %s', (what, way, isDegraded) =>
+        mends: () => redis.resume(),
+      }),
+      true,
+    ],
+    ['that accepts and never answers', () => behindProxy('silent'), true],
+    ['slower by 50 ms, which is within the budget', () => behindProxy({ delayMs: 50 }), false],
+    ['slower by 500 ms, which is not', () => behindProxy({ delayMs: 500 }), true],
+    ['whose replies break off in the middle', () => behindProxy('resets'), true],
+  ])('A37 %s', (what, trouble, isDegraded) =>
     measured(async () => {
-      const report = await through(
-        what,
-        async () => {
-          await proxy.become(way);
-          await sleep(1.25 * WINDOW_MS);
-        },
-        () => proxy.become({ delayMs: 0 }),
-      );
+      const { fails, mends } = trouble();
+      const report = await through(what, fails, mends);
       expectSound(report);
       expect(report.degraded > 0).toBe(isDegraded);
       await expectEnforced();
