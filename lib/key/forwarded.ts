@@ -48,11 +48,16 @@ function trusted(trust: TrustProxy): (address: string | undefined, hop: number) 
 export function compileForwarded(trust: TrustProxy): Forwarded {
   const isTrusted = trusted(trust);
   return (peer, header) => {
-    const hops = (header ?? '').split(',').slice(-MOST_HOPS);
+    if (header === undefined || header === '') return peer;
     let address = peer;
-    for (let hop = 0; isTrusted(address, hop); hop++) {
-      const next = hops.pop()?.trim();
-      if (next === undefined || next === '') return address;
+    let end = header.length;
+    // What is left of the header ends there; below 0 there is nothing, and the last hop is the caller's.
+    for (let hop = 0; end >= 0 && hop < MOST_HOPS && isTrusted(address, hop); hop++) {
+      // A position below 0 counts as 0 there, where a comma may be.
+      const comma = end === 0 ? -1 : header.lastIndexOf(',', end - 1);
+      const next = header.slice(comma + 1, end).trim();
+      end = comma;
+      if (next === '') return address;
       const known = withoutPort(next);
       // Whoever is behind garbage, the last hop that is known is in front of it.
       if (isIP(known) === 0) return address;

@@ -1,4 +1,4 @@
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { mistake } from '../core/errors.js';
 import { shown } from '../core/shown.js';
@@ -13,15 +13,25 @@ const NAMED: Readonly<Record<string, readonly string[]>> = {
   uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
 };
 
-function add(list: BlockList, text: unknown): void {
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+
+/** The addresses that begin with the same bits. */
+interface Network {
+  readonly address: Address;
+  readonly bits: number;
+}
+
+function networkOf(text: unknown): Network {
   try {
     const written = String(text);
+    if (isIP(written.split('/')[0] as string) === 0) throw new Error('a short form of an address');
     const [address, bits] = written.includes('/')
       ? ipaddr.parseCIDR(written)
       : ([ipaddr.parse(written), null] as const);
-    if (!isIP(written.split('/')[0] as string)) throw new Error('a short form of an address');
-    if (bits === null) list.addAddress(address.toString(), address.kind());
-    else list.addSubnet(address.toString(), bits, address.kind());
+    // IPv4 within IPv6 is IPv4, as dual-stack sockets mean it.
+    const isMapped = address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() && (bits ?? 128) >= 96;
+    if (isMapped) return { address: address.toIPv4Address(), bits: (bits ?? 128) - 96 };
+    return { address, bits: bits ?? (address.kind() === 'ipv4' ? 32 : 128) };
   } catch {
     throw mistake(
       'bad-address',
@@ -31,18 +41,33 @@ function add(list: BlockList, text: unknown): void {
   }
 }
 
+const isIn = (address: Address, network: Network): boolean =>
+  address.kind() === network.address.kind() && address.match(network.address as never, network.bits);
+
+/** To find out takes longer than deciding a request; most addresses come again soon. */
+const REMEMBERED = 10_000;
+
 /**
  * Compiles a list of addresses, networks in CIDR notation, and `loopback`, `linklocal` and `uniquelocal`.
  *
  * @throws RateLimitConfigError `bad-address` for anything else.
  */
 export function compileNetworks(texts: readonly string[]): Networks {
-  const list = new BlockList();
-  for (const text of texts.flatMap((text) => NAMED[text] ?? [text])) add(list, text);
-  return (address) => {
-    if (address === null || address === undefined) return false;
-    const family = isIP(address);
-    // A BlockList takes IPv4-mapped IPv6 for what it is.
-    return family !== 0 && list.check(address, family === 4 ? 'ipv4' : 'ipv6');
+  const networks = texts.flatMap((text) => NAMED[text] ?? [text]).map(networkOf);
+  const known = new Map<string, boolean>();
+  const find = (text: string): boolean => {
+    // Node takes zones that no interface has, such as `::%.`.
+    if (isIP(text) === 0 || !ipaddr.isValid(text)) return false;
+    const address = ipaddr.process(text);
+    return networks.some((network) => isIn(address, network));
+  };
+  return (text) => {
+    if (text === null || text === undefined) return false;
+    const before = known.get(text);
+    if (before !== undefined) return before;
+    const found = find(text);
+    if (known.size >= REMEMBERED) known.clear();
+    known.set(text, found);
+    return found;
   };
 }

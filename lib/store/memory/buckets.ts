@@ -1,28 +1,43 @@
+import type { Rule, State } from '../../core/algorithms/algorithm.js';
 import type { Policy } from '../../core/policy.js';
-import { Bucket } from './bucket.js';
+import { Blocks } from './blocks.js';
 import { Heap } from './heap.js';
-import { Victims } from './victims.js';
+import { Row } from './row.js';
+import { BIRTH, CAPACITY, LIMIT, NONE, PLACE, Shelf, TABLE } from './shelf.js';
+import { States } from './states.js';
+import { type Table, Tables } from './tables.js';
+import { type BucketName, type Held, Victims } from './victims.js';
 
+/** The longest states of each shelf: of windows and token buckets, then of sliding windows that grow. */
+const ROOMS = [2, 5, 11, 23, 43, 67];
+const SHELF_BITS = 3;
 const LOOKS_FOR_ENDED = 64;
 
+const shelfFor = (length: number): number => ROOMS.findIndex((room) => room >= length);
+const addressOf = (shelf: number, index: number): number => (index << SHELF_BITS) | shelf;
+
 /**
- * Buckets by policy and identity, never more than `max`. One table a policy, keyed by the identity
- * alone: the key of a request's limits is then one string, hashed once.
+ * Buckets by policy and identity, never more than `max`. A bucket is a row of numbers, found by its address, which
+ * holds until {@link changes} goes up.
  */
 export class Buckets {
-  readonly #tables = new Map<string, Map<string, Bucket>>();
+  readonly blocks: Blocks;
+  readonly #shelves = ROOMS.map((room) => new Shelf(room));
+  readonly #tables = new Tables();
   /** Every bucket once, by a time at which it may have ended; later charges are found out when that comes. */
-  readonly #ends = new Heap<Bucket>((bucket, at) => {
-    bucket.placeAmongEnds = at;
-  });
+  readonly #ends = new Heap<number>((address, place) => this.#set(address, PLACE, place));
   readonly #victims: Victims;
-  /** Every bucket that was blocked and may still be. */
-  readonly #blocked = new Set<Bucket>();
-  /** No block ends before then. */
-  #nextUnblockMs = Number.POSITIVE_INFINITY;
+  /** For what is worked out beside a request. */
+  readonly #states = new States();
+  readonly #row = new Row();
+  readonly #rule = { limit: 0, windowMs: 0, capacity: 0 };
   #size = 0;
+  #births = 0;
+  #changes = 0;
 
   constructor(readonly max: number) {
+    // So that there is always something to evict.
+    this.blocks = new Blocks(Math.ceil(max / 2));
     this.#victims = new Victims(this, max);
   }
 
@@ -30,128 +45,226 @@ export class Buckets {
     return this.#size;
   }
 
-  get(policy: Policy, identity: string): Bucket | undefined {
-    return this.#tables.get(policy.tail)?.get(identity);
+  /** Goes up whenever addresses change, or where rows are kept. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** The address of a bucket, or NONE. */
+  find(tail: string, identity: string): number {
+    return this.#tables.find(tail, identity);
+  }
+
+  nameOf(address: number): BucketName {
+    return { tail: this.#tableOf(address).tail, identity: this.#identityOf(address) };
+  }
+
+  /** Tells a bucket from others of its name, before and after. */
+  birthOf(address: number): number {
+    return this.#get(address, BIRTH);
+  }
+
+  /** Has a row stand for a bucket, if there is one: until {@link changes} goes up. */
+  locate(row: Row, tail: string, identity: string): void {
+    const address = this.#tables.find(tail, identity);
+    if (address === NONE) row.address = NONE;
+    else this.#point(row, address);
+  }
+
+  /** What a bucket holds at `nowMs` under a rule; good until the next call. */
+  settled(address: number, rule: Rule, nowMs: number): State {
+    return this.#tableOf(address).algorithm.settle(this.#rowOf(address).read(this.#states), rule, nowMs);
+  }
+
+  /**
+   * Keeps what a bucket holds from now on, and the rule it was last charged under, whose limit may change.
+   *
+   * @returns Its address, which is another one when its state has outgrown its row.
+   */
+  write(address: number, rule: Rule, state: State): number {
+    const fits = state.length <= this.#shelfOf(address).room;
+    const kept = fits ? address : this.#moveUp(address, state.length);
+    this.#rowOf(kept).write(rule, state);
+    return kept;
   }
 
   /**
    * A new bucket, for which another one goes when there is no room: one that has ended, else the least
-   * charged, never one that is blocked or among `held`; undefined when there is none of those.
+   * charged, never one that is blocked or among `held`.
+   *
+   * @param state What it holds; empty for a block.
+   * @returns Its address, or NONE when there is no room.
    */
-  create(
-    policy: Policy,
-    identity: string,
-    held: readonly (Bucket | undefined)[],
-    nowMs: number,
-  ): Bucket | undefined {
+  create(policy: Policy, identity: string, state: State, held: readonly Held[], nowMs: number): number {
     // Two for one: the buckets that end are gone before they add up.
     this.dropEnded(2, nowMs);
     if (this.#size >= 0.9 * this.max) this.#victims.prepare(nowMs);
-    if (this.#size >= this.max && !this.#makeRoom(held, nowMs)) return undefined;
-    const bucket = new Bucket(policy, identity);
-    let table = this.#tables.get(policy.tail);
-    if (table === undefined) {
-      table = new Map();
-      this.#tables.set(policy.tail, table);
-    }
-    table.set(identity, bucket);
+    if (this.#size >= this.max && !this.#makeRoom(held, nowMs)) return NONE;
+    const table = this.#tables.of(policy);
+    const at = shelfFor(state.length);
+    const address = addressOf(at, this.#shelf(at).add(identity));
+    this.#changes++;
+    this.#set(address, BIRTH, ++this.#births);
+    this.#set(address, TABLE, table.id);
+    this.#set(address, PLACE, NONE);
+    this.write(address, policy, state);
+    table.addresses.set(identity, address);
+    this.#ends.push(this.#endsAtMs(address, state, nowMs), address);
     this.#size++;
-    return bucket;
+    return address;
   }
 
-  /** To be called once for a new bucket, as soon as it holds its first charge or block. */
-  watch(bucket: Bucket, nowMs: number): void {
-    this.#ends.push(bucket.endsAtMs(nowMs), bucket);
-  }
-
-  delete(bucket: Bucket): void {
-    const table = this.#tables.get(bucket.policy.tail);
-    if (table?.get(bucket.identity) !== bucket) return;
-    table.delete(bucket.identity);
-    this.#blocked.delete(bucket);
-    if (bucket.placeAmongEnds >= 0) this.#ends.remove(bucket.placeAmongEnds);
+  delete(address: number): void {
+    const place = this.#get(address, PLACE);
+    if (place !== NONE) this.#ends.remove(place);
+    this.blocks.forget(this.birthOf(address));
+    this.#tables.remove(this.#tableOf(address), this.#identityOf(address));
     this.#size--;
-    if (table.size === 0) this.#tables.delete(bucket.policy.tail);
-  }
-
-  /** Whether any bucket may be blocked. */
-  get anyBlocked(): boolean {
-    return this.#blocked.size > 0;
-  }
-
-  /**
-   * Blocks a bucket. Blocks take at most half of the room, so that there is always something to evict.
-   *
-   * @returns Whether there was room for it.
-   */
-  block(bucket: Bucket, untilMs: number, nowMs: number): boolean {
-    if (!this.#blocked.has(bucket) && !this.#hasRoomForBlock(nowMs)) return false;
-    this.#blocked.add(bucket);
-    this.#nextUnblockMs = Math.min(this.#nextUnblockMs, untilMs);
-    bucket.blockedUntilMs = untilMs;
-    return true;
-  }
-
-  unblock(bucket: Bucket): void {
-    bucket.unblock();
-    this.#blocked.delete(bucket);
+    this.#removeRow(address);
   }
 
   /** Drops up to `most` buckets that have ended. */
   dropEnded(most: number, nowMs: number): void {
     for (let dropped = 0; dropped < most && this.#ends.lowest <= nowMs; dropped++) {
-      const bucket = this.#ends.pop() as Bucket;
-      bucket.placeAmongEnds = -1;
-      bucket.settle(nowMs);
-      const endsAtMs = bucket.endsAtMs(nowMs);
-      if (endsAtMs <= nowMs) this.delete(bucket);
-      else this.#ends.push(endsAtMs, bucket);
+      const address = this.#ends.pop() as number;
+      this.#set(address, PLACE, NONE);
+      const state = this.settled(address, this.#ruleOf(address), nowMs);
+      const endsAtMs = this.#endsAtMs(address, state, nowMs);
+      if (endsAtMs <= nowMs) this.delete(address);
+      else this.#ends.push(endsAtMs, address);
     }
   }
 
-  /** The identity's buckets, of one scope or of all. */
-  *of(identity: string, scope: string | undefined): Iterable<Bucket> {
-    for (const table of this.#tables.values()) {
-      const bucket = table.get(identity);
-      if (bucket !== undefined && (scope === undefined || bucket.policy.scope === scope)) yield bucket;
+  /**
+   * Blocks a bucket.
+   *
+   * @returns Whether there was room for it.
+   */
+  block(address: number, untilMs: number, nowMs: number): boolean {
+    return this.blocks.block(this.birthOf(address), untilMs, nowMs);
+  }
+
+  isBlocked(address: number, nowMs: number): boolean {
+    return this.blocks.any && this.blocks.untilMs(this.birthOf(address)) > nowMs;
+  }
+
+  /** How much of its capacity a bucket uses, from 0 to 1. */
+  share(address: number, nowMs: number): number {
+    const rule = this.#ruleOf(address);
+    const state = this.settled(address, rule, nowMs);
+    return this.#tableOf(address).algorithm.used(state, rule, nowMs) / rule.capacity;
+  }
+
+  /** The addresses of an identity's buckets, of one scope or of all. */
+  *of(identity: string, scope: string | undefined): Iterable<number> {
+    for (const table of this.#tables) {
+      const address = table.addresses.get(identity);
+      if (address !== undefined && (scope === undefined || table.scope === scope)) yield address;
     }
   }
 
-  *[Symbol.iterator](): Iterator<Bucket> {
-    for (const table of this.#tables.values()) yield* table.values();
+  /** All addresses, the highest first: when a bucket goes, one that was met already takes its place. */
+  *[Symbol.iterator](): Iterator<number> {
+    for (let at = this.#shelves.length - 1; at >= 0; at--) {
+      const shelf = this.#shelf(at);
+      for (let index = shelf.size - 1; index >= 0; index = Math.min(index, shelf.size) - 1) {
+        if (index < shelf.size) yield addressOf(at, index);
+      }
+    }
   }
 
   clear(): void {
+    for (const shelf of this.#shelves) shelf.clear();
     this.#tables.clear();
     this.#ends.clear();
-    this.#blocked.clear();
+    this.blocks.clear();
     this.#victims.clear();
     this.#size = 0;
+    this.#changes++;
   }
 
-  #holds(bucket: Bucket): boolean {
-    return this.get(bucket.policy, bucket.identity) === bucket;
+  #rowOf(address: number): Row {
+    this.#point(this.#row, address);
+    return this.#row;
   }
 
-  #hasRoomForBlock(nowMs: number): boolean {
-    const most = Math.ceil(this.max / 2);
-    if (this.#blocked.size < most || nowMs < this.#nextUnblockMs) return this.#blocked.size < most;
-    this.#nextUnblockMs = Number.POSITIVE_INFINITY;
-    for (const bucket of this.#blocked) {
-      if (bucket.blockedUntilMs <= nowMs) this.#blocked.delete(bucket);
-      else this.#nextUnblockMs = Math.min(this.#nextUnblockMs, bucket.blockedUntilMs);
-    }
-    return this.#blocked.size < most;
+  #point(row: Row, address: number): void {
+    const shelf = this.#shelfOf(address);
+    const index = address >>> SHELF_BITS;
+    row.point(address, shelf.pageOf(index), shelf.offsetOf(index), shelf.room);
   }
 
-  #makeRoom(held: readonly (Bucket | undefined)[], nowMs: number): boolean {
+  #shelf(at: number): Shelf {
+    return this.#shelves[at] as Shelf;
+  }
+
+  #shelfOf(address: number): Shelf {
+    return this.#shelves[address & ((1 << SHELF_BITS) - 1)] as Shelf;
+  }
+
+  #get(address: number, field: number): number {
+    return this.#shelfOf(address).get(address >>> SHELF_BITS, field);
+  }
+
+  #set(address: number, field: number, value: number): void {
+    this.#shelfOf(address).set(address >>> SHELF_BITS, field, value);
+  }
+
+  #identityOf(address: number): string {
+    return this.#shelfOf(address).identityAt(address >>> SHELF_BITS);
+  }
+
+  #tableOf(address: number): Table {
+    return this.#tables.byId(this.#get(address, TABLE));
+  }
+
+  /** The rule that a bucket was last charged under; good until the next call. */
+  #ruleOf(address: number): Rule {
+    this.#rule.limit = this.#get(address, LIMIT);
+    this.#rule.capacity = this.#get(address, CAPACITY);
+    this.#rule.windowMs = this.#tableOf(address).windowMs;
+    return this.#rule;
+  }
+
+  /** When nothing is left to remember of a bucket that holds `state`. */
+  #endsAtMs(address: number, state: State, nowMs: number): number {
+    const { algorithm } = this.#tableOf(address);
+    const fullAtMs = nowMs + algorithm.resetMs(state, this.#ruleOf(address), nowMs);
+    return Math.max(fullAtMs, this.blocks.endsAtMs(this.birthOf(address)));
+  }
+
+  /** Moves a bucket to a shelf where a state of `length` fits, and gives its new address. */
+  #moveUp(address: number, length: number): number {
+    const at = shelfFor(length);
+    const shelf = this.#shelf(at);
+    const index = shelf.add(this.#identityOf(address));
+    shelf.copy(this.#shelfOf(address), address >>> SHELF_BITS, index);
+    const moved = addressOf(at, index);
+    this.#hasMoved(moved);
+    this.#removeRow(address);
+    return moved;
+  }
+
+  #removeRow(address: number): void {
+    const shelf = this.#shelfOf(address);
+    shelf.remove(address >>> SHELF_BITS);
+    this.#changes++;
+    // The last row has come to stand here.
+    if (address >>> SHELF_BITS < shelf.size) this.#hasMoved(address);
+  }
+
+  #hasMoved(address: number): void {
+    this.#tableOf(address).addresses.set(this.#identityOf(address), address);
+    const place = this.#get(address, PLACE);
+    if (place !== NONE) this.#ends.replace(place, address);
+  }
+
+  #makeRoom(held: readonly Held[], nowMs: number): boolean {
     // Not all that may have ended: those charged again meanwhile are as many as anybody likes.
     this.dropEnded(LOOKS_FOR_ENDED, nowMs);
     if (this.#size < this.max) return true;
-    const mayGo = (bucket: Bucket) =>
-      this.#holds(bucket) && !held.includes(bucket) && bucket.blockedUntilMs <= nowMs;
-    const victim = this.#victims.take(mayGo, nowMs);
-    if (victim !== undefined) this.delete(victim);
-    return victim !== undefined;
+    const victim = this.#victims.take(held, nowMs);
+    if (victim !== NONE) this.delete(victim);
+    return victim !== NONE;
   }
 }

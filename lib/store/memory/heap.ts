@@ -40,6 +40,11 @@ export class Heap<T> {
     this.#giveBack();
   }
 
+  /** Puts an item in place of another one, with its key. */
+  replace(at: number, item: T): void {
+    this.#items[at] = item;
+  }
+
   clear(): void {
     this.#keys = [];
     this.#items = [];

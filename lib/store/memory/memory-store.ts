@@ -1,14 +1,14 @@
-import { type State, UNTOUCHED } from '../../core/algorithms/algorithm.js';
-import { ALGORITHMS } from '../../core/algorithms/index.js';
+import { UNTOUCHED } from '../../core/algorithms/algorithm.js';
+import { algorithmOf } from '../../core/algorithms/index.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import type { Charge, Decision } from '../../core/decision.js';
 import { mistake } from '../../core/errors.js';
-import { definePolicy, type Policy } from '../../core/policy.js';
+import type { Policy } from '../../core/policy.js';
 import { shown } from '../../core/shown.js';
 import type { Store, StoreReply, StoreTarget } from '../store.js';
-import type { Bucket } from './bucket.js';
 import { Buckets } from './buckets.js';
-import { decide } from './decide.js';
+import { BLOCK, Decider } from './decider.js';
+import { NONE } from './shelf.js';
 
 /** A memory store is as full of blocks as it may be. */
 export class NoRoomError extends RangeError {
@@ -20,15 +20,12 @@ export interface MemoryStoreOptions {
   /**
    * The most buckets held at a time, a bucket being one identity under one limit; 1 or more, default
    * 250,000. At the bound, what has ended goes first, then what is least charged, never what is blocked.
-   * A bucket takes about 250 bytes with one charge, up to 1 kB with many under `sliding-window`.
+   * A bucket takes about 150 bytes, under `sliding-window` 180 with one charge and up to 700 with many.
    */
   readonly maxBuckets?: number | undefined;
   /** Default: the time of this process. */
   readonly clock?: Clock | undefined;
 }
-
-// Where the blocks of whole identities are kept: a bucket each, that nothing is charged to.
-const BLOCK = definePolicy({ name: 'block', scope: '', rate: { limit: 1, windowMs: 1 } });
 
 const DEFAULT_MAX_BUCKETS = 250_000;
 const SWEEP_EVERY_MS = 1_000;
@@ -44,6 +41,7 @@ const SWEEP_AT_MOST = 10_000;
 export class MemoryStore implements Store {
   readonly #clock: Clock;
   readonly #buckets: Buckets;
+  readonly #decider: Decider;
   #stopSweeping: (() => void) | null = null;
 
   constructor({ maxBuckets = DEFAULT_MAX_BUCKETS, clock = systemClock }: MemoryStoreOptions = {}) {
@@ -51,11 +49,12 @@ export class MemoryStore implements Store {
       throw mistake(
         'bad-option',
         `MemoryStore cannot hold maxBuckets: ${shown(maxBuckets)}.`,
-        'Give a whole number, 1 or more; a bucket takes 250 bytes to 1 kB.',
+        'Give a whole number, 1 or more; a bucket takes 150 to 700 bytes.',
       );
     }
     this.#clock = clock;
     this.#buckets = new Buckets(maxBuckets);
+    this.#decider = new Decider(this.#buckets);
   }
 
   /** How many buckets it holds now. */
@@ -64,99 +63,65 @@ export class MemoryStore implements Store {
   }
 
   consume(charges: readonly Charge[]): StoreReply {
-    const atMs = this.#clock.now();
-    const buckets: (Bucket | undefined)[] = [];
-    const waits: number[] = [];
-    let admitted = true;
-    for (const charge of charges) {
-      const bucket = this.#buckets.get(charge.policy, charge.identity);
-      bucket?.underPolicy(charge.policy, atMs);
-      const waitMs = this.#waitMs(charge, bucket, bucket?.state ?? UNTOUCHED, atMs);
-      if (waitMs > 0 && !charge.shadow) admitted = false;
-      buckets.push(bucket);
-      waits.push(waitMs);
-    }
-    const decisions: Decision[] = [];
-    for (let i = 0; i < charges.length; i++) {
-      const charge = charges[i] as Charge;
-      let waitMs = waits[i] as number;
-      let receipt: Bucket | null = null;
-      let startsBlock = false;
-      if (waitMs === 0) {
-        if (admitted && charge.cost > 0) receipt = this.#charge(charge, buckets, i, atMs);
-      } else if (charge.blocks.length > 0 && !charge.shadow) {
-        const blockMs = this.#block(charge, buckets[i], waitMs, atMs);
-        startsBlock = blockMs > 0;
-        waitMs = Math.max(waitMs, blockMs);
-      }
-      const bucket = buckets[i];
-      const blockedMs = waitMs === 0 ? 0 : this.#blockedUntilMs(charge.identity, bucket) - atMs;
-      decisions.push(
-        decide(charge, bucket?.state ?? UNTOUCHED, waitMs, blockedMs, startsBlock, atMs, receipt),
-      );
-    }
+    const decisions = this.#decider.consume(charges, this.#clock.now());
+    if (this.#stopSweeping === null) this.#startSweeping();
     return { decisions, degraded: false };
   }
 
   peek(charges: readonly Charge[]): StoreReply {
-    const atMs = this.#clock.now();
-    const decisions = charges.map((charge) => {
-      const { policy, identity } = charge;
-      const bucket = this.#buckets.get(policy, identity);
-      const settle = () => ALGORITHMS[policy.algorithm].settle([...(bucket?.state ?? [])], policy, atMs);
-      const state = policy.limit === 0 ? UNTOUCHED : settle();
-      const waitMs = this.#waitMs(charge, bucket, state, atMs);
-      const blockedMs = this.#blockedUntilMs(identity, bucket) - atMs;
-      return decide(charge, state, waitMs, blockedMs, false, atMs, null);
-    });
-    return { decisions, degraded: false };
+    return { decisions: this.#decider.peek(charges, this.#clock.now()), degraded: false };
   }
 
   refund(decisions: readonly Decision[]): void {
     const nowMs = this.#clock.now();
     for (const { charge, atMs, resetAfterMs, receipt } of decisions) {
-      const bucket = this.#buckets.get(charge.policy, charge.identity);
+      const { policy, identity, cost } = charge;
+      const address = this.#buckets.find(policy.tail, identity);
       // Another bucket than the one charged: that was reset, evicted or has ended.
-      if (bucket === undefined || bucket !== receipt) continue;
-      bucket.settle(nowMs);
-      const charged = { cost: charge.cost, atMs, resetAfterMs };
-      bucket.state = ALGORITHMS[charge.policy.algorithm].refund(bucket.state, charge.policy, charged, nowMs);
+      if (address === NONE || this.#buckets.birthOf(address) !== receipt) continue;
+      const algorithm = algorithmOf(policy.algorithm);
+      const state = this.#buckets.settled(address, policy, nowMs);
+      const charged = { cost, atMs, resetAfterMs };
+      this.#buckets.write(address, policy, algorithm.refund(state, policy, charged, nowMs));
     }
   }
 
   reset({ identity, scope }: StoreTarget): void {
-    for (const bucket of this.#buckets.of(identity, scope)) this.#buckets.delete(bucket);
+    for (const address of this.#buckets.of(identity, scope)) this.#buckets.delete(address);
   }
 
   block(identity: string, forMs: number): void {
     const nowMs = this.#clock.now();
-    const known = this.#buckets.get(BLOCK, identity);
-    const bucket = known ?? this.#buckets.create(BLOCK, identity, [], nowMs);
-    if (bucket === undefined || !this.#buckets.block(bucket, nowMs + forMs, nowMs)) {
-      if (bucket !== undefined && known === undefined) this.#buckets.delete(bucket);
-      throw new NoRoomError(
-        `MemoryStore has no room for another block, since blocks take half of its ${this.#buckets.max} buckets already. Unblock others, or raise maxBuckets.`,
-      );
+    const known = this.#buckets.find(BLOCK.tail, identity);
+    const address = known === NONE ? this.#buckets.create(BLOCK, identity, UNTOUCHED, [], nowMs) : known;
+    const isBlocked = address !== NONE && this.#buckets.block(address, nowMs + forMs, nowMs);
+    if (isBlocked) {
+      this.#startSweeping();
+      return;
     }
-    if (known === undefined) this.#watch(bucket, nowMs);
+    if (address !== NONE && known === NONE) this.#buckets.delete(address);
+    throw new NoRoomError(
+      `MemoryStore has no room for another block, since blocks take half of its ${this.#buckets.max} buckets already. Unblock others, or raise maxBuckets.`,
+    );
   }
 
   unblock(identity: string): void {
-    for (const bucket of this.#buckets.of(identity, undefined)) {
-      if (bucket.policy === BLOCK) this.#buckets.delete(bucket);
-      else this.#buckets.unblock(bucket);
+    const whole = this.#buckets.find(BLOCK.tail, identity);
+    if (whole !== NONE) this.#buckets.delete(whole);
+    for (const address of this.#buckets.of(identity, undefined)) {
+      this.#buckets.blocks.forget(this.#buckets.birthOf(address));
     }
   }
 
   /** @internal Whether it holds a bucket. */
-  has(policy: Policy, identity: string): boolean {
-    return this.#buckets.get(policy, identity) !== undefined;
+  has({ tail }: Policy, identity: string): boolean {
+    return this.#buckets.find(tail, identity) !== NONE;
   }
 
   /** @internal Forgets a bucket. */
-  drop(policy: Policy, identity: string): void {
-    const bucket = this.#buckets.get(policy, identity);
-    if (bucket !== undefined) this.#buckets.delete(bucket);
+  drop({ tail }: Policy, identity: string): void {
+    const address = this.#buckets.find(tail, identity);
+    if (address !== NONE) this.#buckets.delete(address);
   }
 
   /**
@@ -167,18 +132,22 @@ export class MemoryStore implements Store {
    */
   seed(policy: Policy, identity: string, used: number, chargedAtMs: number, blockedUntilMs: number): void {
     const nowMs = this.#clock.now();
-    const algorithm = ALGORITHMS[policy.algorithm];
+    const algorithm = algorithmOf(policy.algorithm);
     const charged = used === 0 ? UNTOUCHED : algorithm.charge(UNTOUCHED, policy, used, chargedAtMs);
     const state = algorithm.settle(charged, policy, nowMs);
     const isBlocked = blockedUntilMs > nowMs;
     if (state === UNTOUCHED && !isBlocked) return;
-    const known = this.#buckets.get(policy, identity);
-    const bucket = known ?? this.#buckets.create(policy, identity, [], nowMs);
-    if (bucket === undefined) return;
-    bucket.underPolicy(policy, nowMs);
-    bucket.state = algorithm.atLeast(bucket.state, state, policy, nowMs);
-    if (isBlocked) this.#buckets.block(bucket, Math.max(blockedUntilMs, bucket.blockedUntilMs), nowMs);
-    if (known === undefined) this.#watch(bucket, nowMs);
+    const known = this.#buckets.find(policy.tail, identity);
+    let address: number;
+    if (known === NONE) address = this.#buckets.create(policy, identity, state, [], nowMs);
+    else {
+      const before = this.#buckets.settled(known, policy, nowMs);
+      address = this.#buckets.write(known, policy, algorithm.atLeast(before, state, policy, nowMs));
+    }
+    if (address === NONE) return;
+    const untilMs = this.#buckets.blocks.untilMs(this.#buckets.birthOf(address));
+    if (isBlocked) this.#buckets.block(address, Math.max(blockedUntilMs, untilMs), nowMs);
+    this.#startSweeping();
   }
 
   /** Forgets everything: for tests, between two of them. */
@@ -193,51 +162,8 @@ export class MemoryStore implements Store {
     this.#stopSweeping = null;
   }
 
-  /** 0 when the charge passes now, else how long its own limit or a block makes it wait. */
-  #waitMs(
-    { policy, identity, cost }: Charge,
-    bucket: Bucket | undefined,
-    state: State,
-    nowMs: number,
-  ): number {
-    if (policy.limit === 0) return Number.POSITIVE_INFINITY;
-    const waitMs = cost === 0 ? 0 : ALGORITHMS[policy.algorithm].waitMs(state, policy, cost, nowMs);
-    return Math.max(waitMs, this.#blockedUntilMs(identity, bucket) - nowMs);
-  }
-
-  #blockedUntilMs(identity: string, bucket: Bucket | undefined): number {
-    if (!this.#buckets.anyBlocked) return 0;
-    return Math.max(bucket?.blockedUntilMs ?? 0, this.#buckets.get(BLOCK, identity)?.blockedUntilMs ?? 0);
-  }
-
-  /** Writes an admitted charge into `buckets[at]`, making the bucket when this is its first. */
-  #charge(charge: Charge, buckets: (Bucket | undefined)[], at: number, nowMs: number): Bucket | null {
-    const { policy, identity, cost } = charge;
-    const seen = buckets[at];
-    // One that had ended may have made room for another bucket of this request.
-    const known = seen?.state === UNTOUCHED ? this.#buckets.get(policy, identity) : seen;
-    const bucket = known ?? this.#buckets.create(policy, identity, buckets, nowMs);
-    // No room: this one request has more limits than the store may have buckets.
-    if (bucket === undefined) return null;
-    buckets[at] = bucket;
-    bucket.state = ALGORITHMS[policy.algorithm].charge(bucket.state, policy, cost, nowMs);
-    if (known === undefined) this.#watch(bucket, nowMs);
-    return bucket;
-  }
-
-  /** Starts the block of a denied charge and gives its length; 0 where none begins. */
-  #block({ identity, blocks }: Charge, bucket: Bucket | undefined, waitMs: number, nowMs: number): number {
-    const never = waitMs === Number.POSITIVE_INFINITY;
-    if (never || bucket === undefined || this.#blockedUntilMs(identity, bucket) > nowMs) return 0;
-    const blockMs = bucket.nextBlockMs(blocks, nowMs);
-    if (!this.#buckets.block(bucket, nowMs + blockMs, nowMs)) return 0;
-    bucket.strike(blocks, blockMs, nowMs);
-    return blockMs;
-  }
-
-  #watch(bucket: Bucket, nowMs: number): void {
-    this.#buckets.watch(bucket, nowMs);
-    this.#stopSweeping ??= this.#clock.every(SWEEP_EVERY_MS, () => this.#sweep());
+  #startSweeping(): void {
+    if (this.#buckets.size > 0) this.#stopSweeping ??= this.#clock.every(SWEEP_EVERY_MS, () => this.#sweep());
   }
 
   /** So that memory goes back when no request comes any more. */

@@ -1,5 +1,25 @@
-import type { Bucket } from './bucket.js';
+import type { Charge } from '../../core/decision.js';
 import { Heap } from './heap.js';
+import { NONE } from './shelf.js';
+
+/** What stands for a bucket as long as it is there. */
+export interface BucketName {
+  readonly tail: string;
+  readonly identity: string;
+}
+
+/** A bucket that may not go. */
+export type Held = Pick<Charge, 'policy' | 'identity'>;
+
+/** Buckets by addresses that hold for a moment only. */
+interface Candidates extends Iterable<number> {
+  /** The address of a bucket, or NONE. */
+  find(tail: string, identity: string): number;
+  nameOf(address: number): BucketName;
+  isBlocked(address: number, nowMs: number): boolean;
+  /** How much of its capacity it uses, from 0 to 1. */
+  share(address: number, nowMs: number): number;
+}
 
 /**
  * Finds the least charged of many buckets, a few at each call, so that no single request pays for a walk
@@ -11,14 +31,14 @@ export class Victims {
   /** How many it looks at for each new bucket: two walks while the finds of one last. */
   readonly #stride: number;
   /** The finds of the last walk, the least charged last, and the share of the most charged of them. */
-  #found: Bucket[] = [];
+  #found: BucketName[] = [];
   #foundShare = 0;
   /** The walk that is under way. */
-  #walk: Iterator<Bucket> | null = null;
-  #least = new Heap<Bucket>();
+  #walk: Iterator<number> | null = null;
+  #least = new Heap<BucketName>();
 
   constructor(
-    readonly all: Iterable<Bucket>,
+    readonly buckets: Candidates,
     maxBuckets: number,
   ) {
     this.#most = Math.ceil(maxBuckets / 32);
@@ -30,17 +50,17 @@ export class Victims {
     this.#look(this.#stride, nowMs);
   }
 
-  /** The least charged bucket that `may` go; undefined when none may. */
-  take(may: (bucket: Bucket) => boolean, nowMs: number): Bucket | undefined {
-    const victim = this.#next(may, nowMs);
-    if (victim !== undefined) return victim;
+  /** The address of the least charged bucket that is neither blocked nor held; NONE when there is none. */
+  take(held: readonly Held[], nowMs: number): number {
+    const victim = this.#next(held, nowMs);
+    if (victim !== NONE) return victim;
     // The last finds are used up or out of date: finish the walk, and another one when that began too early.
     for (let walks = 0; walks < 2; walks++) {
       this.#look(Number.POSITIVE_INFINITY, nowMs);
-      const found = this.#next(may, nowMs);
-      if (found !== undefined) return found;
+      const found = this.#next(held, nowMs);
+      if (found !== NONE) return found;
     }
-    return undefined;
+    return NONE;
   }
 
   clear(): void {
@@ -49,44 +69,46 @@ export class Victims {
     this.#least = new Heap();
   }
 
-  #next(may: (bucket: Bucket) => boolean, nowMs: number): Bucket | undefined {
-    for (let bucket = this.#found.pop(); bucket !== undefined; bucket = this.#found.pop()) {
-      if (!may(bucket)) continue;
-      bucket.settle(nowMs);
-      if (bucket.share(nowMs) <= this.#foundShare) return bucket;
+  #next(held: readonly Held[], nowMs: number): number {
+    for (let name = this.#found.pop(); name !== undefined; name = this.#found.pop()) {
+      const address = this.buckets.find(name.tail, name.identity);
+      if (address === NONE || this.buckets.isBlocked(address, nowMs) || isAmong(held, name)) continue;
+      if (this.buckets.share(address, nowMs) <= this.#foundShare) return address;
     }
-    return undefined;
+    return NONE;
   }
 
   /** Looks at up to `count` buckets, and no further than to the end of a walk. */
   #look(count: number, nowMs: number): void {
-    this.#walk ??= this.all[Symbol.iterator]();
+    this.#walk ??= this.buckets[Symbol.iterator]();
     for (let looked = 0; looked < count; looked++) {
-      const { value: bucket, done } = this.#walk.next();
+      const { value: address, done } = this.#walk.next();
       if (done === true) {
         this.#harvest();
         return;
       }
-      this.#consider(bucket, nowMs);
+      this.#consider(address, nowMs);
     }
   }
 
-  #consider(bucket: Bucket, nowMs: number): void {
-    if (bucket.blockedUntilMs > nowMs) return;
-    bucket.settle(nowMs);
-    const share = bucket.share(nowMs);
+  #consider(address: number, nowMs: number): void {
+    if (this.buckets.isBlocked(address, nowMs)) return;
+    const share = this.buckets.share(address, nowMs);
     if (this.#least.size === this.#most) {
       if (share >= -this.#least.lowest) return;
       this.#least.pop();
     }
-    this.#least.push(-share, bucket);
+    this.#least.push(-share, this.buckets.nameOf(address));
   }
 
   #harvest(): void {
     const least = this.#least;
     this.#foundShare = least.size === 0 ? 0 : -least.lowest;
     this.#found = [];
-    for (let bucket = least.pop(); bucket !== undefined; bucket = least.pop()) this.#found.push(bucket);
+    for (let name = least.pop(); name !== undefined; name = least.pop()) this.#found.push(name);
     this.#walk = null;
   }
 }
+
+const isAmong = (held: readonly Held[], { tail, identity }: BucketName): boolean =>
+  held.some((other) => other.identity === identity && other.policy.tail === tail);

@@ -15,7 +15,9 @@ export class Commands {
       // A client may serve two versions of this library.
       const command = `ratelimit_${name}_${createHash('sha1').update(lua).digest('hex').slice(0, 8)}`;
       client.defineCommand(command, { lua });
-      const call = (client as unknown as Record<string, Command>)[command] as Command;
+      // Decisions come in bytes, which are no text.
+      const method = name === 'consume' ? `${command}Buffer` : command;
+      const call = (client as unknown as Record<string, Command>)[method] as Command;
       return [name, call.bind(client)];
     });
     this.#commands = Object.fromEntries(defined) as Record<ScriptName, Command>;

@@ -104,31 +104,48 @@ export class KnownDenials {
     return decisions.map((decision, at) => later(decision, charges[at] as Charge, elapsedMs));
   }
 
-  async #ask(known: string | null, charges: Charges, ask: () => Promise<Decided>): Promise<Decided> {
+  #ask(known: string | null, charges: Charges, ask: () => Promise<Decided>): Promise<Decided> {
     const askedAtMs = this.now();
     const forgets = this.#forgets;
     this.#asking++;
-    try {
-      const decisions = await ask();
-      const waitMs = waitOf(decisions);
-      if (waitMs > 0 && this.#holdsSince(forgets, charges)) {
-        const denial = {
-          decisions,
-          answeredAtMs: this.now(),
-          untilMs: askedAtMs + waitMs,
-          recheck: null,
-          recheckSinceMs: 0,
-        };
-        this.#keep(known ?? nameOf(charges), denial);
-      } else if (known !== null) this.#drop(known);
-      return decisions;
-    } catch (error) {
-      if (known !== null) this.#drop(known);
-      throw error;
-    } finally {
-      this.#asking--;
-      if (this.#asking === 0) this.#forgotten.clear();
-    }
+    // No async function: this is the way of every request, and each promise has its price.
+    return ask().then(
+      (decisions) => {
+        this.#heard(known, charges, decisions, askedAtMs, forgets);
+        this.#answered();
+        return decisions;
+      },
+      (error) => {
+        if (known !== null) this.#drop(known);
+        this.#answered();
+        throw error;
+      },
+    );
+  }
+
+  #heard(
+    known: string | null,
+    charges: Charges,
+    decisions: Decided,
+    askedAtMs: number,
+    forgets: number,
+  ): void {
+    const waitMs = waitOf(decisions);
+    if (waitMs > 0 && this.#holdsSince(forgets, charges)) {
+      const denial = {
+        decisions,
+        answeredAtMs: this.now(),
+        untilMs: askedAtMs + waitMs,
+        recheck: null,
+        recheckSinceMs: 0,
+      };
+      this.#keep(known ?? nameOf(charges), denial);
+    } else if (known !== null) this.#drop(known);
+  }
+
+  #answered(): void {
+    this.#asking--;
+    if (this.#asking === 0) this.#forgotten.clear();
   }
 
   /** Waits for a re-check, which answers all who wait when it is another denial. */

@@ -1,5 +1,5 @@
 import type { RedisOptions } from 'ioredis';
-import type { Clock } from '../../core/clock.js';
+import { type Clock, systemClock } from '../../core/clock.js';
 import type { Charge, Decision } from '../../core/decision.js';
 import { mistake } from '../../core/errors.js';
 import { escapeSegment } from '../../core/escape.js';
@@ -90,7 +90,8 @@ export class RedisStore implements Store {
     this.#commands = new Commands(client);
     this.counters = new RedisCounters((...call) => this.#run(...call), this.#keyOf);
     this.#batcher = new Batcher((requests) => this.#ask(requests, 'consume'));
-    this.#denials = new KnownDenials(clock === undefined ? () => performance.now() : () => clock.now());
+    const timer = clock ?? systemClock;
+    this.#denials = new KnownDenials(() => timer.now());
   }
 
   /** Connects a client of its own; the first decision would do so too. */

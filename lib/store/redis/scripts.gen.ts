@@ -7,19 +7,24 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 local BLOCK = 'block'
+local pack, unpackAll, most = cmsgpack.pack, cmsgpack.unpack, math.max
 local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, ...)
-  return { birth = bornAt, blockedUntil = blockedUntil, strikes = strikes, strikesEnd = strikesEnd, state = { ... } }
+  most(bornAt, blockedUntil, strikes, strikesEnd)
+  return {
+    birth = bornAt,
+    blockedUntil = blockedUntil,
+    strikes = strikes,
+    strikesEnd = strikesEnd,
+    state = { ... },
+    charge = false,
+  }
 end
 local function unpacked(raw)
-  if raw then
-    local bucket = bucketOf(cmsgpack.unpack(raw))
-    math.max(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd)
-    return bucket
-  end
-  return { birth = birth, blockedUntil = 0, strikes = 0, strikesEnd = 0, state = {} }
+  if raw then return bucketOf(unpackAll(raw)) end
+  return bucketOf(birth, 0, 0, 0)
 end
 local function packed(bucket)
-  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
+  return pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
 end
 local function isEmpty(bucket)
   return #bucket.state == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
@@ -217,19 +222,24 @@ local function ruleOf(text)
   }
 end
 local BLOCK = 'block'
+local pack, unpackAll, most = cmsgpack.pack, cmsgpack.unpack, math.max
 local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, ...)
-  return { birth = bornAt, blockedUntil = blockedUntil, strikes = strikes, strikesEnd = strikesEnd, state = { ... } }
+  most(bornAt, blockedUntil, strikes, strikesEnd)
+  return {
+    birth = bornAt,
+    blockedUntil = blockedUntil,
+    strikes = strikes,
+    strikesEnd = strikesEnd,
+    state = { ... },
+    charge = false,
+  }
 end
 local function unpacked(raw)
-  if raw then
-    local bucket = bucketOf(cmsgpack.unpack(raw))
-    math.max(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd)
-    return bucket
-  end
-  return { birth = birth, blockedUntil = 0, strikes = 0, strikesEnd = 0, state = {} }
+  if raw then return bucketOf(unpackAll(raw)) end
+  return bucketOf(birth, 0, 0, 0)
 end
 local function packed(bucket)
-  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
+  return pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
 end
 local function isEmpty(bucket)
   return #bucket.state == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
@@ -247,118 +257,149 @@ local function keepFor(key, ms)
   if ARGV[1] ~= '' then ms = math.max(ms, 60000) end
   if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, whole(ms + math.ceil(ms / 8))) end
 end
-local mode = ARGV[2]
-local call, max = redis.call, math.max
-local charges = {}
-local function chargeOf(text)
+local mode, asking = ARGV[2], ARGV[3]
+local call, max, byte, double = redis.call, math.max, string.byte, struct.pack
+local function number(at)
+  local high, low = byte(asking, at, at + 1)
+  return (high - 48) * 64 + low - 48
+end
+local function kindOf(at)
+  local text = ARGV[at + 1]
   local cost, shadow, blocks = string.match(text, ' (%d+) ([01]) ([%d,]*)\$')
   local charge = ruleOf(text)
-  charge.cost, charge.shadow, charge.blocks = tonumber(cost), shadow == '1', {}
+  charge.field, charge.cost, charge.shadow, charge.blocks = ARGV[at], tonumber(cost), shadow == '1', {}
   for ms in string.gmatch(blocks, '%d+') do table.insert(charge.blocks, tonumber(ms)) end
-  charges[text] = charge
   return charge
 end
+local kinds = {}
+for at = 4, #ARGV, 2 do kinds[#kinds + 1] = kindOf(at) end
 local identities, changed = {}, {}
-local function identityOf(place)
-  local identity = { buckets = {}, key = KEYS[place] }
-  identities[place] = identity
-  return identity
-end
-local owners, fields, asked, found, waits = {}, {}, {}, {}, {}
+local owners, asked, found, waits = {}, {}, {}, {}
 local function read(identity, from, to)
+  if from == to then
+    local field = asked[from].field
+    local raw = call('HMGET', identity.key, BLOCK, field)
+    identity.blockedUntil = tonumber(raw[1] or 0)
+    identity[field] = unpacked(raw[2])
+    return
+  end
   local names, count = { BLOCK }, 1
   for i = from, to do
-    if owners[i] == identity and not identity.buckets[fields[i]] then
+    if owners[i] == identity and not identity[asked[i].field] then
       count = count + 1
-      names[count] = fields[i]
+      names[count] = asked[i].field
     end
   end
   local raw = call('HMGET', identity.key, unpack(names, 1, count))
   identity.blockedUntil = tonumber(raw[1] or 0)
-  for i = 2, count do identity.buckets[names[i]] = unpacked(raw[i]) end
+  for i = 2, count do identity[names[i]] = unpacked(raw[i]) end
 end
-local function change(identity, field, charge)
-  if not identity.changed then
-    identity.changed = {}
-    changed[#changed + 1] = identity
+local function change(identity, bucket, charge)
+  if not bucket.charge then
+    local buckets = identity.changed
+    if buckets then
+      buckets[#buckets + 1] = bucket
+    else
+      identity.changed = { bucket }
+      changed[#changed + 1] = identity
+    end
   end
-  identity.changed[field] = charge
+  bucket.charge = charge
 end
 local function evaluate(i)
-  local identity, field, charge = owners[i], fields[i], asked[i]
-  local bucket = identity.buckets[field]
+  local identity, charge = owners[i], asked[i]
+  local bucket = identity[charge.field]
   found[i] = bucket
   local blocked = max(bucket.blockedUntil, identity.blockedUntil) - now
   if charge.limit == 0 then return NEVER end
   local state, moved = charge.algorithm.settle(bucket.state, charge)
   bucket.state = state
-  if moved and mode ~= 'peek' then change(identity, field, charge) end
+  if moved and mode ~= 'peek' then change(identity, bucket, charge) end
   local wait = charge.algorithm.wait(state, charge, charge.cost)
   return max(charge.cost == 0 and 0 or wait, blocked)
 end
-local reply, size = { now }, 1
+local reply, size, errors = { double('<d', now) }, 1, {}
+local DECIDED, FAILED = double('<d', 0), double('<d', 1)
 local function answer(i, admitted)
-  local identity, bucket, charge, wait, receipt, sign = owners[i], found[i], asked[i], waits[i], 0, 1
+  local bucket, charge, wait, receipt, sign = found[i], asked[i], waits[i], 0, 1
   if wait == 0 then
     if admitted and charge.cost > 0 and mode == 'consume' then
       if isEmpty(bucket) then bucket.birth = birth end
       bucket.state = charge.algorithm.charge(bucket.state, charge, charge.cost)
       receipt = bucket.birth
-      change(identity, fields[i], charge)
+      change(owners[i], bucket, charge)
     end
   elseif #charge.blocks > 0 and not charge.shadow and wait ~= NEVER and mode ~= 'peek' then
-    if max(bucket.blockedUntil, identity.blockedUntil) <= now then
+    if max(bucket.blockedUntil, owners[i].blockedUntil) <= now then
       wait, sign = max(wait, strike(bucket, charge.blocks)), -1
-      change(identity, fields[i], charge)
+      change(owners[i], bucket, charge)
     end
   end
   local counts = charge.limit > 0
-  reply[size + 1] = counts and charge.algorithm.used(bucket.state, charge) or 0
-  reply[size + 2] = counts and charge.algorithm.reset(bucket.state, charge) or 0
-  reply[size + 3] = wait == NEVER and -1 or wait
-  reply[size + 4] = sign * max(0, bucket.blockedUntil - now, identity.blockedUntil - now)
-  reply[size + 5] = receipt
-  size = size + 5
+  size = size + 1
+  reply[size] = double(
+    '<ddddd',
+    counts and charge.algorithm.used(bucket.state, charge) or 0,
+    counts and charge.algorithm.reset(bucket.state, charge) or 0,
+    wait == NEVER and -1 or wait,
+    wait == 0 and 0 or sign * max(0, bucket.blockedUntil - now, owners[i].blockedUntil - now),
+    receipt
+  )
 end
-local function decide(at, count)
-  for i = 1, count do
-    local place, field, text = tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
-    owners[i], fields[i], asked[i] = identities[place] or identityOf(place), field, charges[text] or chargeOf(text)
-    at = at + 3
-  end
+local function decide(count)
   local admitted = true
   for i = 1, count do
-    if not owners[i].buckets[fields[i]] then read(owners[i], i, count) end
-    waits[i] = evaluate(i)
-    if waits[i] > 0 and not asked[i].shadow then admitted = false end
+    if not owners[i][asked[i].field] then read(owners[i], i, count) end
+    local wait = evaluate(i)
+    waits[i] = wait
+    if wait > 0 and not asked[i].shadow then admitted = false end
   end
   size = size + 1
-  reply[size] = 0
+  reply[size] = DECIDED
   for i = 1, count do answer(i, admitted) end
 end
-local at = 3
-while at <= #ARGV do
-  local count, before = tonumber(ARGV[at]), size
-  local ok, problem = pcall(decide, at, count)
-  if not ok then
-    size = before + 1
-    reply[size] = type(problem) == 'table' and problem.err or tostring(problem)
+local at = 1
+while at <= #asking do
+  local times, count = number(at), number(at + 2)
+  at = at + 4
+  for i = 1, count do
+    local place = number(at)
+    local identity = identities[place]
+    if not identity then
+      identity = { key = KEYS[place], blockedUntil = 0, changed = false, [kinds[number(at + 2)].field] = false }
+      identities[place] = identity
+    end
+    owners[i], asked[i] = identity, kinds[number(at + 2)]
+    at = at + 4
   end
-  at = at + 1 + 3 * count
+  for _ = 1, times do
+    local before = size
+    local ok, problem = pcall(decide, count)
+    if not ok then
+      size = before + 1
+      reply[size] = FAILED
+      errors[#errors + 1] = type(problem) == 'table' and problem.err or tostring(problem)
+    end
+  end
 end
 for i = 1, #changed do
   local identity = changed[i]
-  local values, count, longest = {}, 0, 0
-  for field, charge in pairs(identity.changed) do
-    local bucket = identity.buckets[field]
-    values[count + 1], values[count + 2] = field, packed(bucket)
-    count = count + 2
+  local buckets, longest = identity.changed, 0
+  for j = 1, #buckets do
+    local bucket = buckets[j]
+    local charge = bucket.charge
     longest = max(longest, charge.algorithm.reset(bucket.state, charge), bucket.blockedUntil - now, bucket.strikesEnd - now)
   end
-  call('HSET', identity.key, unpack(values, 1, count))
+  if #buckets == 1 then
+    call('HSET', identity.key, buckets[1].charge.field, packed(buckets[1]))
+  else
+    local values = {}
+    for j = 1, #buckets do values[2 * j - 1], values[2 * j] = buckets[j].charge.field, packed(buckets[j]) end
+    call('HSET', identity.key, unpack(values))
+  end
   keepFor(identity.key, longest)
 end
-return reply`,
+return { table.concat(reply, '', 1, size), unpack(errors) }`,
   count: `local counts, clients, denied, users, denials = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local writer, call = 'w:' .. ARGV[1], redis.call
 if tonumber(call('HGET', counts, writer) or 0) >= tonumber(ARGV[2]) then return 0 end
@@ -427,19 +468,24 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 local BLOCK = 'block'
+local pack, unpackAll, most = cmsgpack.pack, cmsgpack.unpack, math.max
 local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, ...)
-  return { birth = bornAt, blockedUntil = blockedUntil, strikes = strikes, strikesEnd = strikesEnd, state = { ... } }
+  most(bornAt, blockedUntil, strikes, strikesEnd)
+  return {
+    birth = bornAt,
+    blockedUntil = blockedUntil,
+    strikes = strikes,
+    strikesEnd = strikesEnd,
+    state = { ... },
+    charge = false,
+  }
 end
 local function unpacked(raw)
-  if raw then
-    local bucket = bucketOf(cmsgpack.unpack(raw))
-    math.max(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd)
-    return bucket
-  end
-  return { birth = birth, blockedUntil = 0, strikes = 0, strikesEnd = 0, state = {} }
+  if raw then return bucketOf(unpackAll(raw)) end
+  return bucketOf(birth, 0, 0, 0)
 end
 local function packed(bucket)
-  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
+  return pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
 end
 local function isEmpty(bucket)
   return #bucket.state == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
@@ -656,19 +702,24 @@ local function ruleOf(text)
   }
 end
 local BLOCK = 'block'
+local pack, unpackAll, most = cmsgpack.pack, cmsgpack.unpack, math.max
 local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, ...)
-  return { birth = bornAt, blockedUntil = blockedUntil, strikes = strikes, strikesEnd = strikesEnd, state = { ... } }
+  most(bornAt, blockedUntil, strikes, strikesEnd)
+  return {
+    birth = bornAt,
+    blockedUntil = blockedUntil,
+    strikes = strikes,
+    strikesEnd = strikesEnd,
+    state = { ... },
+    charge = false,
+  }
 end
 local function unpacked(raw)
-  if raw then
-    local bucket = bucketOf(cmsgpack.unpack(raw))
-    math.max(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd)
-    return bucket
-  end
-  return { birth = birth, blockedUntil = 0, strikes = 0, strikesEnd = 0, state = {} }
+  if raw then return bucketOf(unpackAll(raw)) end
+  return bucketOf(birth, 0, 0, 0)
 end
 local function packed(bucket)
-  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
+  return pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
 end
 local function isEmpty(bucket)
   return #bucket.state == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now

@@ -173,6 +173,25 @@ describe('A41 the memory store is bounded', () => {
     expect(both().map(({ remaining }) => remaining)).toEqual([9, 3]);
   });
 
+  test('a request is charged in full while buckets that it makes move others', () => {
+    const { store, remaining } = setUp(100_000);
+    const chargeTo = (under: Policy, identity: string) => ({
+      policy: under,
+      identity,
+      cost: 1,
+      shadow: false,
+      blocks: [],
+    });
+    const wide = definePolicy({ name: 'wide', scope: 'all', rate: { limit: 10_000, windowMs: 60_000 } });
+    for (let i = 0; i < 9_000; i++) {
+      store.consume([chargeTo(policy, `new:${i}`), chargeTo(wide, 'user:1'), chargeTo(other, `new:${i}`)]);
+      if (i % 500 === 0) expect(remaining('user:1', wide)).toBe(10_000 - i - 1);
+    }
+    expect(remaining('user:1', wide)).toBe(1_000);
+    const left = Array.from({ length: 9_000 }, (_, i) => remaining(`new:${i}`, i % 2 ? policy : other));
+    expect(left.every((one) => one === 9)).toBe(true);
+  });
+
   test('nor does one that the request has just been charged to go, though it is the least charged', () => {
     const { store, charge, remaining } = setUp(64);
     for (let i = 0; i < 64; i++) charge(`user:${i}`, 5);

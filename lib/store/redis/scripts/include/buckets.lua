@@ -2,22 +2,29 @@
 -- of birth, blockedUntil, strikes, strikesEnd and the numbers of its state; and `block`, until when the whole identity is blocked.
 local BLOCK = 'block'
 
+local pack, unpackAll, most = cmsgpack.pack, cmsgpack.unpack, math.max
+
+-- `charge` is the one that it is written for at the end; a table that grows would be made twice.
 local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, ...)
-  return { birth = bornAt, blockedUntil = blockedUntil, strikes = strikes, strikesEnd = strikesEnd, state = { ... } }
+  -- Fails for what is no number, before anything relies on it.
+  most(bornAt, blockedUntil, strikes, strikesEnd)
+  return {
+    birth = bornAt,
+    blockedUntil = blockedUntil,
+    strikes = strikes,
+    strikesEnd = strikesEnd,
+    state = { ... },
+    charge = false,
+  }
 end
 
 local function unpacked(raw)
-  if raw then
-    local bucket = bucketOf(cmsgpack.unpack(raw))
-    -- Fails for what is no number, before anything relies on it.
-    math.max(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd)
-    return bucket
-  end
-  return { birth = birth, blockedUntil = 0, strikes = 0, strikesEnd = 0, state = {} }
+  if raw then return bucketOf(unpackAll(raw)) end
+  return bucketOf(birth, 0, 0, 0)
 end
 
 local function packed(bucket)
-  return cmsgpack.pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
+  return pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
 end
 
 local function isEmpty(bucket)
