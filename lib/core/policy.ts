@@ -22,6 +22,13 @@ export const FAIL_MODES: readonly FailMode[] = ['local', 'open', 'closed'];
 
 export const DEFAULT_FAIL_MODE: FailMode = 'local';
 
+/** How algorithms stand in the names of buckets, which are kept with each of them. */
+const LETTERS: Readonly<Record<AlgorithmName, string>> = {
+  'sliding-window': 's',
+  'fixed-window': 'f',
+  'token-bucket': 't',
+};
+
 /** One named, frozen rule. Made by {@link definePolicy} alone, so that what holds one holds a valid one. */
 export interface Policy {
   /** What clients see in headers and bodies. */
@@ -41,7 +48,7 @@ export interface Policy {
   /** What becomes of it while the store fails. */
   readonly failMode: FailMode;
   /**
-   * `scope:policy:algorithm:windowMs`, escaped: the bucket's key without the identity. The limit is not
+   * `scope:policy:algorithm:windowMs`, escaped, the algorithm by a letter: the bucket's key without the identity. The limit is not
    * in it, so that a rate may change while its buckets live.
    */
   readonly tail: string;
@@ -133,7 +140,7 @@ export function definePolicy(input: PolicyInput): Policy {
     fillMs: fillMsOf(rate, capacity),
     message: input.message ?? null,
     failMode: input.failMode ?? DEFAULT_FAIL_MODE,
-    tail: `${escapeSegment(scope)}:${escapeSegment(name)}:${algorithm}:${rate.windowMs}`,
+    tail: `${escapeSegment(scope)}:${escapeSegment(name)}:${LETTERS[algorithm]}:${rate.windowMs}`,
   });
 }
 

@@ -17,14 +17,15 @@ const MOST_CHARGES = 512;
 function* batchesOf(waiting: readonly Waiting[]): Iterable<readonly Waiting[]> {
   let from = 0;
   let charges = 0;
-  for (const [at, request] of waiting.entries()) {
-    const more = charges + request.charges.length;
-    const isFull = at - from === MOST_REQUESTS || (more > MOST_CHARGES && at > from);
+  for (let at = 0; at < waiting.length; at++) {
+    const own = (waiting[at] as Waiting).charges.length;
+    const isFull = at - from === MOST_REQUESTS || (charges + own > MOST_CHARGES && at > from);
     if (isFull) {
       yield waiting.slice(from, at);
       from = at;
+      charges = 0;
     }
-    charges = isFull ? request.charges.length : more;
+    charges += own;
   }
   yield from === 0 ? waiting : waiting.slice(from);
 }
@@ -64,7 +65,8 @@ export class Batcher {
   async #sendBatch(batch: readonly Waiting[]): Promise<void> {
     try {
       const answers = await this.send(batch.map(({ charges }) => charges));
-      for (const [at, { resolve, reject }] of batch.entries()) {
+      for (let at = 0; at < batch.length; at++) {
+        const { resolve, reject } = batch[at] as Waiting;
         const answer = answers[at] as Decided | RedisReplyError;
         if (answer instanceof Error) reject(answer);
         else resolve(answer);

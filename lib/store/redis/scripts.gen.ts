@@ -7,27 +7,50 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 local BLOCK = 'block'
-local pack, unpackAll, most = cmsgpack.pack, cmsgpack.unpack, math.max
-local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, ...)
-  most(bornAt, blockedUntil, strikes, strikesEnd)
+local pack, unpackAll = cmsgpack.pack, cmsgpack.unpack
+local packBirth, unpackBirth, sub = struct.pack, struct.unpack, string.sub
+local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, kept)
   return {
     birth = bornAt,
     blockedUntil = blockedUntil,
     strikes = strikes,
     strikesEnd = strikesEnd,
-    state = { ... },
+    kept = kept,
+    state = false,
     charge = false,
   }
 end
-local function unpacked(raw)
-  if raw then return bucketOf(unpackAll(raw)) end
-  return bucketOf(birth, 0, 0, 0)
+local function bucketWith(bornAt, isMarked, ...)
+  if isMarked + 0 == 0 then return bucketOf(bornAt, 0, 0, 0, { ... }) end
+  local blockedUntil, strikes, strikesEnd = ...
+  return bucketOf(bornAt, blockedUntil + 0, strikes + 0, strikesEnd + 0, { select(4, ...) })
+end
+local function sealed(raw)
+  return bucketWith(unpackBirth('<I7', raw), unpackAll(sub(raw, 8)))
+end
+local function unpacked(raw, rule)
+  if not raw then
+    local bucket = bucketOf(birth, 0, 0, 0, false)
+    bucket.state = {}
+    return bucket
+  end
+  local bucket = sealed(raw)
+  local kept = bucket.kept
+  bucket.state = #kept == 0 and kept or rule.algorithm.opened(kept, rule, math.floor(bucket.birth / 1000))
+  return bucket
 end
 local function packed(bucket)
-  return pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
+  local bornAt = packBirth('<I7', bucket.birth)
+  if bucket.blockedUntil == 0 and bucket.strikesEnd == 0 then return bornAt .. pack(0, unpack(bucket.kept)) end
+  return bornAt .. pack(1, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.kept))
+end
+local function packedWith(bucket, rule)
+  local state = bucket.state
+  bucket.kept = #state == 0 and state or rule.algorithm.kept(state, rule, math.floor(bucket.birth / 1000))
+  return packed(bucket)
 end
 local function isEmpty(bucket)
-  return #bucket.state == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
+  return #(bucket.state or bucket.kept) == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
 end
 local function strike(bucket, lengths)
   local before = bucket.strikesEnd > now and bucket.strikes or 0
@@ -83,8 +106,11 @@ algorithms['fixed-window'] = {
     if #state == 0 then return 0 end
     return state[1] + rule.windowMs - now
   end,
+  kept = function(state, _, base) return { state[1] - base, state[2] } end,
+  opened = function(kept, _, base) return { kept[1] + base, kept[2] } end,
 }
 local EXACT, COARSE = 0, 1
+local ONES = 2
 local FULL_OF_STAMPS = 1 + 2 * 32
 local function subWindowEnd(windowMs, ms)
   local length = math.ceil(windowMs / 32)
@@ -177,6 +203,50 @@ algorithms['sliding-window'] = {
     if #state == 0 then return 0 end
     return state[#state - 1] + rule.windowMs - now
   end,
+  kept = function(state, rule, base)
+    if state[1] == COARSE then
+      local length = math.ceil(rule.windowMs / 32)
+      local kept, last = { COARSE }, math.floor(base / length)
+      for at = 2, #state, 2 do
+        local index = (state[at] + 1) / length
+        kept[at], kept[at + 1], last = index - last, state[at + 1], index
+      end
+      return kept
+    end
+    local kept, last = { ONES }, base
+    for at = 2, #state, 2 do
+      if state[at + 1] ~= 1 then
+        kept, last = { EXACT }, base
+        for pair = 2, #state, 2 do
+          kept[pair], kept[pair + 1], last = state[pair] - last, state[pair + 1], state[pair]
+        end
+        return kept
+      end
+      kept[at / 2 + 1], last = state[at] - last, state[at]
+    end
+    return kept
+  end,
+  opened = function(kept, rule, base)
+    local state, last = { kept[1] }, base
+    if kept[1] == ONES then
+      state[1] = EXACT
+      for at = 2, #kept do
+        last = last + kept[at]
+        state[2 * at - 2], state[2 * at - 1] = last, 1
+      end
+      return state
+    end
+    local length = 1
+    if kept[1] == COARSE then
+      length = math.ceil(rule.windowMs / 32)
+      last = math.floor(base / length)
+    end
+    for at = 2, #kept, 2 do
+      last = last + kept[at]
+      state[at], state[at + 1] = kept[1] == COARSE and last * length - 1 or last, kept[at + 1]
+    end
+    return state
+  end,
 }
 local function debtOf(state, rule)
   if #state == 0 then return 0 end
@@ -211,6 +281,8 @@ algorithms['token-bucket'] = {
   end,
   used = function(state, rule) return math.ceil(debtOf(state, rule) / rule.windowMs) end,
   reset = function(state, rule) return math.ceil(debtOf(state, rule) / rule.limit) end,
+  kept = function(state, _, base) return { state[1] - base, state[2] } end,
+  opened = function(kept, _, base) return { kept[1] + base, kept[2] } end,
 }
 local function ruleOf(text)
   local algorithm, windowMs, limit, capacity = string.match(text, '^(%S+) (%d+) (%d+) (%d+)')
@@ -222,27 +294,50 @@ local function ruleOf(text)
   }
 end
 local BLOCK = 'block'
-local pack, unpackAll, most = cmsgpack.pack, cmsgpack.unpack, math.max
-local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, ...)
-  most(bornAt, blockedUntil, strikes, strikesEnd)
+local pack, unpackAll = cmsgpack.pack, cmsgpack.unpack
+local packBirth, unpackBirth, sub = struct.pack, struct.unpack, string.sub
+local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, kept)
   return {
     birth = bornAt,
     blockedUntil = blockedUntil,
     strikes = strikes,
     strikesEnd = strikesEnd,
-    state = { ... },
+    kept = kept,
+    state = false,
     charge = false,
   }
 end
-local function unpacked(raw)
-  if raw then return bucketOf(unpackAll(raw)) end
-  return bucketOf(birth, 0, 0, 0)
+local function bucketWith(bornAt, isMarked, ...)
+  if isMarked + 0 == 0 then return bucketOf(bornAt, 0, 0, 0, { ... }) end
+  local blockedUntil, strikes, strikesEnd = ...
+  return bucketOf(bornAt, blockedUntil + 0, strikes + 0, strikesEnd + 0, { select(4, ...) })
+end
+local function sealed(raw)
+  return bucketWith(unpackBirth('<I7', raw), unpackAll(sub(raw, 8)))
+end
+local function unpacked(raw, rule)
+  if not raw then
+    local bucket = bucketOf(birth, 0, 0, 0, false)
+    bucket.state = {}
+    return bucket
+  end
+  local bucket = sealed(raw)
+  local kept = bucket.kept
+  bucket.state = #kept == 0 and kept or rule.algorithm.opened(kept, rule, math.floor(bucket.birth / 1000))
+  return bucket
 end
 local function packed(bucket)
-  return pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
+  local bornAt = packBirth('<I7', bucket.birth)
+  if bucket.blockedUntil == 0 and bucket.strikesEnd == 0 then return bornAt .. pack(0, unpack(bucket.kept)) end
+  return bornAt .. pack(1, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.kept))
+end
+local function packedWith(bucket, rule)
+  local state = bucket.state
+  bucket.kept = #state == 0 and state or rule.algorithm.kept(state, rule, math.floor(bucket.birth / 1000))
+  return packed(bucket)
 end
 local function isEmpty(bucket)
-  return #bucket.state == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
+  return #(bucket.state or bucket.kept) == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
 end
 local function strike(bucket, lengths)
   local before = bucket.strikesEnd > now and bucket.strikes or 0
@@ -259,9 +354,10 @@ local function keepFor(key, ms)
 end
 local mode, asking = ARGV[2], ARGV[3]
 local call, max, byte, double = redis.call, math.max, string.byte, struct.pack
-local function number(at)
-  local high, low = byte(asking, at, at + 1)
-  return (high - 48) * 64 + low - 48
+local ZERO = 48 * 64 + 48
+local function numbers(at)
+  local high, low, nextHigh, nextLow = byte(asking, at, at + 3)
+  return high * 64 + low - ZERO, nextHigh * 64 + nextLow - ZERO
 end
 local function kindOf(at)
   local text = ARGV[at + 1]
@@ -277,22 +373,22 @@ local identities, changed = {}, {}
 local owners, asked, found, waits = {}, {}, {}, {}
 local function read(identity, from, to)
   if from == to then
-    local field = asked[from].field
-    local raw = call('HMGET', identity.key, BLOCK, field)
+    local charge = asked[from]
+    local raw = call('HMGET', identity.key, BLOCK, charge.field)
     identity.blockedUntil = tonumber(raw[1] or 0)
-    identity[field] = unpacked(raw[2])
+    identity[charge.field] = unpacked(raw[2], charge)
     return
   end
-  local names, count = { BLOCK }, 1
+  local names, rules, count = { BLOCK }, {}, 1
   for i = from, to do
     if owners[i] == identity and not identity[asked[i].field] then
       count = count + 1
-      names[count] = asked[i].field
+      names[count], rules[count] = asked[i].field, asked[i]
     end
   end
   local raw = call('HMGET', identity.key, unpack(names, 1, count))
   identity.blockedUntil = tonumber(raw[1] or 0)
-  for i = 2, count do identity[names[i]] = unpacked(raw[i]) end
+  for i = 2, count do identity[names[i]] = unpacked(raw[i], rules[i]) end
 end
 local function change(identity, bucket, charge)
   if not bucket.charge then
@@ -316,7 +412,9 @@ local function evaluate(i)
   bucket.state = state
   if moved and mode ~= 'peek' then change(identity, bucket, charge) end
   local wait = charge.algorithm.wait(state, charge, charge.cost)
-  return max(charge.cost == 0 and 0 or wait, blocked)
+  if charge.cost == 0 then wait = 0 end
+  if blocked > wait then return blocked end
+  return wait
 end
 local reply, size, errors = { double('<d', now) }, 1, {}
 local DECIDED, FAILED = double('<d', 0), double('<d', 1)
@@ -360,16 +458,16 @@ local function decide(count)
 end
 local at = 1
 while at <= #asking do
-  local times, count = number(at), number(at + 2)
+  local times, count = numbers(at)
   at = at + 4
   for i = 1, count do
-    local place = number(at)
+    local place, kind = numbers(at)
     local identity = identities[place]
     if not identity then
-      identity = { key = KEYS[place], blockedUntil = 0, changed = false, [kinds[number(at + 2)].field] = false }
+      identity = { key = KEYS[place], blockedUntil = 0, changed = false, [kinds[kind].field] = false }
       identities[place] = identity
     end
-    owners[i], asked[i] = identity, kinds[number(at + 2)]
+    owners[i], asked[i] = identity, kinds[kind]
     at = at + 4
   end
   for _ = 1, times do
@@ -388,13 +486,19 @@ for i = 1, #changed do
   for j = 1, #buckets do
     local bucket = buckets[j]
     local charge = bucket.charge
-    longest = max(longest, charge.algorithm.reset(bucket.state, charge), bucket.blockedUntil - now, bucket.strikesEnd - now)
+    local ends = charge.algorithm.reset(bucket.state, charge)
+    if bucket.blockedUntil > 0 or bucket.strikesEnd > 0 then ends = max(ends, bucket.blockedUntil - now, bucket.strikesEnd - now) end
+    if ends > longest then longest = ends end
   end
   if #buckets == 1 then
-    call('HSET', identity.key, buckets[1].charge.field, packed(buckets[1]))
+    local bucket = buckets[1]
+    call('HSET', identity.key, bucket.charge.field, packedWith(bucket, bucket.charge))
   else
     local values = {}
-    for j = 1, #buckets do values[2 * j - 1], values[2 * j] = buckets[j].charge.field, packed(buckets[j]) end
+    for j = 1, #buckets do
+      local bucket = buckets[j]
+      values[2 * j - 1], values[2 * j] = bucket.charge.field, packedWith(bucket, bucket.charge)
+    end
     call('HSET', identity.key, unpack(values))
   end
   keepFor(identity.key, longest)
@@ -468,27 +572,50 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 local BLOCK = 'block'
-local pack, unpackAll, most = cmsgpack.pack, cmsgpack.unpack, math.max
-local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, ...)
-  most(bornAt, blockedUntil, strikes, strikesEnd)
+local pack, unpackAll = cmsgpack.pack, cmsgpack.unpack
+local packBirth, unpackBirth, sub = struct.pack, struct.unpack, string.sub
+local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, kept)
   return {
     birth = bornAt,
     blockedUntil = blockedUntil,
     strikes = strikes,
     strikesEnd = strikesEnd,
-    state = { ... },
+    kept = kept,
+    state = false,
     charge = false,
   }
 end
-local function unpacked(raw)
-  if raw then return bucketOf(unpackAll(raw)) end
-  return bucketOf(birth, 0, 0, 0)
+local function bucketWith(bornAt, isMarked, ...)
+  if isMarked + 0 == 0 then return bucketOf(bornAt, 0, 0, 0, { ... }) end
+  local blockedUntil, strikes, strikesEnd = ...
+  return bucketOf(bornAt, blockedUntil + 0, strikes + 0, strikesEnd + 0, { select(4, ...) })
+end
+local function sealed(raw)
+  return bucketWith(unpackBirth('<I7', raw), unpackAll(sub(raw, 8)))
+end
+local function unpacked(raw, rule)
+  if not raw then
+    local bucket = bucketOf(birth, 0, 0, 0, false)
+    bucket.state = {}
+    return bucket
+  end
+  local bucket = sealed(raw)
+  local kept = bucket.kept
+  bucket.state = #kept == 0 and kept or rule.algorithm.opened(kept, rule, math.floor(bucket.birth / 1000))
+  return bucket
 end
 local function packed(bucket)
-  return pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
+  local bornAt = packBirth('<I7', bucket.birth)
+  if bucket.blockedUntil == 0 and bucket.strikesEnd == 0 then return bornAt .. pack(0, unpack(bucket.kept)) end
+  return bornAt .. pack(1, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.kept))
+end
+local function packedWith(bucket, rule)
+  local state = bucket.state
+  bucket.kept = #state == 0 and state or rule.algorithm.kept(state, rule, math.floor(bucket.birth / 1000))
+  return packed(bucket)
 end
 local function isEmpty(bucket)
-  return #bucket.state == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
+  return #(bucket.state or bucket.kept) == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
 end
 local function strike(bucket, lengths)
   local before = bucket.strikesEnd > now and bucket.strikes or 0
@@ -508,7 +635,7 @@ if what == 'blocks' then
   redis.call('HDEL', key, BLOCK)
   local all = redis.call('HGETALL', key)
   for at = 1, #all, 2 do
-    local bucket = unpacked(all[at + 1])
+    local bucket = sealed(all[at + 1])
     if bucket.blockedUntil > 0 or bucket.strikes > 0 then
       bucket.blockedUntil, bucket.strikes, bucket.strikesEnd = 0, 0, 0
       if isEmpty(bucket) then
@@ -563,8 +690,11 @@ algorithms['fixed-window'] = {
     if #state == 0 then return 0 end
     return state[1] + rule.windowMs - now
   end,
+  kept = function(state, _, base) return { state[1] - base, state[2] } end,
+  opened = function(kept, _, base) return { kept[1] + base, kept[2] } end,
 }
 local EXACT, COARSE = 0, 1
+local ONES = 2
 local FULL_OF_STAMPS = 1 + 2 * 32
 local function subWindowEnd(windowMs, ms)
   local length = math.ceil(windowMs / 32)
@@ -657,6 +787,50 @@ algorithms['sliding-window'] = {
     if #state == 0 then return 0 end
     return state[#state - 1] + rule.windowMs - now
   end,
+  kept = function(state, rule, base)
+    if state[1] == COARSE then
+      local length = math.ceil(rule.windowMs / 32)
+      local kept, last = { COARSE }, math.floor(base / length)
+      for at = 2, #state, 2 do
+        local index = (state[at] + 1) / length
+        kept[at], kept[at + 1], last = index - last, state[at + 1], index
+      end
+      return kept
+    end
+    local kept, last = { ONES }, base
+    for at = 2, #state, 2 do
+      if state[at + 1] ~= 1 then
+        kept, last = { EXACT }, base
+        for pair = 2, #state, 2 do
+          kept[pair], kept[pair + 1], last = state[pair] - last, state[pair + 1], state[pair]
+        end
+        return kept
+      end
+      kept[at / 2 + 1], last = state[at] - last, state[at]
+    end
+    return kept
+  end,
+  opened = function(kept, rule, base)
+    local state, last = { kept[1] }, base
+    if kept[1] == ONES then
+      state[1] = EXACT
+      for at = 2, #kept do
+        last = last + kept[at]
+        state[2 * at - 2], state[2 * at - 1] = last, 1
+      end
+      return state
+    end
+    local length = 1
+    if kept[1] == COARSE then
+      length = math.ceil(rule.windowMs / 32)
+      last = math.floor(base / length)
+    end
+    for at = 2, #kept, 2 do
+      last = last + kept[at]
+      state[at], state[at + 1] = kept[1] == COARSE and last * length - 1 or last, kept[at + 1]
+    end
+    return state
+  end,
 }
 local function debtOf(state, rule)
   if #state == 0 then return 0 end
@@ -691,6 +865,8 @@ algorithms['token-bucket'] = {
   end,
   used = function(state, rule) return math.ceil(debtOf(state, rule) / rule.windowMs) end,
   reset = function(state, rule) return math.ceil(debtOf(state, rule) / rule.limit) end,
+  kept = function(state, _, base) return { state[1] - base, state[2] } end,
+  opened = function(kept, _, base) return { kept[1] + base, kept[2] } end,
 }
 local function ruleOf(text)
   local algorithm, windowMs, limit, capacity = string.match(text, '^(%S+) (%d+) (%d+) (%d+)')
@@ -702,27 +878,50 @@ local function ruleOf(text)
   }
 end
 local BLOCK = 'block'
-local pack, unpackAll, most = cmsgpack.pack, cmsgpack.unpack, math.max
-local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, ...)
-  most(bornAt, blockedUntil, strikes, strikesEnd)
+local pack, unpackAll = cmsgpack.pack, cmsgpack.unpack
+local packBirth, unpackBirth, sub = struct.pack, struct.unpack, string.sub
+local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, kept)
   return {
     birth = bornAt,
     blockedUntil = blockedUntil,
     strikes = strikes,
     strikesEnd = strikesEnd,
-    state = { ... },
+    kept = kept,
+    state = false,
     charge = false,
   }
 end
-local function unpacked(raw)
-  if raw then return bucketOf(unpackAll(raw)) end
-  return bucketOf(birth, 0, 0, 0)
+local function bucketWith(bornAt, isMarked, ...)
+  if isMarked + 0 == 0 then return bucketOf(bornAt, 0, 0, 0, { ... }) end
+  local blockedUntil, strikes, strikesEnd = ...
+  return bucketOf(bornAt, blockedUntil + 0, strikes + 0, strikesEnd + 0, { select(4, ...) })
+end
+local function sealed(raw)
+  return bucketWith(unpackBirth('<I7', raw), unpackAll(sub(raw, 8)))
+end
+local function unpacked(raw, rule)
+  if not raw then
+    local bucket = bucketOf(birth, 0, 0, 0, false)
+    bucket.state = {}
+    return bucket
+  end
+  local bucket = sealed(raw)
+  local kept = bucket.kept
+  bucket.state = #kept == 0 and kept or rule.algorithm.opened(kept, rule, math.floor(bucket.birth / 1000))
+  return bucket
 end
 local function packed(bucket)
-  return pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
+  local bornAt = packBirth('<I7', bucket.birth)
+  if bucket.blockedUntil == 0 and bucket.strikesEnd == 0 then return bornAt .. pack(0, unpack(bucket.kept)) end
+  return bornAt .. pack(1, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.kept))
+end
+local function packedWith(bucket, rule)
+  local state = bucket.state
+  bucket.kept = #state == 0 and state or rule.algorithm.kept(state, rule, math.floor(bucket.birth / 1000))
+  return packed(bucket)
 end
 local function isEmpty(bucket)
-  return #bucket.state == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
+  return #(bucket.state or bucket.kept) == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
 end
 local function strike(bucket, lengths)
   local before = bucket.strikesEnd > now and bucket.strikes or 0
@@ -741,7 +940,7 @@ local count = 0
 for at = 2, #ARGV, 7 do
   local key, field, rule = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ruleOf(ARGV[at + 2])
   local raw = redis.call('HGET', key, field)
-  local bucket = unpacked(raw)
+  local bucket = unpacked(raw, rule)
   if raw and bucket.birth == tonumber(ARGV[at + 6]) then
     local charged = {
       cost = tonumber(ARGV[at + 3]),
@@ -752,7 +951,7 @@ for at = 2, #ARGV, 7 do
     if isEmpty(bucket) then
       redis.call('HDEL', key, field)
     else
-      redis.call('HSET', key, field, packed(bucket))
+      redis.call('HSET', key, field, packedWith(bucket, rule))
     end
     count = count + 1
   end

@@ -4,7 +4,7 @@
 -- KEYS     the identities' hashes, each once
 -- ARGV[1]  now, see clock
 -- ARGV[2]  `consume`; `peek`, which writes nothing; `block`, which writes no charge but starts blocks
--- ARGV[3]  the requests, in numbers of two characters each, see number; for each:
+-- ARGV[3]  the requests, in numbers of two characters each, see numbers; for each:
 --   how many times it comes; how many charges it has; and for each charge the place of its key in KEYS and
 --   the place of its kind
 -- then for each kind of charge
@@ -24,11 +24,13 @@
 local mode, asking = ARGV[2], ARGV[3]
 local call, max, byte, double = redis.call, math.max, string.byte, struct.pack
 
--- Two characters from `0` on are a number to the base of 64: cheaper to read than decimals, of which each
--- would be a text first.
-local function number(at)
-  local high, low = byte(asking, at, at + 1)
-  return (high - 48) * 64 + low - 48
+-- Two numbers of two characters each, which count from `0` on, to the base of 64: cheaper to read than decimals,
+-- of which each would be a text first.
+local ZERO = 48 * 64 + 48
+
+local function numbers(at)
+  local high, low, nextHigh, nextLow = byte(asking, at, at + 3)
+  return high * 64 + low - ZERO, nextHigh * 64 + nextLow - ZERO
 end
 
 local function kindOf(at)
@@ -53,22 +55,22 @@ local owners, asked, found, waits = {}, {}, {}, {}
 -- One read of all that a request needs of an identity.
 local function read(identity, from, to)
   if from == to then
-    local field = asked[from].field
-    local raw = call('HMGET', identity.key, BLOCK, field)
+    local charge = asked[from]
+    local raw = call('HMGET', identity.key, BLOCK, charge.field)
     identity.blockedUntil = tonumber(raw[1] or 0)
-    identity[field] = unpacked(raw[2])
+    identity[charge.field] = unpacked(raw[2], charge)
     return
   end
-  local names, count = { BLOCK }, 1
+  local names, rules, count = { BLOCK }, {}, 1
   for i = from, to do
     if owners[i] == identity and not identity[asked[i].field] then
       count = count + 1
-      names[count] = asked[i].field
+      names[count], rules[count] = asked[i].field, asked[i]
     end
   end
   local raw = call('HMGET', identity.key, unpack(names, 1, count))
   identity.blockedUntil = tonumber(raw[1] or 0)
-  for i = 2, count do identity[names[i]] = unpacked(raw[i]) end
+  for i = 2, count do identity[names[i]] = unpacked(raw[i], rules[i]) end
 end
 
 local function change(identity, bucket, charge)
@@ -97,7 +99,9 @@ local function evaluate(i)
   if moved and mode ~= 'peek' then change(identity, bucket, charge) end
   -- Even for a cost of 0, so that a spoilt bucket fails before any is charged.
   local wait = charge.algorithm.wait(state, charge, charge.cost)
-  return max(charge.cost == 0 and 0 or wait, blocked)
+  if charge.cost == 0 then wait = 0 end
+  if blocked > wait then return blocked end
+  return wait
 end
 
 local reply, size, errors = { double('<d', now) }, 1, {}
@@ -146,16 +150,16 @@ end
 
 local at = 1
 while at <= #asking do
-  local times, count = number(at), number(at + 2)
+  local times, count = numbers(at)
   at = at + 4
   for i = 1, count do
-    local place = number(at)
+    local place, kind = numbers(at)
     local identity = identities[place]
     if not identity then
-      identity = { key = KEYS[place], blockedUntil = 0, changed = false, [kinds[number(at + 2)].field] = false }
+      identity = { key = KEYS[place], blockedUntil = 0, changed = false, [kinds[kind].field] = false }
       identities[place] = identity
     end
-    owners[i], asked[i] = identity, kinds[number(at + 2)]
+    owners[i], asked[i] = identity, kinds[kind]
     at = at + 4
   end
   for _ = 1, times do
@@ -177,13 +181,19 @@ for i = 1, #changed do
   for j = 1, #buckets do
     local bucket = buckets[j]
     local charge = bucket.charge
-    longest = max(longest, charge.algorithm.reset(bucket.state, charge), bucket.blockedUntil - now, bucket.strikesEnd - now)
+    local ends = charge.algorithm.reset(bucket.state, charge)
+    if bucket.blockedUntil > 0 or bucket.strikesEnd > 0 then ends = max(ends, bucket.blockedUntil - now, bucket.strikesEnd - now) end
+    if ends > longest then longest = ends end
   end
   if #buckets == 1 then
-    call('HSET', identity.key, buckets[1].charge.field, packed(buckets[1]))
+    local bucket = buckets[1]
+    call('HSET', identity.key, bucket.charge.field, packedWith(bucket, bucket.charge))
   else
     local values = {}
-    for j = 1, #buckets do values[2 * j - 1], values[2 * j] = buckets[j].charge.field, packed(buckets[j]) end
+    for j = 1, #buckets do
+      local bucket = buckets[j]
+      values[2 * j - 1], values[2 * j] = bucket.charge.field, packedWith(bucket, bucket.charge)
+    end
     call('HSET', identity.key, unpack(values))
   end
   keepFor(identity.key, longest)

@@ -16,7 +16,7 @@ if what == 'blocks' then
   redis.call('HDEL', key, BLOCK)
   local all = redis.call('HGETALL', key)
   for at = 1, #all, 2 do
-    local bucket = unpacked(all[at + 1])
+    local bucket = sealed(all[at + 1])
     if bucket.blockedUntil > 0 or bucket.strikes > 0 then
       bucket.blockedUntil, bucket.strikes, bucket.strikesEnd = 0, 0, 0
       if isEmpty(bucket) then

@@ -15,7 +15,7 @@ local count = 0
 for at = 2, #ARGV, 7 do
   local key, field, rule = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ruleOf(ARGV[at + 2])
   local raw = redis.call('HGET', key, field)
-  local bucket = unpacked(raw)
+  local bucket = unpacked(raw, rule)
   if raw and bucket.birth == tonumber(ARGV[at + 6]) then
     local charged = {
       cost = tonumber(ARGV[at + 3]),
@@ -26,7 +26,7 @@ for at = 2, #ARGV, 7 do
     if isEmpty(bucket) then
       redis.call('HDEL', key, field)
     else
-      redis.call('HSET', key, field, packed(bucket))
+      redis.call('HSET', key, field, packedWith(bucket, rule))
     end
     count = count + 1
   end

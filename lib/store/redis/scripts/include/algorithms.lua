@@ -1,6 +1,7 @@
 -- The algorithms of lib/core/algorithms, function by function: the same states, arithmetic and answers.
 -- A state is a list of whole numbers, empty when nothing counts; a wait of NEVER does not end. `settle` says
--- besides whether it has moved what lay ahead of now, because a clock stepped back.
+-- besides whether it has moved what lay ahead of now, because a clock stepped back. `kept` is a state with times as
+-- differences from `base` on, and `opened` the state of that again.
 local NEVER = math.huge
 local algorithms = {}
 

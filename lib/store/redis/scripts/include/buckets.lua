@@ -1,34 +1,62 @@
--- An identity is one hash. Its fields are buckets, called `scope:policy:algorithm:windowMs`, each the msgpack
--- of birth, blockedUntil, strikes, strikesEnd and the numbers of its state; and `block`, until when the whole identity is blocked.
+-- An identity is one hash. Its fields are buckets, called `scope:policy:letter:windowMs`, and `block`, until when
+-- the whole identity is blocked. A bucket is its birth in seven bytes, the lowest first, and the msgpack of: 0, or
+-- else 1, blockedUntil, strikes and strikesEnd; and what its algorithm keeps of its state. Small numbers are short
+-- there, so that times are kept as differences, the first from the millisecond of the birth.
 local BLOCK = 'block'
-
-local pack, unpackAll, most = cmsgpack.pack, cmsgpack.unpack, math.max
+local pack, unpackAll = cmsgpack.pack, cmsgpack.unpack
+local packBirth, unpackBirth, sub = struct.pack, struct.unpack, string.sub
 
 -- `charge` is the one that it is written for at the end; a table that grows would be made twice.
-local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, ...)
-  -- Fails for what is no number, before anything relies on it.
-  most(bornAt, blockedUntil, strikes, strikesEnd)
+local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, kept)
   return {
     birth = bornAt,
     blockedUntil = blockedUntil,
     strikes = strikes,
     strikesEnd = strikesEnd,
-    state = { ... },
+    kept = kept,
+    state = false,
     charge = false,
   }
 end
 
-local function unpacked(raw)
-  if raw then return bucketOf(unpackAll(raw)) end
-  return bucketOf(birth, 0, 0, 0)
+local function bucketWith(bornAt, isMarked, ...)
+  -- Fails for what is no number, before anything relies on it.
+  if isMarked + 0 == 0 then return bucketOf(bornAt, 0, 0, 0, { ... }) end
+  local blockedUntil, strikes, strikesEnd = ...
+  return bucketOf(bornAt, blockedUntil + 0, strikes + 0, strikesEnd + 0, { select(4, ...) })
+end
+
+-- A bucket whose state has not been looked at.
+local function sealed(raw)
+  return bucketWith(unpackBirth('<I7', raw), unpackAll(sub(raw, 8)))
+end
+
+local function unpacked(raw, rule)
+  if not raw then
+    local bucket = bucketOf(birth, 0, 0, 0, false)
+    bucket.state = {}
+    return bucket
+  end
+  local bucket = sealed(raw)
+  local kept = bucket.kept
+  bucket.state = #kept == 0 and kept or rule.algorithm.opened(kept, rule, math.floor(bucket.birth / 1000))
+  return bucket
 end
 
 local function packed(bucket)
-  return pack(bucket.birth, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.state))
+  local bornAt = packBirth('<I7', bucket.birth)
+  if bucket.blockedUntil == 0 and bucket.strikesEnd == 0 then return bornAt .. pack(0, unpack(bucket.kept)) end
+  return bornAt .. pack(1, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.kept))
+end
+
+local function packedWith(bucket, rule)
+  local state = bucket.state
+  bucket.kept = #state == 0 and state or rule.algorithm.kept(state, rule, math.floor(bucket.birth / 1000))
+  return packed(bucket)
 end
 
 local function isEmpty(bucket)
-  return #bucket.state == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
+  return #(bucket.state or bucket.kept) == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
 end
 
 -- Blocks a bucket, for longer each time until no block has been for as long as the longest, and returns for

@@ -33,4 +33,8 @@ algorithms['fixed-window'] = {
     if #state == 0 then return 0 end
     return state[1] + rule.windowMs - now
   end,
+
+  kept = function(state, _, base) return { state[1] - base, state[2] } end,
+
+  opened = function(kept, _, base) return { kept[1] + base, kept[2] } end,
 }

@@ -1,6 +1,8 @@
 -- State { grain, stamp, count, stamp, count, ... }, oldest first: EXACT stamps are times of charges, at most
 -- 32 of them; COARSE ones are ends of sub-windows, each a 32nd of the window, rounded up.
 local EXACT, COARSE = 0, 1
+-- Of what is kept: exact stamps, each of one charge.
+local ONES = 2
 local FULL_OF_STAMPS = 1 + 2 * 32
 
 local function subWindowEnd(windowMs, ms)
@@ -105,5 +107,52 @@ algorithms['sliding-window'] = {
   reset = function(state, rule)
     if #state == 0 then return 0 end
     return state[#state - 1] + rule.windowMs - now
+  end,
+
+  -- Stamps alone where each stands for one charge, of coarse ones the numbers of their sub-windows.
+  kept = function(state, rule, base)
+    if state[1] == COARSE then
+      local length = math.ceil(rule.windowMs / 32)
+      local kept, last = { COARSE }, math.floor(base / length)
+      for at = 2, #state, 2 do
+        local index = (state[at] + 1) / length
+        kept[at], kept[at + 1], last = index - last, state[at + 1], index
+      end
+      return kept
+    end
+    local kept, last = { ONES }, base
+    for at = 2, #state, 2 do
+      if state[at + 1] ~= 1 then
+        kept, last = { EXACT }, base
+        for pair = 2, #state, 2 do
+          kept[pair], kept[pair + 1], last = state[pair] - last, state[pair + 1], state[pair]
+        end
+        return kept
+      end
+      kept[at / 2 + 1], last = state[at] - last, state[at]
+    end
+    return kept
+  end,
+
+  opened = function(kept, rule, base)
+    local state, last = { kept[1] }, base
+    if kept[1] == ONES then
+      state[1] = EXACT
+      for at = 2, #kept do
+        last = last + kept[at]
+        state[2 * at - 2], state[2 * at - 1] = last, 1
+      end
+      return state
+    end
+    local length = 1
+    if kept[1] == COARSE then
+      length = math.ceil(rule.windowMs / 32)
+      last = math.floor(base / length)
+    end
+    for at = 2, #kept, 2 do
+      last = last + kept[at]
+      state[at], state[at + 1] = kept[1] == COARSE and last * length - 1 or last, kept[at + 1]
+    end
+    return state
   end,
 }

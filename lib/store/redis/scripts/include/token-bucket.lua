@@ -38,4 +38,8 @@ algorithms['token-bucket'] = {
   used = function(state, rule) return math.ceil(debtOf(state, rule) / rule.windowMs) end,
 
   reset = function(state, rule) return math.ceil(debtOf(state, rule) / rule.limit) end,
+
+  kept = function(state, _, base) return { state[1] - base, state[2] } end,
+
+  opened = function(kept, _, base) return { kept[1] + base, kept[2] } end,
 }

@@ -1,0 +1,42 @@
+// A Redis server of its own that keeps nothing on disk, and ends with this process.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { Redis } from 'ioredis';
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  return port;
+}
+
+export async function startRedis() {
+  const port = await freePort();
+  const child = spawn('redis-server', ['--port', String(port), '--save', '', '--appendonly', 'no'], {
+    stdio: 'ignore',
+  });
+  process.once('exit', () => child.kill('SIGKILL'));
+  const client = new Redis(port);
+  client.on('error', () => undefined);
+  await client.ping();
+  const field = async (section, name) =>
+    Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(await client.info(section))[1]);
+  return {
+    port,
+    client,
+    /** Seconds of the processor that it has used. */
+    processorTime: async () => (await field('cpu', 'used_cpu_user')) + (await field('cpu', 'used_cpu_sys')),
+    /** Commands that were sent to it, those that ask for this included. */
+    commands: () => field('stats', 'total_commands_processed'),
+    /** Bytes that it was sent, and has sent. */
+    bytes: async () =>
+      (await field('stats', 'total_net_input_bytes')) + (await field('stats', 'total_net_output_bytes')),
+    async stop() {
+      client.disconnect();
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    },
+  };
+}
