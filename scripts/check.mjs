@@ -32,11 +32,12 @@ await step('package', async () => {
   await tool('publint/src/cli.js', '--strict');
   await tool('@arethetypeswrong/cli/dist/index.js', '--pack', '.', '--profile', 'node16');
 });
-await step('lock file', () =>
+await step('lock files', () =>
   run(process.execPath, [
     '-e',
-    `if (/"resolved":\\s*"https?:/.test(require('fs').readFileSync('package-lock.json', 'utf8'))) {
-       console.error('package-lock.json holds download addresses: install with omit-lockfile-registry-resolved.');
+    `for (const file of ['package-lock.json', 'bench/package-lock.json']) {
+       if (!/"resolved":\\s*"https?:/.test(require('fs').readFileSync(file, 'utf8'))) continue;
+       console.error(file + ' holds download addresses: install with omit-lockfile-registry-resolved.');
        process.exit(1);
      }`,
   ]),

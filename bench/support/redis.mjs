@@ -28,8 +28,9 @@ export async function startRedis() {
     client,
     /** Seconds of the processor that it has used. */
     processorTime: async () => (await field('cpu', 'used_cpu_user')) + (await field('cpu', 'used_cpu_sys')),
-    /** Commands that were sent to it, those that ask for this included. */
-    commands: () => field('stats', 'total_commands_processed'),
+    /** Scripts that it was asked to run: what it calls within them was not sent to it. */
+    scripts: async () =>
+      Number(/^cmdstat_evalsha:calls=(\d+)/m.exec(await client.info('commandstats'))?.[1] ?? 0),
     /** Bytes that it was sent, and has sent. */
     bytes: async () =>
       (await field('stats', 'total_net_input_bytes')) + (await field('stats', 'total_net_output_bytes')),

@@ -27,12 +27,21 @@ export type IdentityInWords = string | readonly string[];
 
 /** The address of an identity `ip:...`, which may be one already that keys have written, with its prefix. */
 const addressIn = (value: string, address: AddressForm): string =>
-  address(value.replace(/\/\d{1,3}$/, '')) ?? escapeValue(value);
+  address(value.includes('/') ? value.replace(/\/\d{1,3}$/, '') : value) ?? escapeValue(value);
+
+const KIND = /^[A-Za-z][\w-]*$/;
 
 function inWords(text: string, form: IdentityForm): string {
-  const [, kind, value] = KIND_AND_VALUE.exec(text) ?? [];
-  if (kind === undefined || value === undefined) return escapeValue(text);
-  if (kind === 'ip') return `ip:${addressIn(value, form.address)}`;
+  // At each call of a limiter, so not by an expression that takes the text apart.
+  const end = text.indexOf(':');
+  const kind = text.slice(0, Math.max(0, end));
+  const value = text.slice(end + 1);
+  if (value === '' || !KIND.test(kind)) return escapeValue(text);
+  if (kind === 'ip') {
+    const address = addressIn(value, form.address);
+    // The text itself where it can be: a new one has to be hashed again to find its bucket.
+    return address === value ? text : `ip:${address}`;
+  }
   return isValueSource(kind) ? valueInWords(kind, value, form.hash) : identityOf(kind, value, form.hash);
 }
 

@@ -47,11 +47,13 @@ export class Call implements Unfinished {
     const { atGuard, afterGuards, mayAskTooEarly } = this.plan;
     this.#left = afterGuards;
     if (mayAskTooEarly) {
-      const partly = this.runtime.decideWithoutUser(this.plan, this.context, this.hooks.identify);
-      return isPromise(partly) ? partly.then((known) => this.#answerPart(known)) : this.#answerPart(partly);
+      return this.runtime.decideWithoutUser(this.plan, this.context, this.hooks.identify, (partly) =>
+        this.#answerPart(partly),
+      );
     }
-    const outcome = this.runtime.decide(this.plan, atGuard, this.context, this.hooks.identify);
-    return isPromise(outcome) ? outcome.then((known) => this.#answer(known)) : this.#answer(outcome);
+    return this.runtime.decide(this.plan, atGuard, this.context, this.hooks.identify, (outcome) =>
+      this.#answer(outcome),
+    );
   }
 
   #answerPart({ outcome, left, touchedRequest }: PartlyDecided<RateLimitContext>): true {
@@ -102,8 +104,9 @@ export class Call implements Unfinished {
       this.#tell(context, this.#first);
       return true;
     }
-    const outcome = this.runtime.decide(this.plan, left, context, this.hooks.identify);
-    return andThen(outcome, (second) => this.#answerRest(context, second));
+    return this.runtime.decide(this.plan, left, context, this.hooks.identify, (second) =>
+      this.#answerRest(context, second),
+    );
   }
 
   #answerRest(context: RateLimitContext, second: Outcome): true {

@@ -118,43 +118,48 @@ export class Runtime {
     }
   }
 
-  /** Decides limits for a call; throws the refusal of one that cannot be decided, never anything else. */
-  decide(
+  /** Decides limits for a call, and goes on with `next`; throws the refusal of a call that cannot be decided. */
+  decide<T>(
     plan: RoutePlan,
     limits: readonly Limit<RateLimitContext>[],
     context: RateLimitContext,
     identify: Identify<RateLimitContext>,
-  ): Later<Outcome> {
+    next: (outcome: Outcome) => T,
+  ): Later<T> {
     const startMs = this.#startMs();
+    let outcome: Later<Outcome>;
     try {
-      const outcome = decide(limits, context, this.#settings.store, identify);
-      if (!isPromise(outcome)) return this.#timed(startMs, outcome);
-      return outcome.then(
-        (known) => this.#timed(startMs, known),
-        (error) => this.#refuse(plan, context, error, startMs),
-      );
+      outcome = decide(limits, context, this.#settings.store, identify);
     } catch (error) {
       return this.#refuse(plan, context, error, startMs);
     }
+    if (!isPromise(outcome)) return next(this.#timed(startMs, outcome));
+    return outcome.then(
+      (known) => next(this.#timed(startMs, known)),
+      (error) => this.#refuse(plan, context, error, startMs),
+    );
   }
 
   /** Decides limits that may ask for a user who is not known yet; those that do are left over. */
-  decideWithoutUser(
+  decideWithoutUser<T>(
     plan: RoutePlan,
     context: RateLimitContext,
     identify: Identify<RateLimitContext>,
-  ): Later<PartlyDecided<RateLimitContext>> {
+    next: (decided: PartlyDecided<RateLimitContext>) => T,
+  ): Later<T> {
     const startMs = this.#startMs();
+    const goOn = (decided: PartlyDecided<RateLimitContext>): T => {
+      this.#timed(startMs, decided.outcome);
+      return next(decided);
+    };
+    const refuse = (error: unknown): never => this.#refuse(plan, context, error, startMs);
+    let decided: Later<PartlyDecided<RateLimitContext>>;
     try {
-      const decided = decideWithoutUser(plan.atGuard, context, this.#settings.store, identify);
-      if (!isPromise(decided)) return this.#timedPart(startMs, decided);
-      return decided.then(
-        (known) => this.#timedPart(startMs, known),
-        (error) => this.#refuse(plan, context, error, startMs),
-      );
+      decided = decideWithoutUser(plan.atGuard, context, this.#settings.store, identify);
     } catch (error) {
-      return this.#refuse(plan, context, error, startMs);
+      return refuse(error);
     }
+    return isPromise(decided) ? decided.then(goOn, refuse) : goOn(decided);
   }
 
   /** When a decision begins; 0 where nothing is measured. */
@@ -165,11 +170,6 @@ export class Runtime {
   #timed(startMs: number, outcome: Outcome): Outcome {
     this.observer.telemetry?.timed(startMs, outcome);
     return outcome;
-  }
-
-  #timedPart(startMs: number, known: PartlyDecided<RateLimitContext>): PartlyDecided<RateLimitContext> {
-    this.#timed(startMs, known.outcome);
-    return known;
   }
 
   #refuse(plan: RoutePlan, context: RateLimitContext, error: unknown, startMs: number): never {

@@ -1,6 +1,7 @@
 import { type Charge, type Outcome, outcomeOf, SKIPPED } from '../core/decision.js';
 import { type Duration, parseDuration } from '../core/duration.js';
 import type { StoreHealth } from '../core/health.js';
+import { isPromise } from '../core/later.js';
 import { type IdentityInWords, identityInWords, writtenIdentity } from '../key/identity.js';
 import { costOr1 } from './cost.js';
 import { LimiterParts, partsOf, type RateLimiterOptions, warn } from './limiter-parts.js';
@@ -55,7 +56,9 @@ export class RateLimiter<Scope extends string = ScopeName> {
   async consume(target: LimiterCharge<Scope>): Promise<Outcome> {
     const charges = this.#charges(target, costOr1(target.cost ?? 1, 'RateLimiter.consume', warn));
     if (charges.length === 0) return SKIPPED;
-    const { decisions, degraded } = await this.#parts.store.consume(charges);
+    const reply = this.#parts.store.consume(charges);
+    // A store that answers at once is not waited for.
+    const { decisions, degraded } = isPromise(reply) ? await reply : reply;
     return outcomeOf(decisions, degraded);
   }
 
@@ -156,10 +159,12 @@ export class RateLimiter<Scope extends string = ScopeName> {
   #charges(target: LimiterTarget<Scope>, cost: number): readonly Charge[] {
     const limits = this.#parts.scopes.get(target.scope);
     const identity = identityInWords(checkIdentity(target.identity), this.#parts.identity);
-    return limits.flatMap((limit) => {
+    const charges: Charge[] = [];
+    for (const limit of limits) {
       const policy = policyOf(limit, target);
-      if (policy === null || !this.#parts.enabled) return [];
-      return [{ policy, identity, cost, shadow: limit.shadow, blocks: limit.blocks }];
-    });
+      if (policy === null || !this.#parts.enabled) continue;
+      charges.push({ policy, identity, cost, shadow: limit.shadow, blocks: limit.blocks });
+    }
+    return charges;
   }
 }

@@ -1,11 +1,23 @@
+import type { StoreReply } from '../store.js';
 import type { Charges, Decided, RedisReplyError } from './messages.js';
 
 /** Sends several requests in one call and gives back what became of each, in their order. */
 export type Send = (requests: readonly Charges[]) => Promise<readonly (Decided | RedisReplyError)[]>;
 
+/** Hears what becomes of requests, in place of a promise of its own for each. */
+export interface Hearing<Asked> {
+  /** Before a call is sent. */
+  asking(): Asked;
+  heard(charges: Charges, decisions: Decided, asked: Asked): void;
+  /** Once a call has been answered, or has failed. */
+  answered(): void;
+}
+
 interface Waiting {
   readonly charges: Charges;
-  readonly resolve: (decisions: Decided) => void;
+  /** Whether it is to be heard of. */
+  readonly isHeard: boolean;
+  readonly resolve: (reply: StoreReply) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -34,20 +46,24 @@ function* batchesOf(waiting: readonly Waiting[]): Iterable<readonly Waiting[]> {
  * Lets requests of one turn of the event loop travel together. They are sent at the end of the turn,
  * when all sockets that had something to say have been read; no request waits for a timer.
  */
-export class Batcher {
+export class Batcher<Asked> {
   #lanes = new Map<string, Waiting[]>();
 
-  constructor(readonly send: Send) {}
+  constructor(
+    readonly send: Send,
+    readonly hearing: Hearing<Asked>,
+  ) {}
 
   /**
    * Decides a request along with the others of this turn.
    *
    * @param lane What may travel together: requests of the same lane.
+   * @param isHeard Whether what becomes of it is to be heard of.
    */
-  add(lane: string, charges: Charges): Promise<Decided> {
+  add(lane: string, charges: Charges, isHeard: boolean): Promise<StoreReply> {
     if (this.#lanes.size === 0) setImmediate(() => this.#flush());
     return new Promise((resolve, reject) => {
-      const request = { charges, resolve, reject };
+      const request = { charges, isHeard, resolve, reject };
       const waiting = this.#lanes.get(lane);
       if (waiting === undefined) this.#lanes.set(lane, [request]);
       else waiting.push(request);
@@ -63,16 +79,22 @@ export class Batcher {
   }
 
   async #sendBatch(batch: readonly Waiting[]): Promise<void> {
+    const asked = this.hearing.asking();
     try {
       const answers = await this.send(batch.map(({ charges }) => charges));
       for (let at = 0; at < batch.length; at++) {
-        const { resolve, reject } = batch[at] as Waiting;
+        const { charges, isHeard, resolve, reject } = batch[at] as Waiting;
         const answer = answers[at] as Decided | RedisReplyError;
         if (answer instanceof Error) reject(answer);
-        else resolve(answer);
+        else {
+          if (isHeard) this.hearing.heard(charges, answer, asked);
+          resolve({ decisions: answer, degraded: false });
+        }
       }
     } catch (error) {
       for (const { reject } of batch) reject(error);
+    } finally {
+      this.hearing.answered();
     }
   }
 }

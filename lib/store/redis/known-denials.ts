@@ -1,4 +1,5 @@
 import { type Charge, type Decision, denies } from '../../core/decision.js';
+import type { Hearing } from './batcher.js';
 import { type Charges, chargeText, type Decided } from './messages.js';
 
 interface Denial {
@@ -10,6 +11,12 @@ interface Denial {
   /** The one request that asks again, once it is no longer sure, and since when it has been asking. */
   recheck: Promise<Decided> | null;
   recheckSinceMs: number;
+}
+
+/** When a server was asked, and how often something had been forgotten by then. */
+interface Asked {
+  readonly atMs: number;
+  readonly forgets: number;
 }
 
 /** No longer than this, so that a reset elsewhere takes hold. */
@@ -47,7 +54,7 @@ const nameOf = (charges: Charges): string =>
  * Remembers denials while they are sure to hold, so that a flood of requests from one caller is not a flood
  * for the server. When one is no longer sure, a single request asks again, and the others wait for it.
  */
-export class KnownDenials {
+export class KnownDenials implements Hearing<Asked> {
   readonly #denials = new Map<string, Denial>();
   readonly #byIdentity = new Map<string, Set<string>>();
   /** When identities were last forgotten, counted, while answers are under way that may know no better. */
@@ -59,19 +66,47 @@ export class KnownDenials {
 
   constructor(readonly now: () => number) {}
 
+  /** Whether something may be known of a request: whoever asks about others is to let this hear of the answer. */
+  mayKnow(charges: Charges): boolean {
+    return this.#byIdentity.has(charges[0]?.identity ?? '');
+  }
+
+  asking(): Asked {
+    this.#asking++;
+    return { atMs: this.now(), forgets: this.#forgets };
+  }
+
+  heard(charges: Charges, decisions: Decided, asked: Asked): void {
+    const waitMs = waitOf(decisions);
+    if (waitMs > 0 && this.#holdsSince(asked.forgets, charges)) {
+      this.#keep(nameOf(charges), {
+        decisions,
+        answeredAtMs: this.now(),
+        untilMs: asked.atMs + waitMs,
+        recheck: null,
+        recheckSinceMs: 0,
+      });
+    } else if (this.mayKnow(charges)) this.#drop(nameOf(charges));
+  }
+
+  answered(): void {
+    this.#asking--;
+    if (this.#asking === 0) this.#forgotten.clear();
+  }
+
   /** Decides a request, by what is known or else by `ask`. */
   decide(charges: Charges, ask: () => Promise<Decided>): Decided | Promise<Decided> {
-    if (!this.#byIdentity.has(charges[0]?.identity ?? '')) return this.#ask(null, charges, ask);
+    if (!this.mayKnow(charges)) return this.#ask(charges, ask);
     const name = nameOf(charges);
     const denial = this.#denials.get(name);
-    if (denial === undefined) return this.#ask(name, charges, ask);
+    if (denial === undefined) return this.#ask(charges, ask);
     const nowMs = this.now();
     // The clock of a test may step back.
     if (nowMs < denial.untilMs && nowMs >= denial.answeredAtMs) return this.#told(denial, charges, nowMs);
     // One that is never answered must not hold up the others for ever.
     if (denial.recheck !== null && nowMs - denial.recheckSinceMs < LONGEST_MS)
       return this.#join(denial.recheck, name, charges, ask);
-    const recheck = this.#ask(name, charges, ask);
+    const recheck = this.#ask(charges, ask);
     denial.recheck = recheck;
     denial.recheckSinceMs = nowMs;
     return recheck;
@@ -104,48 +139,18 @@ export class KnownDenials {
     return decisions.map((decision, at) => later(decision, charges[at] as Charge, elapsedMs));
   }
 
-  #ask(known: string | null, charges: Charges, ask: () => Promise<Decided>): Promise<Decided> {
-    const askedAtMs = this.now();
-    const forgets = this.#forgets;
-    this.#asking++;
-    // No async function: this is the way of every request, and each promise has its price.
-    return ask().then(
-      (decisions) => {
-        this.#heard(known, charges, decisions, askedAtMs, forgets);
-        this.#answered();
-        return decisions;
-      },
-      (error) => {
-        if (known !== null) this.#drop(known);
-        this.#answered();
-        throw error;
-      },
-    );
-  }
-
-  #heard(
-    known: string | null,
-    charges: Charges,
-    decisions: Decided,
-    askedAtMs: number,
-    forgets: number,
-  ): void {
-    const waitMs = waitOf(decisions);
-    if (waitMs > 0 && this.#holdsSince(forgets, charges)) {
-      const denial = {
-        decisions,
-        answeredAtMs: this.now(),
-        untilMs: askedAtMs + waitMs,
-        recheck: null,
-        recheckSinceMs: 0,
-      };
-      this.#keep(known ?? nameOf(charges), denial);
-    } else if (known !== null) this.#drop(known);
-  }
-
-  #answered(): void {
-    this.#asking--;
-    if (this.#asking === 0) this.#forgotten.clear();
+  async #ask(charges: Charges, ask: () => Promise<Decided>): Promise<Decided> {
+    const asked = this.asking();
+    try {
+      const decisions = await ask();
+      this.heard(charges, decisions, asked);
+      return decisions;
+    } catch (error) {
+      this.#drop(nameOf(charges));
+      throw error;
+    } finally {
+      this.answered();
+    }
   }
 
   /** Waits for a re-check, which answers all who wait when it is another denial. */
@@ -157,7 +162,7 @@ export class KnownDenials {
   ): Promise<Decided> {
     await recheck.catch(() => undefined);
     const denial = this.#denials.get(name);
-    return denial === undefined ? this.#ask(name, charges, ask) : this.#told(denial, charges, this.now());
+    return denial === undefined ? this.#ask(charges, ask) : this.#told(denial, charges, this.now());
   }
 
   #keep(name: string, denial: Denial): void {

@@ -65,7 +65,7 @@ export class RedisStore implements Store {
   readonly #clock: Clock | undefined;
   /** Whether identities are in slots of their own. */
   readonly #isSpread: boolean;
-  readonly #batcher: Batcher;
+  readonly #batcher: Batcher<unknown>;
   readonly #denials: KnownDenials;
 
   constructor(options: RedisStoreOptions);
@@ -89,9 +89,9 @@ export class RedisStore implements Store {
     if (client.isCluster) this.partOf = (identity) => masterOf(client, this.#keyOf(identity));
     this.#commands = new Commands(client);
     this.counters = new RedisCounters((...call) => this.#run(...call), this.#keyOf);
-    this.#batcher = new Batcher((requests) => this.#ask(requests, 'consume'));
     const timer = clock ?? systemClock;
     this.#denials = new KnownDenials(() => timer.now());
+    this.#batcher = new Batcher((requests) => this.#ask(requests, 'consume'), this.#denials);
   }
 
   /** Connects a client of its own; the first decision would do so too. */
@@ -104,6 +104,8 @@ export class RedisStore implements Store {
   }
 
   consume(charges: readonly Charge[]): StoreReply | Promise<StoreReply> {
+    const isOneCall = !this.#isSpread || isOfOneIdentity(charges);
+    if (isOneCall && !this.#denials.mayKnow(charges)) return this.#batch(charges, true);
     const decided = this.#denials.decide(charges, () => this.#decide(charges));
     return decided instanceof Promise ? decided.then(replyOf) : replyOf(decided);
   }
@@ -142,10 +144,12 @@ export class RedisStore implements Store {
     this.#connection.end();
   }
 
-  #decide(charges: readonly Charge[]): Promise<Decided> {
-    if (!this.#isSpread || isOfOneIdentity(charges)) {
-      return this.#batcher.add(this.#laneOf(charges[0]?.identity ?? ''), charges);
-    }
+  #batch(charges: readonly Charge[], isHeard: boolean): Promise<StoreReply> {
+    return this.#batcher.add(this.#laneOf(charges[0]?.identity ?? ''), charges, isHeard);
+  }
+
+  async #decide(charges: readonly Charge[]): Promise<Decided> {
+    if (!this.#isSpread || isOfOneIdentity(charges)) return (await this.#batch(charges, false)).decisions;
     return consumeApart(
       charges,
       (part, mode) => (mode === 'consume' ? this.#decide(part) : this.#askOne(part, mode)),
