@@ -66,8 +66,9 @@ export class Buckets {
 
   /** Has a row stand for a bucket, if there is one: until {@link changes} goes up. */
   locate(row: Row, tail: string, identity: string): void {
-    const address = this.#tables.find(tail, identity);
-    if (address === NONE) row.address = NONE;
+    row.table = this.#tables.get(tail, row.table);
+    const address = row.table?.addresses.get(identity);
+    if (address === undefined) row.address = NONE;
     else this.#point(row, address);
   }
 

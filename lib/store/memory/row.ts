@@ -1,6 +1,7 @@
 import { type Rule, type State, UNTOUCHED } from '../../core/algorithms/algorithm.js';
 import { BIRTH, CAPACITY, HEAD, LENGTH, LIMIT, NONE } from './shelf.js';
 import type { States } from './states.js';
+import type { Table } from './tables.js';
 
 const NOTHING = new Float64Array(0);
 
@@ -8,6 +9,8 @@ const NOTHING = new Float64Array(0);
 export class Row {
   /** NONE when there is no such bucket. */
   address = NONE;
+  /** Where the last bucket was looked for: the limits of a request are mostly those of the one before. */
+  table: Table | undefined;
   #page: Float64Array = NOTHING;
   #at = 0;
   /** The longest state that fits. */

@@ -11,28 +11,31 @@ export interface Table {
   readonly windowMs: number;
   readonly algorithm: Algorithm;
   readonly addresses: Map<string, number>;
+  /** Whether its last bucket has gone, and it with it. */
+  isGone: boolean;
 }
 
 /** Where the buckets of each limit are, as long as it has any. */
 export class Tables {
   readonly #byTail = new Map<string, Table>();
   readonly #byId: (Table | undefined)[] = [];
-  /** The one that was asked for last. */
-  #last: Table | undefined;
 
   byId(id: number): Table {
     return this.#byId[id] as Table;
   }
 
+  /**
+   * The table of a tail, if there is one.
+   *
+   * @param last The one that was found the last time, which is likely to be it.
+   */
+  get(tail: string, last?: Table): Table | undefined {
+    return last !== undefined && last.tail === tail && !last.isGone ? last : this.#byTail.get(tail);
+  }
+
   /** The address of a bucket, or NONE. */
   find(tail: string, identity: string): number {
-    let table = this.#last;
-    if (table === undefined || table.tail !== tail) {
-      table = this.#byTail.get(tail);
-      if (table === undefined) return NONE;
-      this.#last = table;
-    }
-    return table.addresses.get(identity) ?? NONE;
+    return this.#byTail.get(tail)?.addresses.get(identity) ?? NONE;
   }
 
   /** The table of a policy, made when there is none yet. */
@@ -41,19 +44,20 @@ export class Tables {
     if (known !== undefined) return known;
     const free = this.#byId.indexOf(undefined);
     const id = free === -1 ? this.#byId.length : free;
-    const table = { id, tail, scope, windowMs, algorithm: algorithmOf(algorithm), addresses: new Map() };
+    const addresses = new Map<string, number>();
+    const table = { id, tail, scope, windowMs, algorithm: algorithmOf(algorithm), addresses, isGone: false };
     this.#byId[id] = table;
     this.#byTail.set(tail, table);
     return table;
   }
 
   /** Takes an address out, and its table with the last one. */
-  remove({ id, tail, addresses }: Table, identity: string): void {
-    addresses.delete(identity);
-    if (addresses.size > 0) return;
-    this.#byTail.delete(tail);
-    this.#byId[id] = undefined;
-    this.#last = undefined;
+  remove(table: Table, identity: string): void {
+    table.addresses.delete(identity);
+    if (table.addresses.size > 0) return;
+    table.isGone = true;
+    this.#byTail.delete(table.tail);
+    this.#byId[table.id] = undefined;
   }
 
   [Symbol.iterator](): Iterator<Table> {
@@ -61,8 +65,8 @@ export class Tables {
   }
 
   clear(): void {
+    for (const table of this) table.isGone = true;
     this.#byTail.clear();
     this.#byId.length = 0;
-    this.#last = undefined;
   }
 }
