@@ -72,6 +72,7 @@ test('the tarball holds what users need and nothing else', () => {
     'docs/failure.md',
     'docs/grafana-dashboard.json',
     'docs/guide.md',
+    'docs/performance.md',
     'docs/watching.md',
     'package.json',
   ]);
