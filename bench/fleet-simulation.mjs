@@ -3,6 +3,7 @@
 import { definePolicy } from '../dist/esm/core/policy.js';
 import { MemoryStore } from '../dist/esm/index.js';
 import { KnownDenials } from '../dist/esm/store/redis/known-denials.js';
+import { randomFrom, zipf } from '../test/support/traffic.mjs';
 import { atMost, table, whole } from './support/section.mjs';
 
 const INSTANCES = 200;
@@ -13,37 +14,6 @@ const LIMIT = 100;
 const WINDOW_MS = 10_000;
 /** One way, in milliseconds: most within a data centre take the least, some far more. */
 const NETWORK_MS = [0.2, 3];
-
-/** Numbers from 0 to 1 that are the same in every run: mulberry32, by Tommy Ettinger (public domain). */
-function randomFrom(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** Clients of whom the nth asks a share of 1/n: Zipf's law. */
-function skewed(random) {
-  const sums = [];
-  let sum = 0;
-  for (let at = 1; at <= CLIENTS; at++) {
-    sum += 1 / at;
-    sums.push(sum);
-  }
-  return () => {
-    const wanted = random() * sum;
-    let [low, high] = [0, CLIENTS - 1];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (sums[middle] < wanted) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
-}
 
 /** What is to happen, by time, and what happens at the same time in its order. */
 class Agenda {
@@ -72,7 +42,7 @@ class Agenda {
 
 async function simulate(algorithm) {
   const random = randomFrom(20);
-  const clientOf = skewed(random);
+  const clientOf = zipf(CLIENTS, 1, random);
   const agenda = new Agenda();
   const store = new MemoryStore({
     maxBuckets: CLIENTS,

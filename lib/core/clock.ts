@@ -19,9 +19,6 @@ export function after(clock: Clock, ms: number, task: () => void): () => void {
   return stop;
 }
 
-// Read once: the global one is a getter, which takes its time at every decision.
-const { performance } = globalThis;
-
 // Anchored to wall time once: a wall clock that is set later neither frees nor locks anyone.
 const anchorMs = Date.now() - performance.now();
 

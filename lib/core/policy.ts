@@ -48,8 +48,8 @@ export interface Policy {
   /** What becomes of it while the store fails. */
   readonly failMode: FailMode;
   /**
-   * `scope:policy:algorithm:windowMs`, escaped, the algorithm by a letter: the bucket's key without the identity. The limit is not
-   * in it, so that a rate may change while its buckets live.
+   * `scope:policy:algorithm:windowMs`, escaped, the algorithm by a letter: the bucket's key without the
+   * identity. The limit is not in it, so that a rate may change while its buckets live.
    */
   readonly tail: string;
 }

@@ -1,11 +1,9 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
+import { remembered } from './remembered.js';
 
 /** IPv6 networks are handed out whole: the smallest one that a customer gets is a /64 (RFC 6177, RIPE-690). */
 export const DEFAULT_IPV6_PREFIX = 64;
-
-/** Parsing an IPv6 address takes longer than deciding a request; most come again soon. */
-const REMEMBERED = 10_000;
 
 /** The first `bits` bits of a group of 16. */
 const maskOf = (bits: number): number =>
@@ -28,19 +26,15 @@ export type AddressForm = (text: string | null | undefined) => string | null;
  * @param prefix Length of the network in bits, 1 to 128.
  */
 export function addressForm(prefix: number): AddressForm {
-  const networks = new Map<string, string>();
+  const networkIn = remembered((text) =>
+    // Node takes zones that no interface has, such as `::%.`.
+    isIPv6(text) && ipaddr.IPv6.isValid(text) ? networkOf(text, prefix) : null,
+  );
   return (text) => {
     if (text === null || text === undefined) return null;
     if (isIPv4(text)) return text;
     // How a dual-stack socket names an IPv4 peer: most addresses of most servers.
     if (text.startsWith('::ffff:') && isIPv4(text.slice(7))) return text.slice(7);
-    const known = networks.get(text);
-    if (known !== undefined) return known;
-    // Node takes zones that no interface has, such as `::%.`.
-    if (!isIPv6(text) || !ipaddr.IPv6.isValid(text)) return null;
-    if (networks.size >= REMEMBERED) networks.clear();
-    const network = networkOf(text, prefix);
-    networks.set(text, network);
-    return network;
+    return networkIn(text);
   };
 }

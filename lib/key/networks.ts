@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { mistake } from '../core/errors.js';
 import { shown } from '../core/shown.js';
+import { remembered } from './remembered.js';
 
 /** Says whether an address is in some networks; what is no address is in none. */
 export type Networks = (address: string | null | undefined) => boolean;
@@ -44,9 +45,6 @@ function networkOf(text: unknown): Network {
 const isIn = (address: Address, network: Network): boolean =>
   address.kind() === network.address.kind() && address.match(network.address as never, network.bits);
 
-/** To find out takes longer than deciding a request; most addresses come again soon. */
-const REMEMBERED = 10_000;
-
 /**
  * Compiles a list of addresses, networks in CIDR notation, and `loopback`, `linklocal` and `uniquelocal`.
  *
@@ -54,20 +52,11 @@ const REMEMBERED = 10_000;
  */
 export function compileNetworks(texts: readonly string[]): Networks {
   const networks = texts.flatMap((text) => NAMED[text] ?? [text]).map(networkOf);
-  const known = new Map<string, boolean>();
-  const find = (text: string): boolean => {
+  const find = remembered((text) => {
     // Node takes zones that no interface has, such as `::%.`.
     if (isIP(text) === 0 || !ipaddr.isValid(text)) return false;
     const address = ipaddr.process(text);
     return networks.some((network) => isIn(address, network));
-  };
-  return (text) => {
-    if (text === null || text === undefined) return false;
-    const before = known.get(text);
-    if (before !== undefined) return before;
-    const found = find(text);
-    if (known.size >= REMEMBERED) known.clear();
-    known.set(text, found);
-    return found;
-  };
+  });
+  return (text) => text !== null && text !== undefined && find(text);
 }

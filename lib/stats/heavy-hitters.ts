@@ -1,3 +1,5 @@
+import { copyOf } from '../core/copy.js';
+
 /** How often a key was counted for sure, and of these how often it was denied. */
 export interface Hit {
   readonly key: string;
@@ -5,17 +7,8 @@ export interface Hit {
   readonly denied: number;
 }
 
-const { fromCharCode } = String;
-
 /** Longer keys are not counted: what is kept is bounded in bytes, too. */
 const LONGEST_KEY = 256;
-
-/** A text cut out of a longer one, such as a header's, would keep all of that in memory. */
-function copyOf(text: string): string {
-  const codes = new Array<number>(text.length);
-  for (let at = 0; at < text.length; at++) codes[at] = text.charCodeAt(at);
-  return fromCharCode.apply(null, codes);
-}
 
 /**
  * Finds the keys that come most often among any number of them, in bounded memory: Space-Saving (Metwally, Agrawal and

@@ -10,7 +10,3 @@ export const ALGORITHMS: Readonly<Record<AlgorithmName, Algorithm>> = Object.fre
   'fixed-window': fixedWindow,
   'token-bucket': tokenBucket,
 });
-
-/** The algorithm of a name: at each decision, so not by a look into a table. */
-export const algorithmOf = (name: AlgorithmName): Algorithm =>
-  name === 'sliding-window' ? slidingWindow : name === 'fixed-window' ? fixedWindow : tokenBucket;

@@ -3,18 +3,13 @@ import type { Policy } from '../../core/policy.js';
 import { Blocks } from './blocks.js';
 import { Heap } from './heap.js';
 import { Row } from './row.js';
-import { BIRTH, CAPACITY, LIMIT, NONE, PLACE, Shelf, TABLE } from './shelf.js';
+import { BIRTH, CAPACITY, LIMIT, NONE, PLACE, TABLE } from './shelf.js';
+import { Shelves } from './shelves.js';
 import { States } from './states.js';
 import { type Table, Tables } from './tables.js';
 import { type BucketName, type Held, Victims } from './victims.js';
 
-/** The longest states of each shelf: of windows and token buckets, then of sliding windows that grow. */
-const ROOMS = [2, 5, 11, 23, 43, 67];
-const SHELF_BITS = 3;
 const LOOKS_FOR_ENDED = 64;
-
-const shelfFor = (length: number): number => ROOMS.findIndex((room) => room >= length);
-const addressOf = (shelf: number, index: number): number => (index << SHELF_BITS) | shelf;
 
 /**
  * Buckets by policy and identity, never more than `max`. A bucket is a row of numbers, found by its address, which
@@ -22,10 +17,10 @@ const addressOf = (shelf: number, index: number): number => (index << SHELF_BITS
  */
 export class Buckets {
   readonly blocks: Blocks;
-  readonly #shelves = ROOMS.map((room) => new Shelf(room));
+  readonly #rows = new Shelves();
   readonly #tables = new Tables();
   /** Every bucket once, by a time at which it may have ended; later charges are found out when that comes. */
-  readonly #ends = new Heap<number>((address, place) => this.#set(address, PLACE, place));
+  readonly #ends = new Heap<number>((address, place) => this.#rows.set(address, PLACE, place));
   readonly #victims: Victims;
   /** For what is worked out beside a request. */
   readonly #states = new States();
@@ -56,12 +51,12 @@ export class Buckets {
   }
 
   nameOf(address: number): BucketName {
-    return { tail: this.#tableOf(address).tail, identity: this.#identityOf(address) };
+    return { tail: this.#tableOf(address).tail, identity: this.#rows.identityOf(address) };
   }
 
   /** Tells a bucket from others of its name, before and after. */
   birthOf(address: number): number {
-    return this.#get(address, BIRTH);
+    return this.#rows.get(address, BIRTH);
   }
 
   /** Has a row stand for a bucket, if there is one: until {@link changes} goes up. */
@@ -69,7 +64,7 @@ export class Buckets {
     row.table = this.#tables.get(tail, row.table);
     const address = row.table?.addresses.get(identity);
     if (address === undefined) row.address = NONE;
-    else this.#point(row, address);
+    else this.#rows.point(row, address);
   }
 
   /** What a bucket holds at `nowMs` under a rule; good until the next call. */
@@ -83,7 +78,7 @@ export class Buckets {
    * @returns Its address, which is another one when its state has outgrown its row.
    */
   write(address: number, rule: Rule, state: State): number {
-    const fits = state.length <= this.#shelfOf(address).room;
+    const fits = state.length <= this.#rows.roomAt(address);
     const kept = fits ? address : this.#moveUp(address, state.length);
     this.#rowOf(kept).write(rule, state);
     return kept;
@@ -102,12 +97,11 @@ export class Buckets {
     if (this.#size >= 0.9 * this.max) this.#victims.prepare(nowMs);
     if (this.#size >= this.max && !this.#makeRoom(held, nowMs)) return NONE;
     const table = this.#tables.of(policy);
-    const at = shelfFor(state.length);
-    const address = addressOf(at, this.#shelf(at).add(identity));
+    const address = this.#rows.add(identity, state.length);
     this.#changes++;
-    this.#set(address, BIRTH, ++this.#births);
-    this.#set(address, TABLE, table.id);
-    this.#set(address, PLACE, NONE);
+    this.#rows.set(address, BIRTH, ++this.#births);
+    this.#rows.set(address, TABLE, table.id);
+    this.#rows.set(address, PLACE, NONE);
     this.write(address, policy, state);
     table.addresses.set(identity, address);
     this.#ends.push(this.#endsAtMs(address, state, nowMs), address);
@@ -116,10 +110,10 @@ export class Buckets {
   }
 
   delete(address: number): void {
-    const place = this.#get(address, PLACE);
+    const place = this.#rows.get(address, PLACE);
     if (place !== NONE) this.#ends.remove(place);
     this.blocks.forget(this.birthOf(address));
-    this.#tables.remove(this.#tableOf(address), this.#identityOf(address));
+    this.#tables.remove(this.#tableOf(address), this.#rows.identityOf(address));
     this.#size--;
     this.#removeRow(address);
   }
@@ -128,7 +122,7 @@ export class Buckets {
   dropEnded(most: number, nowMs: number): void {
     for (let dropped = 0; dropped < most && this.#ends.lowest <= nowMs; dropped++) {
       const address = this.#ends.pop() as number;
-      this.#set(address, PLACE, NONE);
+      this.#rows.set(address, PLACE, NONE);
       const state = this.settled(address, this.#ruleOf(address), nowMs);
       const endsAtMs = this.#endsAtMs(address, state, nowMs);
       if (endsAtMs <= nowMs) this.delete(address);
@@ -164,18 +158,13 @@ export class Buckets {
     }
   }
 
-  /** All addresses, the highest first: when a bucket goes, one that was met already takes its place. */
-  *[Symbol.iterator](): Iterator<number> {
-    for (let at = this.#shelves.length - 1; at >= 0; at--) {
-      const shelf = this.#shelf(at);
-      for (let index = shelf.size - 1; index >= 0; index = Math.min(index, shelf.size) - 1) {
-        if (index < shelf.size) yield addressOf(at, index);
-      }
-    }
+  /** All addresses, while buckets come and go; one may be met twice. */
+  [Symbol.iterator](): Iterator<number> {
+    return this.#rows[Symbol.iterator]();
   }
 
   clear(): void {
-    for (const shelf of this.#shelves) shelf.clear();
+    this.#rows.clear();
     this.#tables.clear();
     this.#ends.clear();
     this.blocks.clear();
@@ -185,44 +174,18 @@ export class Buckets {
   }
 
   #rowOf(address: number): Row {
-    this.#point(this.#row, address);
+    this.#rows.point(this.#row, address);
     return this.#row;
   }
 
-  #point(row: Row, address: number): void {
-    const shelf = this.#shelfOf(address);
-    const index = address >>> SHELF_BITS;
-    row.point(address, shelf.pageOf(index), shelf.offsetOf(index), shelf.room);
-  }
-
-  #shelf(at: number): Shelf {
-    return this.#shelves[at] as Shelf;
-  }
-
-  #shelfOf(address: number): Shelf {
-    return this.#shelves[address & ((1 << SHELF_BITS) - 1)] as Shelf;
-  }
-
-  #get(address: number, field: number): number {
-    return this.#shelfOf(address).get(address >>> SHELF_BITS, field);
-  }
-
-  #set(address: number, field: number, value: number): void {
-    this.#shelfOf(address).set(address >>> SHELF_BITS, field, value);
-  }
-
-  #identityOf(address: number): string {
-    return this.#shelfOf(address).identityAt(address >>> SHELF_BITS);
-  }
-
   #tableOf(address: number): Table {
-    return this.#tables.byId(this.#get(address, TABLE));
+    return this.#tables.byId(this.#rows.get(address, TABLE));
   }
 
   /** The rule that a bucket was last charged under; good until the next call. */
   #ruleOf(address: number): Rule {
-    this.#rule.limit = this.#get(address, LIMIT);
-    this.#rule.capacity = this.#get(address, CAPACITY);
+    this.#rule.limit = this.#rows.get(address, LIMIT);
+    this.#rule.capacity = this.#rows.get(address, CAPACITY);
     this.#rule.windowMs = this.#tableOf(address).windowMs;
     return this.#rule;
   }
@@ -234,29 +197,22 @@ export class Buckets {
     return Math.max(fullAtMs, this.blocks.endsAtMs(this.birthOf(address)));
   }
 
-  /** Moves a bucket to a shelf where a state of `length` fits, and gives its new address. */
+  /** Moves a bucket to where a state of `length` fits, and gives its new address. */
   #moveUp(address: number, length: number): number {
-    const at = shelfFor(length);
-    const shelf = this.#shelf(at);
-    const index = shelf.add(this.#identityOf(address));
-    shelf.copy(this.#shelfOf(address), address >>> SHELF_BITS, index);
-    const moved = addressOf(at, index);
+    const moved = this.#rows.copyFor(address, length);
     this.#hasMoved(moved);
     this.#removeRow(address);
     return moved;
   }
 
   #removeRow(address: number): void {
-    const shelf = this.#shelfOf(address);
-    shelf.remove(address >>> SHELF_BITS);
     this.#changes++;
-    // The last row has come to stand here.
-    if (address >>> SHELF_BITS < shelf.size) this.#hasMoved(address);
+    if (this.#rows.remove(address)) this.#hasMoved(address);
   }
 
   #hasMoved(address: number): void {
-    this.#tableOf(address).addresses.set(this.#identityOf(address), address);
-    const place = this.#get(address, PLACE);
+    this.#tableOf(address).addresses.set(this.#rows.identityOf(address), address);
+    const place = this.#rows.get(address, PLACE);
     if (place !== NONE) this.#ends.replace(place, address);
   }
 

@@ -1,5 +1,5 @@
 import { type State, UNTOUCHED } from '../../core/algorithms/algorithm.js';
-import { algorithmOf } from '../../core/algorithms/index.js';
+import { ALGORITHMS } from '../../core/algorithms/index.js';
 import { type Charge, type Decision, decisionOf } from '../../core/decision.js';
 import { definePolicy } from '../../core/policy.js';
 import type { Buckets } from './buckets.js';
@@ -74,7 +74,7 @@ export class Decider {
     seat.waitMs = Number.POSITIVE_INFINITY;
     this.buckets.locate(seat.row, policy.tail, charge.identity);
     if (policy.limit === 0) return;
-    const algorithm = algorithmOf(policy.algorithm);
+    const algorithm = ALGORITHMS[policy.algorithm];
     if (seat.row.address !== NONE) {
       seat.state = algorithm.settle(seat.row.read(seat.states), policy, nowMs);
     }
@@ -87,7 +87,7 @@ export class Decider {
   #charge(seat: Seat, charge: Charge, held: readonly Charge[], nowMs: number): number | null {
     const { policy } = charge;
     const { row } = seat;
-    const state = algorithmOf(policy.algorithm).charge(seat.state, policy, charge.cost, nowMs);
+    const state = ALGORITHMS[policy.algorithm].charge(seat.state, policy, charge.cost, nowMs);
     if (row.address === NONE) {
       const isMade = this.buckets.create(policy, charge.identity, state, held, nowMs) !== NONE;
       // No room: this one request has more limits than the store may have buckets.
@@ -152,7 +152,7 @@ export class Decider {
     if (policy.limit === 0) {
       return decisionOf(charge, { used: 0, resetMs: 0, waitMs, blockedMs, startsBlock, atMs, receipt });
     }
-    const algorithm = algorithmOf(policy.algorithm);
+    const algorithm = ALGORITHMS[policy.algorithm];
     const used = algorithm.used(state, policy, atMs);
     const resetMs = algorithm.resetMs(state, policy, atMs);
     return decisionOf(charge, { used, resetMs, waitMs, blockedMs, startsBlock, atMs, receipt });

@@ -1,5 +1,5 @@
 import { UNTOUCHED } from '../../core/algorithms/algorithm.js';
-import { algorithmOf } from '../../core/algorithms/index.js';
+import { ALGORITHMS } from '../../core/algorithms/index.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import type { Charge, Decision } from '../../core/decision.js';
 import { mistake } from '../../core/errors.js';
@@ -79,7 +79,7 @@ export class MemoryStore implements Store {
       const address = this.#buckets.find(policy.tail, identity);
       // Another bucket than the one charged: that was reset, evicted or has ended.
       if (address === NONE || this.#buckets.birthOf(address) !== receipt) continue;
-      const algorithm = algorithmOf(policy.algorithm);
+      const algorithm = ALGORITHMS[policy.algorithm];
       const state = this.#buckets.settled(address, policy, nowMs);
       const charged = { cost, atMs, resetAfterMs };
       this.#buckets.write(address, policy, algorithm.refund(state, policy, charged, nowMs));
@@ -132,7 +132,7 @@ export class MemoryStore implements Store {
    */
   seed(policy: Policy, identity: string, used: number, chargedAtMs: number, blockedUntilMs: number): void {
     const nowMs = this.#clock.now();
-    const algorithm = algorithmOf(policy.algorithm);
+    const algorithm = ALGORITHMS[policy.algorithm];
     const charged = used === 0 ? UNTOUCHED : algorithm.charge(UNTOUCHED, policy, used, chargedAtMs);
     const state = algorithm.settle(charged, policy, nowMs);
     const isBlocked = blockedUntilMs > nowMs;

@@ -1,5 +1,5 @@
 import type { Algorithm } from '../../core/algorithms/algorithm.js';
-import { algorithmOf } from '../../core/algorithms/index.js';
+import { ALGORITHMS } from '../../core/algorithms/index.js';
 import type { Policy } from '../../core/policy.js';
 import { NONE } from './shelf.js';
 
@@ -45,7 +45,7 @@ export class Tables {
     const free = this.#byId.indexOf(undefined);
     const id = free === -1 ? this.#byId.length : free;
     const addresses = new Map<string, number>();
-    const table = { id, tail, scope, windowMs, algorithm: algorithmOf(algorithm), addresses, isGone: false };
+    const table = { id, tail, scope, windowMs, algorithm: ALGORITHMS[algorithm], addresses, isGone: false };
     this.#byId[id] = table;
     this.#byTail.set(tail, table);
     return table;

@@ -1,5 +1,5 @@
 import { HeavyHitters } from '../../../lib/stats/heavy-hitters.js';
-import { randomFrom, zipf } from '../../support/traffic.js';
+import { randomFrom, zipf } from '../../support/traffic.mjs';
 
 const counted = (hitters: HeavyHitters, most = 100) =>
   hitters.take(most).map(({ key, count, denied }) => [key, count, denied]);

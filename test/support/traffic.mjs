@@ -1,5 +1,9 @@
-/** Numbers from 0 to 1 that are the same in every run (mulberry32). */
-export function randomFrom(seed: number): () => number {
+// Requests as they come, for tests and benches alike; hence in JavaScript.
+
+/**
+ * Numbers from 0 to 1 that are the same in every run: mulberry32, by Tommy Ettinger (public domain).
+ */
+export function randomFrom(seed) {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -9,8 +13,10 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
-/** Picks numbers from 0, each less often than the one before, as Zipf's law has it. */
-export function zipf(count: number, exponent: number, random: () => number): () => number {
+/**
+ * Picks numbers from 0, each less often than the one before, as Zipf's law has it.
+ */
+export function zipf(count, exponent, random) {
   const sums = new Float64Array(count);
   let sum = 0;
   for (let at = 0; at < count; at++) {
@@ -22,7 +28,7 @@ export function zipf(count: number, exponent: number, random: () => number): () 
     let [low, high] = [0, count - 1];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((sums[middle] as number) < wanted) low = middle + 1;
+      if (sums[middle] < wanted) low = middle + 1;
       else high = middle;
     }
     return low;

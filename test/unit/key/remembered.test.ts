@@ -1,0 +1,34 @@
+import { addressForm } from '../../../lib/key/address.js';
+import { compileNetworks } from '../../../lib/key/networks.js';
+
+const heapBytes = (): number => {
+  const collect = globalThis.gc;
+  if (collect === undefined) throw new Error('start node with --expose-gc');
+  collect();
+  return process.memoryUsage().heapUsed;
+};
+
+describe('addresses that were met before', () => {
+  test('are few, and do not keep the long headers that they came in', () => {
+    const isIn = compileNetworks(['10.0.0.0/8']);
+    const networkOf = addressForm(64);
+    const before = heapBytes();
+    for (let i = 0; i < 30_000; i++) {
+      const address = `2001:db8:${(i >> 4).toString(16)}::${(i & 15).toString(16)}`;
+      const header = Buffer.from(`${address},${'x'.repeat(10_000)}`).toString('latin1');
+      const cut = header.slice(0, address.length);
+      isIn(cut);
+      networkOf(cut);
+    }
+    expect(heapBytes() - before).toBeLessThan(8_000_000);
+    expect(isIn('10.1.2.3')).toBe(true);
+  });
+
+  test('are not those of any length: a zone is as long as its sender likes', () => {
+    const isIn = compileNetworks(['fe80::/10']);
+    const before = heapBytes();
+    for (let i = 0; i < 5_000; i++) expect(isIn(`fe80::1%${i}${'z'.repeat(10_000)}`)).toBe(true);
+    expect(heapBytes() - before).toBeLessThan(8_000_000);
+    expect(isIn('10.1.2.3')).toBe(false);
+  });
+});
