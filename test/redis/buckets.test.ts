@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { type Charge, MemoryStore, type Store } from 'nestjs-ratelimit';
 import { RedisStore } from 'nestjs-ratelimit/redis';
 import { TestClock } from 'nestjs-ratelimit/testing';
@@ -115,5 +116,48 @@ describe('a key of Redis lives as long as what it holds', () => {
     await store.consume([charge]);
     await store.consume([charge]);
     expect(await livesForMs()).toBeGreaterThan(590_000);
+  });
+
+  // In real time, since the server's own clock is what expires keys.
+  test.each(['fixed-window', 'sliding-window', 'token-bucket'] as const)(
+    'every charge of a %s while it is charged again and again',
+    async (algorithm) => {
+      const { store, livesForMs } = setUp();
+      const charge = (windowMs: number): Charge => ({
+        ...chargeOf(),
+        policy: definePolicy({
+          name: `in-${windowMs}`,
+          scope: 'all',
+          rate: { limit: 1_000, windowMs },
+          algorithm,
+        }),
+      });
+      const lacks: number[] = [];
+      let endsAtMs = 0;
+      for (let i = 0; i < 25; i++) {
+        const beforeMs = Date.now();
+        const windows = i % 4 === 0 ? [200, 400, 900] : [400];
+        const { decisions } = await store.consume(windows.map((windowMs) => charge(windowMs)));
+        for (const { resetAfterMs } of decisions) endsAtMs = Math.max(endsAtMs, beforeMs + resetAfterMs);
+        const lifeMs = await livesForMs();
+        const lacksMs = endsAtMs - (Date.now() + lifeMs);
+        // Two clocks that count in whole milliseconds.
+        if (!(lacksMs <= 2)) lacks.push(lacksMs);
+        await setTimeout(40);
+      }
+      expect(lacks).toEqual([]);
+    },
+  );
+
+  test('a token-bucket that empties later since its limit has fallen', async () => {
+    const { store, livesForMs } = setUp();
+    const charge = (limit: number, cost: number): Charge => ({
+      ...chargeOf({ algorithm: 'token-bucket', limit, windowMs: 80_000 }),
+      cost,
+    });
+    await store.consume([charge(1_000, 500)]);
+    expect(await livesForMs()).toBeLessThan(50_000);
+    await store.consume([charge(600, 1)]);
+    expect(await livesForMs()).toBeGreaterThan(60_000);
   });
 });

@@ -7,67 +7,40 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 local BLOCK = 'block'
-local pack, unpackAll = cmsgpack.pack, cmsgpack.unpack
-local packBirth, unpackBirth, sub = struct.pack, struct.unpack, string.sub
-local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, kept)
-  return {
-    birth = bornAt,
-    blockedUntil = blockedUntil,
-    strikes = strikes,
-    strikesEnd = strikesEnd,
-    kept = kept,
-    state = false,
-    charge = false,
-  }
-end
-local function bucketWith(bornAt, isMarked, ...)
-  if isMarked + 0 == 0 then return bucketOf(bornAt, 0, 0, 0, { ... }) end
+local BLOCKED_UNTIL, STRIKES, STRIKES_END = 1, 2, 3
+local pack, unpackFrom = cmsgpack.pack, cmsgpack.unpack_limit
+local packBirth, unpackBirth, floor = struct.pack, struct.unpack, math.floor
+local ALL = 100
+local function parted(bornAt, _, isMarked, ...)
+  if isMarked + 0 == 0 then return bornAt, { ... }, false end
   local blockedUntil, strikes, strikesEnd = ...
-  return bucketOf(bornAt, blockedUntil + 0, strikes + 0, strikesEnd + 0, { select(4, ...) })
+  return bornAt, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
 end
-local function sealed(raw)
-  return bucketWith(unpackBirth('<I7', raw), unpackAll(sub(raw, 8)))
+local function unpacked(raw)
+  return parted(unpackBirth('<I7', raw), unpackFrom(raw, ALL, 7))
 end
-local function unpacked(raw, rule)
-  if not raw then
-    local bucket = bucketOf(birth, 0, 0, 0, false)
-    bucket.state = {}
-    return bucket
-  end
-  local bucket = sealed(raw)
-  local kept = bucket.kept
-  bucket.state = #kept == 0 and kept or rule.algorithm.opened(kept, rule, math.floor(bucket.birth / 1000))
-  return bucket
+local function opened(state, rule, bornAt)
+  if #state == 0 then return state end
+  return rule.algorithm.open(state, rule, floor(bornAt / 1000))
 end
-local function packed(bucket)
-  local bornAt = packBirth('<I7', bucket.birth)
-  if bucket.blockedUntil == 0 and bucket.strikesEnd == 0 then return bornAt .. pack(0, unpack(bucket.kept)) end
-  return bornAt .. pack(1, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.kept))
+local function closed(state, rule, bornAt)
+  if #state == 0 then return state end
+  return rule.algorithm.close(state, rule, floor(bornAt / 1000))
 end
-local function packedWith(bucket, rule)
-  local state = bucket.state
-  bucket.kept = #state == 0 and state or rule.algorithm.kept(state, rule, math.floor(bucket.birth / 1000))
-  return packed(bucket)
+local function packed(bornAt, state, marks)
+  if not marks then return packBirth('<I7', bornAt) .. pack(0, unpack(state)) end
+  return packBirth('<I7', bornAt) .. pack(1, marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
 end
-local function isEmpty(bucket)
-  return #(bucket.state or bucket.kept) == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
+local function isOver(marks)
+  return not marks or (marks[BLOCKED_UNTIL] <= now and marks[STRIKES_END] <= now)
 end
-local function strike(bucket, lengths)
-  local before = bucket.strikesEnd > now and bucket.strikes or 0
-  local length = lengths[math.min(before + 1, #lengths)]
-  bucket.blockedUntil = now + length
-  if #lengths > 1 then
-    bucket.strikes, bucket.strikesEnd = before + 1, now + length + lengths[#lengths]
-  end
-  return length
-end
-local function keepFor(key, ms)
-  if ARGV[1] ~= '' then ms = math.max(ms, 60000) end
-  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, whole(ms + math.ceil(ms / 8))) end
+local function keepFor(key, leastMs, ms)
+  if ARGV[1] ~= '' then leastMs, ms = math.max(leastMs, 60000), math.max(ms, 67500) end
+  if redis.call('PTTL', key) < leastMs then redis.call('PEXPIRE', key, whole(ms)) end
 end
 local forMs = tonumber(ARGV[2])
 redis.call('HSET', KEYS[1], BLOCK, whole(now + forMs))
-keepFor(KEYS[1], forMs)
+keepFor(KEYS[1], forMs, forMs)
 return 1`,
   consume: `local time = redis.call('TIME')
 local birth = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -76,378 +49,405 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 local NEVER = math.huge
-local algorithms = {}
-algorithms['fixed-window'] = {
-  settle = function(state, rule)
-    if #state == 0 then return state end
-    if state[1] + rule.windowMs <= now then return {} end
-    if state[1] <= now then return state end
-    state[1] = now
-    return state, true
-  end,
-  wait = function(state, rule, cost)
-    if cost > rule.limit then return NEVER end
-    if #state == 0 or state[2] + cost <= rule.limit then return 0 end
-    return state[1] + rule.windowMs - now
-  end,
-  charge = function(state, _, cost)
-    if #state == 0 then return { now, cost } end
-    state[2] = state[2] + cost
-    return state
-  end,
-  refund = function(state, rule, charged)
-    if #state == 0 or state[1] ~= charged.at + charged.resetAfter - rule.windowMs then return state end
-    state[2] = state[2] - charged.cost
-    if state[2] <= 0 then return {} end
-    return state
-  end,
-  used = function(state) return state[2] or 0 end,
-  reset = function(state, rule)
-    if #state == 0 then return 0 end
-    return state[1] + rule.windowMs - now
-  end,
-  kept = function(state, _, base) return { state[1] - base, state[2] } end,
-  opened = function(kept, _, base) return { kept[1] + base, kept[2] } end,
-}
-local EXACT, COARSE = 0, 1
-local ONES = 2
-local FULL_OF_STAMPS = 1 + 2 * 32
-local function subWindowEnd(windowMs, ms)
-  local length = math.ceil(windowMs / 32)
-  return (math.floor(ms / length) + 1) * length - 1
+local makers = {}
+makers['fixed-window'] = function()
+  return {
+    lasts = true,
+    settle = function(state, rule)
+      if #state == 0 then return state end
+      if state[1] + rule.windowMs <= now then return {} end
+      if state[1] <= now then return state end
+      state[1] = now
+      return state, true
+    end,
+    wait = function(state, rule, cost)
+      if cost > rule.limit then return NEVER end
+      if #state == 0 or state[2] + cost <= rule.limit then return 0 end
+      return state[1] + rule.windowMs - now
+    end,
+    charge = function(state, _, cost)
+      if #state == 0 then return { now, cost } end
+      state[2] = state[2] + cost
+      return state
+    end,
+    refund = function(state, rule, charged)
+      if #state == 0 or state[1] ~= charged.at + charged.resetAfter - rule.windowMs then return state end
+      state[2] = state[2] - charged.cost
+      if state[2] <= 0 then return {} end
+      return state
+    end,
+    used = function(state) return state[2] or 0 end,
+    reset = function(state, rule)
+      if #state == 0 then return 0 end
+      return state[1] + rule.windowMs - now
+    end,
+    close = function(state, _, base)
+      state[1] = state[1] - base
+      return state
+    end,
+    open = function(state, _, base)
+      state[1] = state[1] + base
+      return state
+    end,
+  }
 end
-local function stampOf(state, rule, ms)
-  if state[1] == COARSE then return subWindowEnd(rule.windowMs, ms) end
-  return ms
-end
-local function append(state, stamp, count)
-  local last = #state - 1
-  if last >= 2 and state[last] == stamp then
-    state[last + 1] = state[last + 1] + count
-  else
-    state[last + 2] = stamp
-    state[last + 3] = count
+makers['sliding-window'] = function()
+  local EXACT, COARSE = 0, 1
+  local ONES = 2
+  local FULL_OF_STAMPS = 1 + 2 * 32
+  local function subWindowEnd(windowMs, ms)
+    local length = math.ceil(windowMs / 32)
+    return (math.floor(ms / length) + 1) * length - 1
   end
-end
-local function slice(state, from, to)
-  local kept = { state[1] }
-  for at = from, to do kept[#kept + 1] = state[at] end
-  return kept
-end
-local function clamped(state, rule)
-  local last, ahead = #state - 1, 0
-  if state[last] <= now then return state end
-  local latest = stampOf(state, rule, now)
-  while last >= 2 and state[last] > latest do
-    ahead = ahead + state[last + 1]
-    last = last - 2
+  local function stampOf(state, rule, ms)
+    if state[1] == COARSE then return subWindowEnd(rule.windowMs, ms) end
+    return ms
   end
-  if ahead == 0 then return state end
-  local kept = slice(state, 2, last + 1)
-  append(kept, latest, ahead)
-  return kept, true
-end
-local function usedBy(state)
-  local sum = 0
-  for at = 3, #state, 2 do sum = sum + state[at] end
-  return sum
-end
-algorithms['sliding-window'] = {
-  settle = function(state, rule)
-    if #state == 0 then return state end
-    local first = 2
-    while first <= #state and state[first] + rule.windowMs <= now do first = first + 2 end
-    if first > #state then return {} end
-    if first > 2 then state = slice(state, first, #state) end
-    return clamped(state, rule)
-  end,
-  wait = function(state, rule, cost)
-    if cost > rule.limit then return NEVER end
-    local over = usedBy(state) + cost - rule.limit
-    if over <= 0 then return 0 end
-    local at = 2
-    while over > 0 do
-      over = over - state[at + 1]
-      at = at + 2
+  local function append(state, stamp, count)
+    local last = #state - 1
+    if last >= 2 and state[last] == stamp then
+      state[last + 1] = state[last + 1] + count
+    else
+      state[last + 2] = stamp
+      state[last + 3] = count
     end
-    return state[at - 2] + rule.windowMs - now
-  end,
-  charge = function(state, rule, cost)
-    if #state == 0 then return { EXACT, now, cost } end
-    if state[1] == EXACT and #state == FULL_OF_STAMPS and state[#state - 1] ~= now then
-      local coarse = { COARSE }
-      for at = 2, #state, 2 do append(coarse, subWindowEnd(rule.windowMs, state[at]), state[at + 1]) end
-      state = coarse
+  end
+  local function slice(state, from, to)
+    local kept = { state[1] }
+    for at = from, to do kept[#kept + 1] = state[at] end
+    return kept
+  end
+  local function clamped(state, rule)
+    local last, ahead = #state - 1, 0
+    if state[last] <= now then return state end
+    local latest = stampOf(state, rule, now)
+    while last >= 2 and state[last] > latest do
+      ahead = ahead + state[last + 1]
+      last = last - 2
     end
-    append(state, stampOf(state, rule, now), cost)
-    return state
-  end,
-  refund = function(state, rule, charged)
-    if #state == 0 then return state end
-    local stamp = stampOf(state, rule, charged.at)
-    for at = 2, #state, 2 do
-      if state[at] == stamp then
-        state[at + 1] = state[at + 1] - charged.cost
-        if state[at + 1] <= 0 then
-          table.remove(state, at)
-          table.remove(state, at)
-        end
-        break
+    if ahead == 0 then return state end
+    local kept = slice(state, 2, last + 1)
+    append(kept, latest, ahead)
+    return kept, true
+  end
+  local function usedBy(state)
+    local sum = 0
+    for at = 3, #state, 2 do sum = sum + state[at] end
+    return sum
+  end
+  return {
+    lasts = true,
+    settle = function(state, rule)
+      if #state == 0 then return state end
+      local first = 2
+      while first <= #state and state[first] + rule.windowMs <= now do first = first + 2 end
+      if first > #state then return {} end
+      if first > 2 then state = slice(state, first, #state) end
+      return clamped(state, rule)
+    end,
+    wait = function(state, rule, cost)
+      if cost > rule.limit then return NEVER end
+      local over = usedBy(state) + cost - rule.limit
+      if over <= 0 then return 0 end
+      local at = 2
+      while over > 0 do
+        over = over - state[at + 1]
+        at = at + 2
       end
-    end
-    if #state == 1 then return {} end
-    return state
-  end,
-  used = usedBy,
-  reset = function(state, rule)
-    if #state == 0 then return 0 end
-    return state[#state - 1] + rule.windowMs - now
-  end,
-  kept = function(state, rule, base)
-    if state[1] == COARSE then
-      local length = math.ceil(rule.windowMs / 32)
-      local kept, last = { COARSE }, math.floor(base / length)
+      return state[at - 2] + rule.windowMs - now
+    end,
+    charge = function(state, rule, cost)
+      if #state == 0 then return { EXACT, now, cost } end
+      if state[1] == EXACT and #state == FULL_OF_STAMPS and state[#state - 1] ~= now then
+        local coarse = { COARSE }
+        for at = 2, #state, 2 do append(coarse, subWindowEnd(rule.windowMs, state[at]), state[at + 1]) end
+        state = coarse
+      end
+      append(state, stampOf(state, rule, now), cost)
+      return state
+    end,
+    refund = function(state, rule, charged)
+      if #state == 0 then return state end
+      local stamp = stampOf(state, rule, charged.at)
       for at = 2, #state, 2 do
-        local index = (state[at] + 1) / length
-        kept[at], kept[at + 1], last = index - last, state[at + 1], index
+        if state[at] == stamp then
+          state[at + 1] = state[at + 1] - charged.cost
+          if state[at + 1] <= 0 then
+            table.remove(state, at)
+            table.remove(state, at)
+          end
+          break
+        end
       end
-      return kept
-    end
-    local kept, last = { ONES }, base
-    for at = 2, #state, 2 do
-      if state[at + 1] ~= 1 then
-        kept, last = { EXACT }, base
-        for pair = 2, #state, 2 do
-          kept[pair], kept[pair + 1], last = state[pair] - last, state[pair + 1], state[pair]
+      if #state == 1 then return {} end
+      return state
+    end,
+    used = usedBy,
+    reset = function(state, rule)
+      if #state == 0 then return 0 end
+      return state[#state - 1] + rule.windowMs - now
+    end,
+    close = function(state, rule, base)
+      if state[1] == COARSE then
+        local length = math.ceil(rule.windowMs / 32)
+        local kept, last = { COARSE }, math.floor(base / length)
+        for at = 2, #state, 2 do
+          local index = (state[at] + 1) / length
+          kept[at], kept[at + 1], last = index - last, state[at + 1], index
         end
         return kept
       end
-      kept[at / 2 + 1], last = state[at] - last, state[at]
-    end
-    return kept
-  end,
-  opened = function(kept, rule, base)
-    local state, last = { kept[1] }, base
-    if kept[1] == ONES then
-      state[1] = EXACT
-      for at = 2, #kept do
+      local kept, last = { ONES }, base
+      for at = 2, #state, 2 do
+        if state[at + 1] ~= 1 then
+          kept, last = { EXACT }, base
+          for pair = 2, #state, 2 do
+            kept[pair], kept[pair + 1], last = state[pair] - last, state[pair + 1], state[pair]
+          end
+          return kept
+        end
+        kept[at / 2 + 1], last = state[at] - last, state[at]
+      end
+      return kept
+    end,
+    open = function(kept, rule, base)
+      local state, last = { kept[1] }, base
+      if kept[1] == ONES then
+        state[1] = EXACT
+        for at = 2, #kept do
+          last = last + kept[at]
+          state[2 * at - 2], state[2 * at - 1] = last, 1
+        end
+        return state
+      end
+      local length = 1
+      if kept[1] == COARSE then
+        length = math.ceil(rule.windowMs / 32)
+        last = math.floor(base / length)
+      end
+      for at = 2, #kept, 2 do
         last = last + kept[at]
-        state[2 * at - 2], state[2 * at - 1] = last, 1
+        state[at], state[at + 1] = kept[1] == COARSE and last * length - 1 or last, kept[at + 1]
       end
       return state
-    end
-    local length = 1
-    if kept[1] == COARSE then
-      length = math.ceil(rule.windowMs / 32)
-      last = math.floor(base / length)
-    end
-    for at = 2, #kept, 2 do
-      last = last + kept[at]
-      state[at], state[at + 1] = kept[1] == COARSE and last * length - 1 or last, kept[at + 1]
-    end
-    return state
-  end,
-}
-local function debtOf(state, rule)
-  if #state == 0 then return 0 end
-  local elapsed = now - state[1]
-  if elapsed >= math.ceil(state[2] / rule.limit) then return 0 end
-  return state[2] - elapsed * rule.limit
+    end,
+  }
 end
-algorithms['token-bucket'] = {
-  settle = function(state, rule)
-    if #state == 0 then return state end
-    local ahead = state[1] > now
-    if ahead then state[1] = now end
-    if debtOf(state, rule) == 0 then return {} end
-    return state, ahead
-  end,
-  wait = function(state, rule, cost)
-    if cost > rule.capacity then return NEVER end
-    local over = debtOf(state, rule) + (cost - rule.capacity) * rule.windowMs
-    if over <= 0 then return 0 end
-    return math.ceil(over / rule.limit)
-  end,
-  charge = function(state, rule, cost)
-    return { now, debtOf(state, rule) + cost * rule.windowMs }
-  end,
-  refund = function(state, rule, charged)
-    if #state == 0 then return state end
-    local unpaid = charged.cost * rule.windowMs - rule.limit * math.max(0, now - charged.at)
-    if unpaid <= 0 then return state end
-    local debt = debtOf(state, rule) - unpaid
-    if debt > 0 then return { now, debt } end
-    return {}
-  end,
-  used = function(state, rule) return math.ceil(debtOf(state, rule) / rule.windowMs) end,
-  reset = function(state, rule) return math.ceil(debtOf(state, rule) / rule.limit) end,
-  kept = function(state, _, base) return { state[1] - base, state[2] } end,
-  opened = function(kept, _, base) return { kept[1] + base, kept[2] } end,
-}
-local function ruleOf(text)
-  local algorithm, windowMs, limit, capacity = string.match(text, '^(%S+) (%d+) (%d+) (%d+)')
+makers['token-bucket'] = function()
+  local function debtOf(state, rule)
+    if #state == 0 then return 0 end
+    local elapsed = now - state[1]
+    if elapsed >= math.ceil(state[2] / rule.limit) then return 0 end
+    return state[2] - elapsed * rule.limit
+  end
   return {
-    algorithm = algorithms[algorithm],
+    settle = function(state, rule)
+      if #state == 0 then return state end
+      local ahead = state[1] > now
+      if ahead then state[1] = now end
+      if debtOf(state, rule) == 0 then return {} end
+      return state, ahead
+    end,
+    wait = function(state, rule, cost)
+      if cost > rule.capacity then return NEVER end
+      local over = debtOf(state, rule) + (cost - rule.capacity) * rule.windowMs
+      if over <= 0 then return 0 end
+      return math.ceil(over / rule.limit)
+    end,
+    charge = function(state, rule, cost)
+      return { now, debtOf(state, rule) + cost * rule.windowMs }
+    end,
+    refund = function(state, rule, charged)
+      if #state == 0 then return state end
+      local unpaid = charged.cost * rule.windowMs - rule.limit * math.max(0, now - charged.at)
+      if unpaid <= 0 then return state end
+      local debt = debtOf(state, rule) - unpaid
+      if debt > 0 then return { now, debt } end
+      return {}
+    end,
+    used = function(state, rule) return math.ceil(debtOf(state, rule) / rule.windowMs) end,
+    reset = function(state, rule) return math.ceil(debtOf(state, rule) / rule.limit) end,
+    close = function(state, _, base)
+      state[1] = state[1] - base
+      return state
+    end,
+    open = function(state, _, base)
+      state[1] = state[1] + base
+      return state
+    end,
+  }
+end
+local algorithms = {}
+local function ruleOf(text)
+  local name, windowMs, limit, capacity = string.match(text, '^(%S+) (%d+) (%d+) (%d+)')
+  algorithms[name] = algorithms[name] or makers[name]()
+  return {
+    algorithm = algorithms[name],
     windowMs = tonumber(windowMs),
     limit = tonumber(limit),
     capacity = tonumber(capacity),
   }
 end
 local BLOCK = 'block'
-local pack, unpackAll = cmsgpack.pack, cmsgpack.unpack
-local packBirth, unpackBirth, sub = struct.pack, struct.unpack, string.sub
-local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, kept)
-  return {
-    birth = bornAt,
-    blockedUntil = blockedUntil,
-    strikes = strikes,
-    strikesEnd = strikesEnd,
-    kept = kept,
-    state = false,
-    charge = false,
-  }
-end
-local function bucketWith(bornAt, isMarked, ...)
-  if isMarked + 0 == 0 then return bucketOf(bornAt, 0, 0, 0, { ... }) end
+local BLOCKED_UNTIL, STRIKES, STRIKES_END = 1, 2, 3
+local pack, unpackFrom = cmsgpack.pack, cmsgpack.unpack_limit
+local packBirth, unpackBirth, floor = struct.pack, struct.unpack, math.floor
+local ALL = 100
+local function parted(bornAt, _, isMarked, ...)
+  if isMarked + 0 == 0 then return bornAt, { ... }, false end
   local blockedUntil, strikes, strikesEnd = ...
-  return bucketOf(bornAt, blockedUntil + 0, strikes + 0, strikesEnd + 0, { select(4, ...) })
+  return bornAt, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
 end
-local function sealed(raw)
-  return bucketWith(unpackBirth('<I7', raw), unpackAll(sub(raw, 8)))
+local function unpacked(raw)
+  return parted(unpackBirth('<I7', raw), unpackFrom(raw, ALL, 7))
 end
-local function unpacked(raw, rule)
-  if not raw then
-    local bucket = bucketOf(birth, 0, 0, 0, false)
-    bucket.state = {}
-    return bucket
-  end
-  local bucket = sealed(raw)
-  local kept = bucket.kept
-  bucket.state = #kept == 0 and kept or rule.algorithm.opened(kept, rule, math.floor(bucket.birth / 1000))
-  return bucket
+local function opened(state, rule, bornAt)
+  if #state == 0 then return state end
+  return rule.algorithm.open(state, rule, floor(bornAt / 1000))
 end
-local function packed(bucket)
-  local bornAt = packBirth('<I7', bucket.birth)
-  if bucket.blockedUntil == 0 and bucket.strikesEnd == 0 then return bornAt .. pack(0, unpack(bucket.kept)) end
-  return bornAt .. pack(1, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.kept))
+local function closed(state, rule, bornAt)
+  if #state == 0 then return state end
+  return rule.algorithm.close(state, rule, floor(bornAt / 1000))
 end
-local function packedWith(bucket, rule)
-  local state = bucket.state
-  bucket.kept = #state == 0 and state or rule.algorithm.kept(state, rule, math.floor(bucket.birth / 1000))
-  return packed(bucket)
+local function packed(bornAt, state, marks)
+  if not marks then return packBirth('<I7', bornAt) .. pack(0, unpack(state)) end
+  return packBirth('<I7', bornAt) .. pack(1, marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
 end
-local function isEmpty(bucket)
-  return #(bucket.state or bucket.kept) == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
+local function isOver(marks)
+  return not marks or (marks[BLOCKED_UNTIL] <= now and marks[STRIKES_END] <= now)
 end
-local function strike(bucket, lengths)
-  local before = bucket.strikesEnd > now and bucket.strikes or 0
-  local length = lengths[math.min(before + 1, #lengths)]
-  bucket.blockedUntil = now + length
-  if #lengths > 1 then
-    bucket.strikes, bucket.strikesEnd = before + 1, now + length + lengths[#lengths]
-  end
-  return length
-end
-local function keepFor(key, ms)
-  if ARGV[1] ~= '' then ms = math.max(ms, 60000) end
-  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, whole(ms + math.ceil(ms / 8))) end
+local function keepFor(key, leastMs, ms)
+  if ARGV[1] ~= '' then leastMs, ms = math.max(leastMs, 60000), math.max(ms, 67500) end
+  if redis.call('PTTL', key) < leastMs then redis.call('PEXPIRE', key, whole(ms)) end
 end
 local mode, asking = ARGV[2], ARGV[3]
-local call, max, byte, double = redis.call, math.max, string.byte, struct.pack
+local call, max, byte, double, ceil = redis.call, math.max, string.byte, struct.pack, math.ceil
 local ZERO = 48 * 64 + 48
 local function numbers(at)
   local high, low, nextHigh, nextLow = byte(asking, at, at + 3)
   return high * 64 + low - ZERO, nextHigh * 64 + nextLow - ZERO
 end
+local kinds, columns, width = {}, {}, 0
 local function kindOf(at)
-  local text = ARGV[at + 1]
+  local field, text = ARGV[at], ARGV[at + 1]
+  if not columns[field] then
+    width = width + 1
+    columns[field] = width
+  end
   local cost, shadow, blocks = string.match(text, ' (%d+) ([01]) ([%d,]*)\$')
   local charge = ruleOf(text)
-  charge.field, charge.cost, charge.shadow, charge.blocks = ARGV[at], tonumber(cost), shadow == '1', {}
+  charge.field, charge.column, charge.cost, charge.shadow = field, columns[field], tonumber(cost), shadow == '1'
+  charge.blocks, charge.eighth = {}, ceil(charge.windowMs / 8)
   for ms in string.gmatch(blocks, '%d+') do table.insert(charge.blocks, tonumber(ms)) end
   return charge
 end
-local kinds = {}
 for at = 4, #ARGV, 2 do kinds[#kinds + 1] = kindOf(at) end
-local identities, changed = {}, {}
-local owners, asked, found, waits = {}, {}, {}, {}
-local function read(identity, from, to)
-  if from == to then
-    local charge = asked[from]
-    local raw = call('HMGET', identity.key, BLOCK, charge.field)
-    identity.blockedUntil = tonumber(raw[1] or 0)
-    identity[charge.field] = unpacked(raw[2], charge)
+local blockedUntil = {}
+local births, states, marks, keptUntil = {}, {}, {}, {}
+local changed, lastOf, beforeOf, chargeOf = {}, {}, {}, {}
+local owners, buckets, asked, waits = {}, {}, {}, {}
+local names, readers, values = { BLOCK }, {}, {}
+local NOTHING = {}
+local function eighthAfter(ends, eighth)
+  return (floor(ends / eighth) + 1) * eighth
+end
+local function take(bucket, raw, charge)
+  if not raw then
+    births[bucket], states[bucket], marks[bucket] = birth, NOTHING, false
     return
   end
-  local names, rules, count = { BLOCK }, {}, 1
-  for i = from, to do
-    if owners[i] == identity and not identity[asked[i].field] then
-      count = count + 1
-      names[count], rules[count] = asked[i].field, asked[i]
-    end
+  local bornAt, state, marked = unpacked(raw)
+  state = opened(state, charge, bornAt)
+  births[bucket], states[bucket], marks[bucket] = bornAt, state, marked
+  if charge.algorithm.lasts and not marked and #state > 0 and ARGV[1] == '' then
+    keptUntil[bucket] = eighthAfter(now + charge.algorithm.reset(state, charge), charge.eighth)
   end
-  local raw = call('HMGET', identity.key, unpack(names, 1, count))
-  identity.blockedUntil = tonumber(raw[1] or 0)
-  for i = 2, count do identity[names[i]] = unpacked(raw[i], rules[i]) end
 end
-local function change(identity, bucket, charge)
-  if not bucket.charge then
-    local buckets = identity.changed
-    if buckets then
-      buckets[#buckets + 1] = bucket
-    else
-      identity.changed = { bucket }
-      changed[#changed + 1] = identity
+local function read(from, to)
+  local owner = owners[from]
+  if from == to then
+    local raw = call('HMGET', KEYS[owner], BLOCK, asked[from].field)
+    blockedUntil[owner] = tonumber(raw[1] or 0)
+    take(buckets[from], raw[2], asked[from])
+    return
+  end
+  local count = 1
+  for i = from, to do
+    if owners[i] == owner and not states[buckets[i]] then
+      count = count + 1
+      names[count], readers[count] = asked[i].field, i
     end
   end
-  bucket.charge = charge
+  local raw = call('HMGET', KEYS[owner], unpack(names, 1, count))
+  blockedUntil[owner] = tonumber(raw[1] or 0)
+  for i = 2, count do take(buckets[readers[i]], raw[i], asked[readers[i]]) end
+end
+local function change(i)
+  local owner, bucket = owners[i], buckets[i]
+  if not chargeOf[bucket] then
+    local last = lastOf[owner]
+    if not last then changed[#changed + 1] = owner end
+    beforeOf[bucket], lastOf[owner] = last or 0, bucket
+  end
+  chargeOf[bucket] = asked[i]
+end
+local function blockedFor(i)
+  local marked = marks[buckets[i]]
+  return max(marked and marked[BLOCKED_UNTIL] or 0, blockedUntil[owners[i]]) - now
+end
+local function strike(bucket, lengths)
+  local marked = marks[bucket] or { 0, 0, 0 }
+  local before = marked[STRIKES_END] > now and marked[STRIKES] or 0
+  local length = lengths[math.min(before + 1, #lengths)]
+  marked[BLOCKED_UNTIL] = now + length
+  if #lengths > 1 then marked[STRIKES], marked[STRIKES_END] = before + 1, now + length + lengths[#lengths] end
+  marks[bucket] = marked
+  return length
 end
 local function evaluate(i)
-  local identity, charge = owners[i], asked[i]
-  local bucket = identity[charge.field]
-  found[i] = bucket
-  local blocked = max(bucket.blockedUntil, identity.blockedUntil) - now
+  local bucket, charge = buckets[i], asked[i]
   if charge.limit == 0 then return NEVER end
-  local state, moved = charge.algorithm.settle(bucket.state, charge)
-  bucket.state = state
-  if moved and mode ~= 'peek' then change(identity, bucket, charge) end
+  local state, moved = charge.algorithm.settle(states[bucket], charge)
+  states[bucket] = state
+  if moved and mode ~= 'peek' then change(i) end
   local wait = charge.algorithm.wait(state, charge, charge.cost)
   if charge.cost == 0 then wait = 0 end
+  local blocked = blockedFor(i)
   if blocked > wait then return blocked end
   return wait
 end
 local reply, size, errors = { double('<d', now) }, 1, {}
 local DECIDED, FAILED = double('<d', 0), double('<d', 1)
 local function answer(i, admitted)
-  local bucket, charge, wait, receipt, sign = found[i], asked[i], waits[i], 0, 1
+  local bucket, charge, wait, receipt, sign = buckets[i], asked[i], waits[i], 0, 1
   if wait == 0 then
     if admitted and charge.cost > 0 and mode == 'consume' then
-      if isEmpty(bucket) then bucket.birth = birth end
-      bucket.state = charge.algorithm.charge(bucket.state, charge, charge.cost)
-      receipt = bucket.birth
-      change(owners[i], bucket, charge)
+      if #states[bucket] == 0 and isOver(marks[bucket]) then births[bucket] = birth end
+      states[bucket] = charge.algorithm.charge(states[bucket], charge, charge.cost)
+      receipt = births[bucket]
+      change(i)
     end
   elseif #charge.blocks > 0 and not charge.shadow and wait ~= NEVER and mode ~= 'peek' then
-    if max(bucket.blockedUntil, owners[i].blockedUntil) <= now then
+    if blockedFor(i) <= 0 then
       wait, sign = max(wait, strike(bucket, charge.blocks)), -1
-      change(owners[i], bucket, charge)
+      change(i)
     end
   end
-  local counts = charge.limit > 0
+  local counts, state = charge.limit > 0, states[bucket]
   size = size + 1
   reply[size] = double(
     '<ddddd',
-    counts and charge.algorithm.used(bucket.state, charge) or 0,
-    counts and charge.algorithm.reset(bucket.state, charge) or 0,
+    counts and charge.algorithm.used(state, charge) or 0,
+    counts and charge.algorithm.reset(state, charge) or 0,
     wait == NEVER and -1 or wait,
-    wait == 0 and 0 or sign * max(0, bucket.blockedUntil - now, owners[i].blockedUntil - now),
+    wait == 0 and 0 or sign * max(0, blockedFor(i)),
     receipt
   )
 end
 local function decide(count)
   local admitted = true
   for i = 1, count do
-    if not owners[i][asked[i].field] then read(owners[i], i, count) end
+    if not states[buckets[i]] then read(i, count) end
     local wait = evaluate(i)
     waits[i] = wait
     if wait > 0 and not asked[i].shadow then admitted = false end
@@ -461,13 +461,9 @@ while at <= #asking do
   local times, count = numbers(at)
   at = at + 4
   for i = 1, count do
-    local place, kind = numbers(at)
-    local identity = identities[place]
-    if not identity then
-      identity = { key = KEYS[place], blockedUntil = 0, changed = false, [kinds[kind].field] = false }
-      identities[place] = identity
-    end
-    owners[i], asked[i] = identity, kinds[kind]
+    local owner, kind = numbers(at)
+    owners[i], asked[i] = owner, kinds[kind]
+    buckets[i] = owner * width + kinds[kind].column
     at = at + 4
   end
   for _ = 1, times do
@@ -480,28 +476,37 @@ while at <= #asking do
     end
   end
 end
+local function lifeOf(bucket, charge)
+  local ends, marked = charge.algorithm.reset(states[bucket], charge), marks[bucket]
+  if charge.algorithm.lasts and not marked then
+    local untilMs = eighthAfter(now + ends, charge.eighth)
+    if untilMs == keptUntil[bucket] then return 0, 0 end
+    return untilMs - now, untilMs - now
+  end
+  if marked then ends = max(ends, marked[BLOCKED_UNTIL] - now, marked[STRIKES_END] - now) end
+  return ends, ends + ceil(ends / 8)
+end
+local function written(bucket, charge)
+  return packed(births[bucket], closed(states[bucket], charge, births[bucket]), marks[bucket])
+end
 for i = 1, #changed do
-  local identity = changed[i]
-  local buckets, longest = identity.changed, 0
-  for j = 1, #buckets do
-    local bucket = buckets[j]
-    local charge = bucket.charge
-    local ends = charge.algorithm.reset(bucket.state, charge)
-    if bucket.blockedUntil > 0 or bucket.strikesEnd > 0 then ends = max(ends, bucket.blockedUntil - now, bucket.strikesEnd - now) end
-    if ends > longest then longest = ends end
-  end
-  if #buckets == 1 then
-    local bucket = buckets[1]
-    call('HSET', identity.key, bucket.charge.field, packedWith(bucket, bucket.charge))
+  local owner = changed[i]
+  local key, bucket = KEYS[owner], lastOf[owner]
+  local charge, leastMs, ms = chargeOf[bucket], lifeOf(bucket, chargeOf[bucket])
+  if beforeOf[bucket] == 0 then
+    call('HSET', key, charge.field, written(bucket, charge))
   else
-    local values = {}
-    for j = 1, #buckets do
-      local bucket = buckets[j]
-      values[2 * j - 1], values[2 * j] = bucket.charge.field, packedWith(bucket, bucket.charge)
+    local count = 0
+    while bucket ~= 0 do
+      charge = chargeOf[bucket]
+      local bucketLeastMs, bucketMs = lifeOf(bucket, charge)
+      leastMs, ms = max(leastMs, bucketLeastMs), max(ms, bucketMs)
+      values[count + 1], values[count + 2] = charge.field, written(bucket, charge)
+      count, bucket = count + 2, beforeOf[bucket]
     end
-    call('HSET', identity.key, unpack(values))
+    call('HSET', key, unpack(values, 1, count))
   end
-  keepFor(identity.key, longest)
+  if leastMs > 0 then keepFor(key, leastMs, ms) end
 end
 return { table.concat(reply, '', 1, size), unpack(errors) }`,
   count: `local counts, clients, denied, users, denials = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -572,76 +577,48 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 local BLOCK = 'block'
-local pack, unpackAll = cmsgpack.pack, cmsgpack.unpack
-local packBirth, unpackBirth, sub = struct.pack, struct.unpack, string.sub
-local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, kept)
-  return {
-    birth = bornAt,
-    blockedUntil = blockedUntil,
-    strikes = strikes,
-    strikesEnd = strikesEnd,
-    kept = kept,
-    state = false,
-    charge = false,
-  }
-end
-local function bucketWith(bornAt, isMarked, ...)
-  if isMarked + 0 == 0 then return bucketOf(bornAt, 0, 0, 0, { ... }) end
+local BLOCKED_UNTIL, STRIKES, STRIKES_END = 1, 2, 3
+local pack, unpackFrom = cmsgpack.pack, cmsgpack.unpack_limit
+local packBirth, unpackBirth, floor = struct.pack, struct.unpack, math.floor
+local ALL = 100
+local function parted(bornAt, _, isMarked, ...)
+  if isMarked + 0 == 0 then return bornAt, { ... }, false end
   local blockedUntil, strikes, strikesEnd = ...
-  return bucketOf(bornAt, blockedUntil + 0, strikes + 0, strikesEnd + 0, { select(4, ...) })
+  return bornAt, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
 end
-local function sealed(raw)
-  return bucketWith(unpackBirth('<I7', raw), unpackAll(sub(raw, 8)))
+local function unpacked(raw)
+  return parted(unpackBirth('<I7', raw), unpackFrom(raw, ALL, 7))
 end
-local function unpacked(raw, rule)
-  if not raw then
-    local bucket = bucketOf(birth, 0, 0, 0, false)
-    bucket.state = {}
-    return bucket
-  end
-  local bucket = sealed(raw)
-  local kept = bucket.kept
-  bucket.state = #kept == 0 and kept or rule.algorithm.opened(kept, rule, math.floor(bucket.birth / 1000))
-  return bucket
+local function opened(state, rule, bornAt)
+  if #state == 0 then return state end
+  return rule.algorithm.open(state, rule, floor(bornAt / 1000))
 end
-local function packed(bucket)
-  local bornAt = packBirth('<I7', bucket.birth)
-  if bucket.blockedUntil == 0 and bucket.strikesEnd == 0 then return bornAt .. pack(0, unpack(bucket.kept)) end
-  return bornAt .. pack(1, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.kept))
+local function closed(state, rule, bornAt)
+  if #state == 0 then return state end
+  return rule.algorithm.close(state, rule, floor(bornAt / 1000))
 end
-local function packedWith(bucket, rule)
-  local state = bucket.state
-  bucket.kept = #state == 0 and state or rule.algorithm.kept(state, rule, math.floor(bucket.birth / 1000))
-  return packed(bucket)
+local function packed(bornAt, state, marks)
+  if not marks then return packBirth('<I7', bornAt) .. pack(0, unpack(state)) end
+  return packBirth('<I7', bornAt) .. pack(1, marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
 end
-local function isEmpty(bucket)
-  return #(bucket.state or bucket.kept) == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
+local function isOver(marks)
+  return not marks or (marks[BLOCKED_UNTIL] <= now and marks[STRIKES_END] <= now)
 end
-local function strike(bucket, lengths)
-  local before = bucket.strikesEnd > now and bucket.strikes or 0
-  local length = lengths[math.min(before + 1, #lengths)]
-  bucket.blockedUntil = now + length
-  if #lengths > 1 then
-    bucket.strikes, bucket.strikesEnd = before + 1, now + length + lengths[#lengths]
-  end
-  return length
-end
-local function keepFor(key, ms)
-  if ARGV[1] ~= '' then ms = math.max(ms, 60000) end
-  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, whole(ms + math.ceil(ms / 8))) end
+local function keepFor(key, leastMs, ms)
+  if ARGV[1] ~= '' then leastMs, ms = math.max(leastMs, 60000), math.max(ms, 67500) end
+  if redis.call('PTTL', key) < leastMs then redis.call('PEXPIRE', key, whole(ms)) end
 end
 local key, what, start = KEYS[1], ARGV[2], ARGV[3]
 if what == 'blocks' then
   redis.call('HDEL', key, BLOCK)
   local all = redis.call('HGETALL', key)
   for at = 1, #all, 2 do
-    local bucket = sealed(all[at + 1])
-    if bucket.blockedUntil > 0 or bucket.strikes > 0 then
-      bucket.blockedUntil, bucket.strikes, bucket.strikesEnd = 0, 0, 0
-      if isEmpty(bucket) then
+    local bornAt, state, marks = unpacked(all[at + 1])
+    if marks then
+      if #state == 0 then
         redis.call('HDEL', key, all[at])
       else
-        redis.call('HSET', key, all[at], packed(bucket))
+        redis.call('HSET', key, all[at], packed(bornAt, state, false))
       end
     end
   end
@@ -660,298 +637,295 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 local NEVER = math.huge
-local algorithms = {}
-algorithms['fixed-window'] = {
-  settle = function(state, rule)
-    if #state == 0 then return state end
-    if state[1] + rule.windowMs <= now then return {} end
-    if state[1] <= now then return state end
-    state[1] = now
-    return state, true
-  end,
-  wait = function(state, rule, cost)
-    if cost > rule.limit then return NEVER end
-    if #state == 0 or state[2] + cost <= rule.limit then return 0 end
-    return state[1] + rule.windowMs - now
-  end,
-  charge = function(state, _, cost)
-    if #state == 0 then return { now, cost } end
-    state[2] = state[2] + cost
-    return state
-  end,
-  refund = function(state, rule, charged)
-    if #state == 0 or state[1] ~= charged.at + charged.resetAfter - rule.windowMs then return state end
-    state[2] = state[2] - charged.cost
-    if state[2] <= 0 then return {} end
-    return state
-  end,
-  used = function(state) return state[2] or 0 end,
-  reset = function(state, rule)
-    if #state == 0 then return 0 end
-    return state[1] + rule.windowMs - now
-  end,
-  kept = function(state, _, base) return { state[1] - base, state[2] } end,
-  opened = function(kept, _, base) return { kept[1] + base, kept[2] } end,
-}
-local EXACT, COARSE = 0, 1
-local ONES = 2
-local FULL_OF_STAMPS = 1 + 2 * 32
-local function subWindowEnd(windowMs, ms)
-  local length = math.ceil(windowMs / 32)
-  return (math.floor(ms / length) + 1) * length - 1
+local makers = {}
+makers['fixed-window'] = function()
+  return {
+    lasts = true,
+    settle = function(state, rule)
+      if #state == 0 then return state end
+      if state[1] + rule.windowMs <= now then return {} end
+      if state[1] <= now then return state end
+      state[1] = now
+      return state, true
+    end,
+    wait = function(state, rule, cost)
+      if cost > rule.limit then return NEVER end
+      if #state == 0 or state[2] + cost <= rule.limit then return 0 end
+      return state[1] + rule.windowMs - now
+    end,
+    charge = function(state, _, cost)
+      if #state == 0 then return { now, cost } end
+      state[2] = state[2] + cost
+      return state
+    end,
+    refund = function(state, rule, charged)
+      if #state == 0 or state[1] ~= charged.at + charged.resetAfter - rule.windowMs then return state end
+      state[2] = state[2] - charged.cost
+      if state[2] <= 0 then return {} end
+      return state
+    end,
+    used = function(state) return state[2] or 0 end,
+    reset = function(state, rule)
+      if #state == 0 then return 0 end
+      return state[1] + rule.windowMs - now
+    end,
+    close = function(state, _, base)
+      state[1] = state[1] - base
+      return state
+    end,
+    open = function(state, _, base)
+      state[1] = state[1] + base
+      return state
+    end,
+  }
 end
-local function stampOf(state, rule, ms)
-  if state[1] == COARSE then return subWindowEnd(rule.windowMs, ms) end
-  return ms
-end
-local function append(state, stamp, count)
-  local last = #state - 1
-  if last >= 2 and state[last] == stamp then
-    state[last + 1] = state[last + 1] + count
-  else
-    state[last + 2] = stamp
-    state[last + 3] = count
+makers['sliding-window'] = function()
+  local EXACT, COARSE = 0, 1
+  local ONES = 2
+  local FULL_OF_STAMPS = 1 + 2 * 32
+  local function subWindowEnd(windowMs, ms)
+    local length = math.ceil(windowMs / 32)
+    return (math.floor(ms / length) + 1) * length - 1
   end
-end
-local function slice(state, from, to)
-  local kept = { state[1] }
-  for at = from, to do kept[#kept + 1] = state[at] end
-  return kept
-end
-local function clamped(state, rule)
-  local last, ahead = #state - 1, 0
-  if state[last] <= now then return state end
-  local latest = stampOf(state, rule, now)
-  while last >= 2 and state[last] > latest do
-    ahead = ahead + state[last + 1]
-    last = last - 2
+  local function stampOf(state, rule, ms)
+    if state[1] == COARSE then return subWindowEnd(rule.windowMs, ms) end
+    return ms
   end
-  if ahead == 0 then return state end
-  local kept = slice(state, 2, last + 1)
-  append(kept, latest, ahead)
-  return kept, true
-end
-local function usedBy(state)
-  local sum = 0
-  for at = 3, #state, 2 do sum = sum + state[at] end
-  return sum
-end
-algorithms['sliding-window'] = {
-  settle = function(state, rule)
-    if #state == 0 then return state end
-    local first = 2
-    while first <= #state and state[first] + rule.windowMs <= now do first = first + 2 end
-    if first > #state then return {} end
-    if first > 2 then state = slice(state, first, #state) end
-    return clamped(state, rule)
-  end,
-  wait = function(state, rule, cost)
-    if cost > rule.limit then return NEVER end
-    local over = usedBy(state) + cost - rule.limit
-    if over <= 0 then return 0 end
-    local at = 2
-    while over > 0 do
-      over = over - state[at + 1]
-      at = at + 2
+  local function append(state, stamp, count)
+    local last = #state - 1
+    if last >= 2 and state[last] == stamp then
+      state[last + 1] = state[last + 1] + count
+    else
+      state[last + 2] = stamp
+      state[last + 3] = count
     end
-    return state[at - 2] + rule.windowMs - now
-  end,
-  charge = function(state, rule, cost)
-    if #state == 0 then return { EXACT, now, cost } end
-    if state[1] == EXACT and #state == FULL_OF_STAMPS and state[#state - 1] ~= now then
-      local coarse = { COARSE }
-      for at = 2, #state, 2 do append(coarse, subWindowEnd(rule.windowMs, state[at]), state[at + 1]) end
-      state = coarse
+  end
+  local function slice(state, from, to)
+    local kept = { state[1] }
+    for at = from, to do kept[#kept + 1] = state[at] end
+    return kept
+  end
+  local function clamped(state, rule)
+    local last, ahead = #state - 1, 0
+    if state[last] <= now then return state end
+    local latest = stampOf(state, rule, now)
+    while last >= 2 and state[last] > latest do
+      ahead = ahead + state[last + 1]
+      last = last - 2
     end
-    append(state, stampOf(state, rule, now), cost)
-    return state
-  end,
-  refund = function(state, rule, charged)
-    if #state == 0 then return state end
-    local stamp = stampOf(state, rule, charged.at)
-    for at = 2, #state, 2 do
-      if state[at] == stamp then
-        state[at + 1] = state[at + 1] - charged.cost
-        if state[at + 1] <= 0 then
-          table.remove(state, at)
-          table.remove(state, at)
-        end
-        break
+    if ahead == 0 then return state end
+    local kept = slice(state, 2, last + 1)
+    append(kept, latest, ahead)
+    return kept, true
+  end
+  local function usedBy(state)
+    local sum = 0
+    for at = 3, #state, 2 do sum = sum + state[at] end
+    return sum
+  end
+  return {
+    lasts = true,
+    settle = function(state, rule)
+      if #state == 0 then return state end
+      local first = 2
+      while first <= #state and state[first] + rule.windowMs <= now do first = first + 2 end
+      if first > #state then return {} end
+      if first > 2 then state = slice(state, first, #state) end
+      return clamped(state, rule)
+    end,
+    wait = function(state, rule, cost)
+      if cost > rule.limit then return NEVER end
+      local over = usedBy(state) + cost - rule.limit
+      if over <= 0 then return 0 end
+      local at = 2
+      while over > 0 do
+        over = over - state[at + 1]
+        at = at + 2
       end
-    end
-    if #state == 1 then return {} end
-    return state
-  end,
-  used = usedBy,
-  reset = function(state, rule)
-    if #state == 0 then return 0 end
-    return state[#state - 1] + rule.windowMs - now
-  end,
-  kept = function(state, rule, base)
-    if state[1] == COARSE then
-      local length = math.ceil(rule.windowMs / 32)
-      local kept, last = { COARSE }, math.floor(base / length)
+      return state[at - 2] + rule.windowMs - now
+    end,
+    charge = function(state, rule, cost)
+      if #state == 0 then return { EXACT, now, cost } end
+      if state[1] == EXACT and #state == FULL_OF_STAMPS and state[#state - 1] ~= now then
+        local coarse = { COARSE }
+        for at = 2, #state, 2 do append(coarse, subWindowEnd(rule.windowMs, state[at]), state[at + 1]) end
+        state = coarse
+      end
+      append(state, stampOf(state, rule, now), cost)
+      return state
+    end,
+    refund = function(state, rule, charged)
+      if #state == 0 then return state end
+      local stamp = stampOf(state, rule, charged.at)
       for at = 2, #state, 2 do
-        local index = (state[at] + 1) / length
-        kept[at], kept[at + 1], last = index - last, state[at + 1], index
+        if state[at] == stamp then
+          state[at + 1] = state[at + 1] - charged.cost
+          if state[at + 1] <= 0 then
+            table.remove(state, at)
+            table.remove(state, at)
+          end
+          break
+        end
       end
-      return kept
-    end
-    local kept, last = { ONES }, base
-    for at = 2, #state, 2 do
-      if state[at + 1] ~= 1 then
-        kept, last = { EXACT }, base
-        for pair = 2, #state, 2 do
-          kept[pair], kept[pair + 1], last = state[pair] - last, state[pair + 1], state[pair]
+      if #state == 1 then return {} end
+      return state
+    end,
+    used = usedBy,
+    reset = function(state, rule)
+      if #state == 0 then return 0 end
+      return state[#state - 1] + rule.windowMs - now
+    end,
+    close = function(state, rule, base)
+      if state[1] == COARSE then
+        local length = math.ceil(rule.windowMs / 32)
+        local kept, last = { COARSE }, math.floor(base / length)
+        for at = 2, #state, 2 do
+          local index = (state[at] + 1) / length
+          kept[at], kept[at + 1], last = index - last, state[at + 1], index
         end
         return kept
       end
-      kept[at / 2 + 1], last = state[at] - last, state[at]
-    end
-    return kept
-  end,
-  opened = function(kept, rule, base)
-    local state, last = { kept[1] }, base
-    if kept[1] == ONES then
-      state[1] = EXACT
-      for at = 2, #kept do
+      local kept, last = { ONES }, base
+      for at = 2, #state, 2 do
+        if state[at + 1] ~= 1 then
+          kept, last = { EXACT }, base
+          for pair = 2, #state, 2 do
+            kept[pair], kept[pair + 1], last = state[pair] - last, state[pair + 1], state[pair]
+          end
+          return kept
+        end
+        kept[at / 2 + 1], last = state[at] - last, state[at]
+      end
+      return kept
+    end,
+    open = function(kept, rule, base)
+      local state, last = { kept[1] }, base
+      if kept[1] == ONES then
+        state[1] = EXACT
+        for at = 2, #kept do
+          last = last + kept[at]
+          state[2 * at - 2], state[2 * at - 1] = last, 1
+        end
+        return state
+      end
+      local length = 1
+      if kept[1] == COARSE then
+        length = math.ceil(rule.windowMs / 32)
+        last = math.floor(base / length)
+      end
+      for at = 2, #kept, 2 do
         last = last + kept[at]
-        state[2 * at - 2], state[2 * at - 1] = last, 1
+        state[at], state[at + 1] = kept[1] == COARSE and last * length - 1 or last, kept[at + 1]
       end
       return state
-    end
-    local length = 1
-    if kept[1] == COARSE then
-      length = math.ceil(rule.windowMs / 32)
-      last = math.floor(base / length)
-    end
-    for at = 2, #kept, 2 do
-      last = last + kept[at]
-      state[at], state[at + 1] = kept[1] == COARSE and last * length - 1 or last, kept[at + 1]
-    end
-    return state
-  end,
-}
-local function debtOf(state, rule)
-  if #state == 0 then return 0 end
-  local elapsed = now - state[1]
-  if elapsed >= math.ceil(state[2] / rule.limit) then return 0 end
-  return state[2] - elapsed * rule.limit
+    end,
+  }
 end
-algorithms['token-bucket'] = {
-  settle = function(state, rule)
-    if #state == 0 then return state end
-    local ahead = state[1] > now
-    if ahead then state[1] = now end
-    if debtOf(state, rule) == 0 then return {} end
-    return state, ahead
-  end,
-  wait = function(state, rule, cost)
-    if cost > rule.capacity then return NEVER end
-    local over = debtOf(state, rule) + (cost - rule.capacity) * rule.windowMs
-    if over <= 0 then return 0 end
-    return math.ceil(over / rule.limit)
-  end,
-  charge = function(state, rule, cost)
-    return { now, debtOf(state, rule) + cost * rule.windowMs }
-  end,
-  refund = function(state, rule, charged)
-    if #state == 0 then return state end
-    local unpaid = charged.cost * rule.windowMs - rule.limit * math.max(0, now - charged.at)
-    if unpaid <= 0 then return state end
-    local debt = debtOf(state, rule) - unpaid
-    if debt > 0 then return { now, debt } end
-    return {}
-  end,
-  used = function(state, rule) return math.ceil(debtOf(state, rule) / rule.windowMs) end,
-  reset = function(state, rule) return math.ceil(debtOf(state, rule) / rule.limit) end,
-  kept = function(state, _, base) return { state[1] - base, state[2] } end,
-  opened = function(kept, _, base) return { kept[1] + base, kept[2] } end,
-}
-local function ruleOf(text)
-  local algorithm, windowMs, limit, capacity = string.match(text, '^(%S+) (%d+) (%d+) (%d+)')
+makers['token-bucket'] = function()
+  local function debtOf(state, rule)
+    if #state == 0 then return 0 end
+    local elapsed = now - state[1]
+    if elapsed >= math.ceil(state[2] / rule.limit) then return 0 end
+    return state[2] - elapsed * rule.limit
+  end
   return {
-    algorithm = algorithms[algorithm],
+    settle = function(state, rule)
+      if #state == 0 then return state end
+      local ahead = state[1] > now
+      if ahead then state[1] = now end
+      if debtOf(state, rule) == 0 then return {} end
+      return state, ahead
+    end,
+    wait = function(state, rule, cost)
+      if cost > rule.capacity then return NEVER end
+      local over = debtOf(state, rule) + (cost - rule.capacity) * rule.windowMs
+      if over <= 0 then return 0 end
+      return math.ceil(over / rule.limit)
+    end,
+    charge = function(state, rule, cost)
+      return { now, debtOf(state, rule) + cost * rule.windowMs }
+    end,
+    refund = function(state, rule, charged)
+      if #state == 0 then return state end
+      local unpaid = charged.cost * rule.windowMs - rule.limit * math.max(0, now - charged.at)
+      if unpaid <= 0 then return state end
+      local debt = debtOf(state, rule) - unpaid
+      if debt > 0 then return { now, debt } end
+      return {}
+    end,
+    used = function(state, rule) return math.ceil(debtOf(state, rule) / rule.windowMs) end,
+    reset = function(state, rule) return math.ceil(debtOf(state, rule) / rule.limit) end,
+    close = function(state, _, base)
+      state[1] = state[1] - base
+      return state
+    end,
+    open = function(state, _, base)
+      state[1] = state[1] + base
+      return state
+    end,
+  }
+end
+local algorithms = {}
+local function ruleOf(text)
+  local name, windowMs, limit, capacity = string.match(text, '^(%S+) (%d+) (%d+) (%d+)')
+  algorithms[name] = algorithms[name] or makers[name]()
+  return {
+    algorithm = algorithms[name],
     windowMs = tonumber(windowMs),
     limit = tonumber(limit),
     capacity = tonumber(capacity),
   }
 end
 local BLOCK = 'block'
-local pack, unpackAll = cmsgpack.pack, cmsgpack.unpack
-local packBirth, unpackBirth, sub = struct.pack, struct.unpack, string.sub
-local function bucketOf(bornAt, blockedUntil, strikes, strikesEnd, kept)
-  return {
-    birth = bornAt,
-    blockedUntil = blockedUntil,
-    strikes = strikes,
-    strikesEnd = strikesEnd,
-    kept = kept,
-    state = false,
-    charge = false,
-  }
-end
-local function bucketWith(bornAt, isMarked, ...)
-  if isMarked + 0 == 0 then return bucketOf(bornAt, 0, 0, 0, { ... }) end
+local BLOCKED_UNTIL, STRIKES, STRIKES_END = 1, 2, 3
+local pack, unpackFrom = cmsgpack.pack, cmsgpack.unpack_limit
+local packBirth, unpackBirth, floor = struct.pack, struct.unpack, math.floor
+local ALL = 100
+local function parted(bornAt, _, isMarked, ...)
+  if isMarked + 0 == 0 then return bornAt, { ... }, false end
   local blockedUntil, strikes, strikesEnd = ...
-  return bucketOf(bornAt, blockedUntil + 0, strikes + 0, strikesEnd + 0, { select(4, ...) })
+  return bornAt, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
 end
-local function sealed(raw)
-  return bucketWith(unpackBirth('<I7', raw), unpackAll(sub(raw, 8)))
+local function unpacked(raw)
+  return parted(unpackBirth('<I7', raw), unpackFrom(raw, ALL, 7))
 end
-local function unpacked(raw, rule)
-  if not raw then
-    local bucket = bucketOf(birth, 0, 0, 0, false)
-    bucket.state = {}
-    return bucket
-  end
-  local bucket = sealed(raw)
-  local kept = bucket.kept
-  bucket.state = #kept == 0 and kept or rule.algorithm.opened(kept, rule, math.floor(bucket.birth / 1000))
-  return bucket
+local function opened(state, rule, bornAt)
+  if #state == 0 then return state end
+  return rule.algorithm.open(state, rule, floor(bornAt / 1000))
 end
-local function packed(bucket)
-  local bornAt = packBirth('<I7', bucket.birth)
-  if bucket.blockedUntil == 0 and bucket.strikesEnd == 0 then return bornAt .. pack(0, unpack(bucket.kept)) end
-  return bornAt .. pack(1, bucket.blockedUntil, bucket.strikes, bucket.strikesEnd, unpack(bucket.kept))
+local function closed(state, rule, bornAt)
+  if #state == 0 then return state end
+  return rule.algorithm.close(state, rule, floor(bornAt / 1000))
 end
-local function packedWith(bucket, rule)
-  local state = bucket.state
-  bucket.kept = #state == 0 and state or rule.algorithm.kept(state, rule, math.floor(bucket.birth / 1000))
-  return packed(bucket)
+local function packed(bornAt, state, marks)
+  if not marks then return packBirth('<I7', bornAt) .. pack(0, unpack(state)) end
+  return packBirth('<I7', bornAt) .. pack(1, marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
 end
-local function isEmpty(bucket)
-  return #(bucket.state or bucket.kept) == 0 and bucket.blockedUntil <= now and bucket.strikesEnd <= now
+local function isOver(marks)
+  return not marks or (marks[BLOCKED_UNTIL] <= now and marks[STRIKES_END] <= now)
 end
-local function strike(bucket, lengths)
-  local before = bucket.strikesEnd > now and bucket.strikes or 0
-  local length = lengths[math.min(before + 1, #lengths)]
-  bucket.blockedUntil = now + length
-  if #lengths > 1 then
-    bucket.strikes, bucket.strikesEnd = before + 1, now + length + lengths[#lengths]
-  end
-  return length
-end
-local function keepFor(key, ms)
-  if ARGV[1] ~= '' then ms = math.max(ms, 60000) end
-  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, whole(ms + math.ceil(ms / 8))) end
+local function keepFor(key, leastMs, ms)
+  if ARGV[1] ~= '' then leastMs, ms = math.max(leastMs, 60000), math.max(ms, 67500) end
+  if redis.call('PTTL', key) < leastMs then redis.call('PEXPIRE', key, whole(ms)) end
 end
 local count = 0
 for at = 2, #ARGV, 7 do
   local key, field, rule = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ruleOf(ARGV[at + 2])
   local raw = redis.call('HGET', key, field)
-  local bucket = unpacked(raw, rule)
-  if raw and bucket.birth == tonumber(ARGV[at + 6]) then
+  local bornAt, state, marks
+  if raw then bornAt, state, marks = unpacked(raw) end
+  if bornAt == tonumber(ARGV[at + 6]) then
     local charged = {
       cost = tonumber(ARGV[at + 3]),
       at = tonumber(ARGV[at + 4]),
       resetAfter = tonumber(ARGV[at + 5]),
     }
-    bucket.state = rule.algorithm.refund(rule.algorithm.settle(bucket.state, rule), rule, charged)
-    if isEmpty(bucket) then
+    local settled = rule.algorithm.settle(opened(state, rule, bornAt), rule)
+    state = rule.algorithm.refund(settled, rule, charged)
+    if #state == 0 and isOver(marks) then
       redis.call('HDEL', key, field)
     else
-      redis.call('HSET', key, field, packedWith(bucket, rule))
+      redis.call('HSET', key, field, packed(bornAt, closed(state, rule, bornAt), marks))
     end
     count = count + 1
   end

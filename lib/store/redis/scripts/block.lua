@@ -11,5 +11,5 @@
 
 local forMs = tonumber(ARGV[2])
 redis.call('HSET', KEYS[1], BLOCK, whole(now + forMs))
-keepFor(KEYS[1], forMs)
+keepFor(KEYS[1], forMs, forMs)
 return 1

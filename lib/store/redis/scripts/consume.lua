@@ -22,7 +22,7 @@
 -- @include buckets
 
 local mode, asking = ARGV[2], ARGV[3]
-local call, max, byte, double = redis.call, math.max, string.byte, struct.pack
+local call, max, byte, double, ceil = redis.call, math.max, string.byte, struct.pack, math.ceil
 
 -- Two numbers of two characters each, which count from `0` on, to the base of 64: cheaper to read than decimals,
 -- of which each would be a text first.
@@ -33,73 +33,121 @@ local function numbers(at)
   return high * 64 + low - ZERO, nextHigh * 64 + nextLow - ZERO
 end
 
+local kinds, columns, width = {}, {}, 0
+
 local function kindOf(at)
-  local text = ARGV[at + 1]
+  local field, text = ARGV[at], ARGV[at + 1]
+  if not columns[field] then
+    width = width + 1
+    columns[field] = width
+  end
   local cost, shadow, blocks = string.match(text, ' (%d+) ([01]) ([%d,]*)$')
   local charge = ruleOf(text)
-  charge.field, charge.cost, charge.shadow, charge.blocks = ARGV[at], tonumber(cost), shadow == '1', {}
+  charge.field, charge.column, charge.cost, charge.shadow = field, columns[field], tonumber(cost), shadow == '1'
+  charge.blocks, charge.eighth = {}, ceil(charge.windowMs / 8)
   for ms in string.gmatch(blocks, '%d+') do table.insert(charge.blocks, tonumber(ms)) end
   return charge
 end
 
-local kinds = {}
 for at = 4, #ARGV, 2 do kinds[#kinds + 1] = kindOf(at) end
 
--- What has been read of each identity: its key, until when it is blocked, and its buckets by field, which are
--- no such words.
-local identities, changed = {}, {}
+-- What has been read, in lists instead of a table for each, which would take longer than to decide. Of an identity,
+-- by the place of its key: until when it is blocked. Of a bucket, by the place of its key times `width` and the
+-- column of its field: birth, state, marks or false, and until when its key is kept, if that is known.
+local blockedUntil = {}
+local births, states, marks, keptUntil = {}, {}, {}, {}
 
--- The request in hand, charge by charge. These tables serve every request in turn.
-local owners, asked, found, waits = {}, {}, {}, {}
+-- What is to be written: keys; of a key the last of its buckets, of a bucket the one before, or 0, and the charge
+-- that it is written for: what has ended under it ends the bucket.
+local changed, lastOf, beforeOf, chargeOf = {}, {}, {}, {}
 
--- One read of all that a request needs of an identity.
-local function read(identity, from, to)
-  if from == to then
-    local charge = asked[from]
-    local raw = call('HMGET', identity.key, BLOCK, charge.field)
-    identity.blockedUntil = tonumber(raw[1] or 0)
-    identity[charge.field] = unpacked(raw[2], charge)
-    return
-  end
-  local names, rules, count = { BLOCK }, {}, 1
-  for i = from, to do
-    if owners[i] == identity and not identity[asked[i].field] then
-      count = count + 1
-      names[count], rules[count] = asked[i].field, asked[i]
-    end
-  end
-  local raw = call('HMGET', identity.key, unpack(names, 1, count))
-  identity.blockedUntil = tonumber(raw[1] or 0)
-  for i = 2, count do identity[names[i]] = unpacked(raw[i], rules[i]) end
+-- The request in hand, charge by charge: the place of its key, its bucket and its kind. These lists serve every
+-- request in turn.
+local owners, buckets, asked, waits = {}, {}, {}, {}
+-- And of one of its identities: the fields that are read, whose they are, and what is written.
+local names, readers, values = { BLOCK }, {}, {}
+
+local NOTHING = {}
+
+-- The key of a bucket is kept a little longer than the bucket counts, so that not every charge has to ask for how long
+-- it is: a window's until the next eighth of it has begun.
+local function eighthAfter(ends, eighth)
+  return (floor(ends / eighth) + 1) * eighth
 end
 
-local function change(identity, bucket, charge)
-  -- The charge of a bucket that is to be written: what has ended under it ends the bucket.
-  if not bucket.charge then
-    local buckets = identity.changed
-    if buckets then
-      buckets[#buckets + 1] = bucket
-    else
-      identity.changed = { bucket }
-      changed[#changed + 1] = identity
+local function take(bucket, raw, charge)
+  if not raw then
+    births[bucket], states[bucket], marks[bucket] = birth, NOTHING, false
+    return
+  end
+  local bornAt, state, marked = unpacked(raw)
+  state = opened(state, charge, bornAt)
+  births[bucket], states[bucket], marks[bucket] = bornAt, state, marked
+  -- Not under a clock that a test turns, see keepFor.
+  if charge.algorithm.lasts and not marked and #state > 0 and ARGV[1] == '' then
+    keptUntil[bucket] = eighthAfter(now + charge.algorithm.reset(state, charge), charge.eighth)
+  end
+end
+
+-- One read of all that a request needs of an identity.
+local function read(from, to)
+  local owner = owners[from]
+  if from == to then
+    local raw = call('HMGET', KEYS[owner], BLOCK, asked[from].field)
+    blockedUntil[owner] = tonumber(raw[1] or 0)
+    take(buckets[from], raw[2], asked[from])
+    return
+  end
+  local count = 1
+  for i = from, to do
+    if owners[i] == owner and not states[buckets[i]] then
+      count = count + 1
+      names[count], readers[count] = asked[i].field, i
     end
   end
-  bucket.charge = charge
+  local raw = call('HMGET', KEYS[owner], unpack(names, 1, count))
+  blockedUntil[owner] = tonumber(raw[1] or 0)
+  for i = 2, count do take(buckets[readers[i]], raw[i], asked[readers[i]]) end
+end
+
+local function change(i)
+  local owner, bucket = owners[i], buckets[i]
+  if not chargeOf[bucket] then
+    local last = lastOf[owner]
+    if not last then changed[#changed + 1] = owner end
+    beforeOf[bucket], lastOf[owner] = last or 0, bucket
+  end
+  chargeOf[bucket] = asked[i]
+end
+
+local function blockedFor(i)
+  local marked = marks[buckets[i]]
+  return max(marked and marked[BLOCKED_UNTIL] or 0, blockedUntil[owners[i]]) - now
+end
+
+-- Blocks a bucket, for longer each time until no block has been for as long as the longest, and returns for
+-- how long.
+local function strike(bucket, lengths)
+  local marked = marks[bucket] or { 0, 0, 0 }
+  local before = marked[STRIKES_END] > now and marked[STRIKES] or 0
+  local length = lengths[math.min(before + 1, #lengths)]
+  marked[BLOCKED_UNTIL] = now + length
+  if #lengths > 1 then marked[STRIKES], marked[STRIKES_END] = before + 1, now + length + lengths[#lengths] end
+  marks[bucket] = marked
+  return length
 end
 
 local function evaluate(i)
-  local identity, charge = owners[i], asked[i]
-  local bucket = identity[charge.field]
-  found[i] = bucket
-  local blocked = max(bucket.blockedUntil, identity.blockedUntil) - now
+  local bucket, charge = buckets[i], asked[i]
   if charge.limit == 0 then return NEVER end
-  local state, moved = charge.algorithm.settle(bucket.state, charge)
-  bucket.state = state
+  local state, moved = charge.algorithm.settle(states[bucket], charge)
+  states[bucket] = state
   -- Written even by a denial: otherwise the wait would start again at each look.
-  if moved and mode ~= 'peek' then change(identity, bucket, charge) end
+  if moved and mode ~= 'peek' then change(i) end
   -- Even for a cost of 0, so that a spoilt bucket fails before any is charged.
   local wait = charge.algorithm.wait(state, charge, charge.cost)
   if charge.cost == 0 then wait = 0 end
+  local blocked = blockedFor(i)
   if blocked > wait then return blocked end
   return wait
 end
@@ -109,28 +157,28 @@ local reply, size, errors = { double('<d', now) }, 1, {}
 local DECIDED, FAILED = double('<d', 0), double('<d', 1)
 
 local function answer(i, admitted)
-  local bucket, charge, wait, receipt, sign = found[i], asked[i], waits[i], 0, 1
+  local bucket, charge, wait, receipt, sign = buckets[i], asked[i], waits[i], 0, 1
   if wait == 0 then
     if admitted and charge.cost > 0 and mode == 'consume' then
-      if isEmpty(bucket) then bucket.birth = birth end
-      bucket.state = charge.algorithm.charge(bucket.state, charge, charge.cost)
-      receipt = bucket.birth
-      change(owners[i], bucket, charge)
+      if #states[bucket] == 0 and isOver(marks[bucket]) then births[bucket] = birth end
+      states[bucket] = charge.algorithm.charge(states[bucket], charge, charge.cost)
+      receipt = births[bucket]
+      change(i)
     end
   elseif #charge.blocks > 0 and not charge.shadow and wait ~= NEVER and mode ~= 'peek' then
-    if max(bucket.blockedUntil, owners[i].blockedUntil) <= now then
+    if blockedFor(i) <= 0 then
       wait, sign = max(wait, strike(bucket, charge.blocks)), -1
-      change(owners[i], bucket, charge)
+      change(i)
     end
   end
-  local counts = charge.limit > 0
+  local counts, state = charge.limit > 0, states[bucket]
   size = size + 1
   reply[size] = double(
     '<ddddd',
-    counts and charge.algorithm.used(bucket.state, charge) or 0,
-    counts and charge.algorithm.reset(bucket.state, charge) or 0,
+    counts and charge.algorithm.used(state, charge) or 0,
+    counts and charge.algorithm.reset(state, charge) or 0,
     wait == NEVER and -1 or wait,
-    wait == 0 and 0 or sign * max(0, bucket.blockedUntil - now, owners[i].blockedUntil - now),
+    wait == 0 and 0 or sign * max(0, blockedFor(i)),
     receipt
   )
 end
@@ -138,7 +186,7 @@ end
 local function decide(count)
   local admitted = true
   for i = 1, count do
-    if not owners[i][asked[i].field] then read(owners[i], i, count) end
+    if not states[buckets[i]] then read(i, count) end
     local wait = evaluate(i)
     waits[i] = wait
     if wait > 0 and not asked[i].shadow then admitted = false end
@@ -153,13 +201,9 @@ while at <= #asking do
   local times, count = numbers(at)
   at = at + 4
   for i = 1, count do
-    local place, kind = numbers(at)
-    local identity = identities[place]
-    if not identity then
-      identity = { key = KEYS[place], blockedUntil = 0, changed = false, [kinds[kind].field] = false }
-      identities[place] = identity
-    end
-    owners[i], asked[i] = identity, kinds[kind]
+    local owner, kind = numbers(at)
+    owners[i], asked[i] = owner, kinds[kind]
+    buckets[i] = owner * width + kinds[kind].column
     at = at + 4
   end
   for _ = 1, times do
@@ -173,29 +217,41 @@ while at <= #asking do
   end
 end
 
+-- For how long the key of a bucket is to live at least, and for how long else; 0 when it does.
+local function lifeOf(bucket, charge)
+  local ends, marked = charge.algorithm.reset(states[bucket], charge), marks[bucket]
+  if charge.algorithm.lasts and not marked then
+    local untilMs = eighthAfter(now + ends, charge.eighth)
+    if untilMs == keptUntil[bucket] then return 0, 0 end
+    return untilMs - now, untilMs - now
+  end
+  if marked then ends = max(ends, marked[BLOCKED_UNTIL] - now, marked[STRIKES_END] - now) end
+  return ends, ends + ceil(ends / 8)
+end
+
+local function written(bucket, charge)
+  return packed(births[bucket], closed(states[bucket], charge, births[bucket]), marks[bucket])
+end
+
 -- One write an identity. A server that refuses one (out of memory, a replica) refuses the first of a script,
 -- so that nothing is written by halves.
 for i = 1, #changed do
-  local identity = changed[i]
-  local buckets, longest = identity.changed, 0
-  for j = 1, #buckets do
-    local bucket = buckets[j]
-    local charge = bucket.charge
-    local ends = charge.algorithm.reset(bucket.state, charge)
-    if bucket.blockedUntil > 0 or bucket.strikesEnd > 0 then ends = max(ends, bucket.blockedUntil - now, bucket.strikesEnd - now) end
-    if ends > longest then longest = ends end
-  end
-  if #buckets == 1 then
-    local bucket = buckets[1]
-    call('HSET', identity.key, bucket.charge.field, packedWith(bucket, bucket.charge))
+  local owner = changed[i]
+  local key, bucket = KEYS[owner], lastOf[owner]
+  local charge, leastMs, ms = chargeOf[bucket], lifeOf(bucket, chargeOf[bucket])
+  if beforeOf[bucket] == 0 then
+    call('HSET', key, charge.field, written(bucket, charge))
   else
-    local values = {}
-    for j = 1, #buckets do
-      local bucket = buckets[j]
-      values[2 * j - 1], values[2 * j] = bucket.charge.field, packedWith(bucket, bucket.charge)
+    local count = 0
+    while bucket ~= 0 do
+      charge = chargeOf[bucket]
+      local bucketLeastMs, bucketMs = lifeOf(bucket, charge)
+      leastMs, ms = max(leastMs, bucketLeastMs), max(ms, bucketMs)
+      values[count + 1], values[count + 2] = charge.field, written(bucket, charge)
+      count, bucket = count + 2, beforeOf[bucket]
     end
-    call('HSET', identity.key, unpack(values))
+    call('HSET', key, unpack(values, 1, count))
   end
-  keepFor(identity.key, longest)
+  if leastMs > 0 then keepFor(key, leastMs, ms) end
 end
 return { table.concat(reply, '', 1, size), unpack(errors) }

@@ -16,13 +16,12 @@ if what == 'blocks' then
   redis.call('HDEL', key, BLOCK)
   local all = redis.call('HGETALL', key)
   for at = 1, #all, 2 do
-    local bucket = sealed(all[at + 1])
-    if bucket.blockedUntil > 0 or bucket.strikes > 0 then
-      bucket.blockedUntil, bucket.strikes, bucket.strikesEnd = 0, 0, 0
-      if isEmpty(bucket) then
+    local bornAt, state, marks = unpacked(all[at + 1])
+    if marks then
+      if #state == 0 then
         redis.call('HDEL', key, all[at])
       else
-        redis.call('HSET', key, all[at], packed(bucket))
+        redis.call('HSET', key, all[at], packed(bornAt, state, false))
       end
     end
   end

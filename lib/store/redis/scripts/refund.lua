@@ -15,18 +15,20 @@ local count = 0
 for at = 2, #ARGV, 7 do
   local key, field, rule = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ruleOf(ARGV[at + 2])
   local raw = redis.call('HGET', key, field)
-  local bucket = unpacked(raw, rule)
-  if raw and bucket.birth == tonumber(ARGV[at + 6]) then
+  local bornAt, state, marks
+  if raw then bornAt, state, marks = unpacked(raw) end
+  if bornAt == tonumber(ARGV[at + 6]) then
     local charged = {
       cost = tonumber(ARGV[at + 3]),
       at = tonumber(ARGV[at + 4]),
       resetAfter = tonumber(ARGV[at + 5]),
     }
-    bucket.state = rule.algorithm.refund(rule.algorithm.settle(bucket.state, rule), rule, charged)
-    if isEmpty(bucket) then
+    local settled = rule.algorithm.settle(opened(state, rule, bornAt), rule)
+    state = rule.algorithm.refund(settled, rule, charged)
+    if #state == 0 and isOver(marks) then
       redis.call('HDEL', key, field)
     else
-      redis.call('HSET', key, field, packedWith(bucket, rule))
+      redis.call('HSET', key, field, packed(bornAt, closed(state, rule, bornAt), marks))
     end
     count = count + 1
   end

@@ -1,40 +1,50 @@
 -- State { start, count }.
-algorithms['fixed-window'] = {
-  settle = function(state, rule)
-    if #state == 0 then return state end
-    if state[1] + rule.windowMs <= now then return {} end
-    if state[1] <= now then return state end
-    state[1] = now
-    return state, true
-  end,
+makers['fixed-window'] = function()
+  return {
+    lasts = true,
 
-  wait = function(state, rule, cost)
-    if cost > rule.limit then return NEVER end
-    if #state == 0 or state[2] + cost <= rule.limit then return 0 end
-    return state[1] + rule.windowMs - now
-  end,
+    settle = function(state, rule)
+      if #state == 0 then return state end
+      if state[1] + rule.windowMs <= now then return {} end
+      if state[1] <= now then return state end
+      state[1] = now
+      return state, true
+    end,
 
-  charge = function(state, _, cost)
-    if #state == 0 then return { now, cost } end
-    state[2] = state[2] + cost
-    return state
-  end,
+    wait = function(state, rule, cost)
+      if cost > rule.limit then return NEVER end
+      if #state == 0 or state[2] + cost <= rule.limit then return 0 end
+      return state[1] + rule.windowMs - now
+    end,
 
-  refund = function(state, rule, charged)
-    if #state == 0 or state[1] ~= charged.at + charged.resetAfter - rule.windowMs then return state end
-    state[2] = state[2] - charged.cost
-    if state[2] <= 0 then return {} end
-    return state
-  end,
+    charge = function(state, _, cost)
+      if #state == 0 then return { now, cost } end
+      state[2] = state[2] + cost
+      return state
+    end,
 
-  used = function(state) return state[2] or 0 end,
+    refund = function(state, rule, charged)
+      if #state == 0 or state[1] ~= charged.at + charged.resetAfter - rule.windowMs then return state end
+      state[2] = state[2] - charged.cost
+      if state[2] <= 0 then return {} end
+      return state
+    end,
 
-  reset = function(state, rule)
-    if #state == 0 then return 0 end
-    return state[1] + rule.windowMs - now
-  end,
+    used = function(state) return state[2] or 0 end,
 
-  kept = function(state, _, base) return { state[1] - base, state[2] } end,
+    reset = function(state, rule)
+      if #state == 0 then return 0 end
+      return state[1] + rule.windowMs - now
+    end,
 
-  opened = function(kept, _, base) return { kept[1] + base, kept[2] } end,
-}
+    close = function(state, _, base)
+      state[1] = state[1] - base
+      return state
+    end,
+
+    open = function(state, _, base)
+      state[1] = state[1] + base
+      return state
+    end,
+  }
+end
