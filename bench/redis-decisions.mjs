@@ -1,5 +1,5 @@
 // Decisions on one Redis: 256 in flight, 10,000 clients; and one bucket that everybody charges.
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import { definePolicy } from '../dist/esm/core/policy.js';
 import { RedisStore } from '../dist/esm/store/redis/index.js';
 import { contest, median, ratioOf } from './support/contest.mjs';
@@ -33,15 +33,19 @@ function inFlight(decide, requests = REQUESTS, workers = IN_FLIGHT) {
 }
 
 const NO_BLOCKS = [];
-const decider = async (port, limits, algorithm) => {
+const decider = async (port, limits, algorithm, cluster) => {
   const policies = WINDOWS_MS.slice(0, limits).map((windowMs, at) =>
     definePolicy({ name: `limit${at}`, scope: 'all', rate: { limit: LIMIT, windowMs }, algorithm }),
   );
-  const store = new RedisStore({ port });
+  const client = cluster && new Cluster([{ host: '127.0.0.1', port }]);
+  const store = new RedisStore(client || { port });
   await store.open();
   const chargesOf = (identity) =>
     policies.map((policy) => ({ policy, identity, cost: 1, shadow: false, blocks: NO_BLOCKS }));
-  return { decide: (identity) => store.consume(chargesOf(identity)), close: () => store.close() };
+  return {
+    decide: (identity) => store.consume(chargesOf(identity)),
+    close: () => (client ? client.disconnect() : store.close()),
+  };
 };
 
 const ours =
@@ -102,12 +106,12 @@ const SAID = {
 };
 
 /** What a decision costs the server, by how many are in flight. */
-async function costs(server) {
+async function costs(server, isCluster, inFlights) {
   const rows = [];
   for (const limits of [1, 3]) {
-    for (const workers of [1, 16, IN_FLIGHT]) {
+    for (const workers of inFlights) {
       const requests = workers === 1 ? REQUESTS / 10 : REQUESTS;
-      const { decide, close } = await decider(server.port, limits, 'sliding-window');
+      const { decide, close } = await decider(server.port, limits, 'sliding-window', isCluster);
       const { measure } = inFlight(decide, requests, workers);
       await measure();
       const before = [await server.processorTime(), await server.bytes()];
@@ -115,7 +119,8 @@ async function costs(server) {
       const [seconds, bytes] = [await server.processorTime(), await server.bytes()].map(
         (now, at) => now - before[at],
       );
-      rows.push([limits, workers, ((seconds * 1e6) / requests).toFixed(1), whole(bytes / requests)]);
+      const where = isCluster ? 'a Cluster of one' : 'one server';
+      rows.push([where, limits, workers, ((seconds * 1e6) / requests).toFixed(1), whole(bytes / requests)]);
       close();
     }
   }
@@ -125,8 +130,11 @@ async function costs(server) {
 export default async function measure() {
   const server = await startRedis();
   const measured = await contest(new URL(import.meta.url), Object.keys(ways), { port: server.port }, ROUNDS);
-  const cost = await costs(server);
+  const cost = await costs(server, false, [1, 16, IN_FLIGHT]);
   await server.stop();
+  const cluster = await startRedis({ cluster: true });
+  cost.push(...(await costs(cluster, true, [IN_FLIGHT])));
+  await cluster.stop();
   const of = (name, other) => ratioOf(measured[name], measured[other]);
   return {
     title: 'Decisions on Redis',
@@ -143,7 +151,7 @@ export default async function measure() {
         ]),
       ),
       table(
-        ['limits', 'in flight', "microseconds of the server's processor a decision", 'bytes in and out'],
+        ['', 'limits', 'in flight', "microseconds of the server's processor a decision", 'bytes in and out'],
         cost,
       ),
     ],

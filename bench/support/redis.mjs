@@ -1,7 +1,12 @@
 // A Redis server of its own that keeps nothing on disk, and ends with this process.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 
 async function freePort() {
@@ -12,15 +17,22 @@ async function freePort() {
   return port;
 }
 
-export async function startRedis() {
+/** Starts a server; `cluster` makes it a Cluster of its own. */
+export async function startRedis({ cluster = false } = {}) {
   const port = await freePort();
-  const child = spawn('redis-server', ['--port', String(port), '--save', '', '--appendonly', 'no'], {
-    stdio: 'ignore',
+  const settings = { port, save: '', appendonly: 'no', dir: await mkdtemp(join(tmpdir(), 'bench-')) };
+  if (cluster) Object.assign(settings, { 'cluster-enabled': 'yes', 'cluster-announce-ip': '127.0.0.1' });
+  const words = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const child = spawn('redis-server', words, { stdio: 'ignore' });
+  process.once('exit', () => {
+    child.kill('SIGKILL');
+    rmSync(settings.dir, { recursive: true, force: true });
   });
-  process.once('exit', () => child.kill('SIGKILL'));
   const client = new Redis(port);
   client.on('error', () => undefined);
   await client.ping();
+  if (cluster) await client.cluster('ADDSLOTSRANGE', 0, 16_383);
+  while (cluster && !(await client.cluster('INFO')).includes('cluster_state:ok')) await setTimeout(50);
   const field = async (section, name) =>
     Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(await client.info(section))[1]);
   return {

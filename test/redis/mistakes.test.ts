@@ -13,6 +13,11 @@ describe('a store that cannot be meant', () => {
       { sendCommand: () => undefined },
       'RedisStore cannot be made of { sendCommand }.',
     ],
+    [
+      'a client within options',
+      { client: { defineCommand: () => undefined } },
+      'RedisStore was given a client within its options, as client.',
+    ],
     ['a prefix with braces', { prefix: '{a}' }, 'RedisStore cannot put "{a}" before its keys.'],
     ['another cluster', { cluster: 'all' }, 'RedisStore cannot take cluster: "all".'],
   ])('%s', (_what, given, said) => {

@@ -27,6 +27,14 @@ const WHERE = ['url', 'host', 'port', 'path', 'sentinels'];
 /** Throws `bad-option` for what would silently be a server on this machine. */
 export function checkOptions(options: unknown): void {
   const isObject = typeof options === 'object' && options !== null;
+  const client = isObject && Object.entries(options).find(([, value]) => isClient(value))?.[0];
+  if (client) {
+    throw mistake(
+      'bad-option',
+      `RedisStore was given a client within its options, as ${client}.`,
+      'Give the client itself: new RedisStore(client).',
+    );
+  }
   if (isObject && !('sendCommand' in options)) {
     const given = WHERE.filter((name) => name in options);
     const isUnset =

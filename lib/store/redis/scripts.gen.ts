@@ -278,8 +278,8 @@ makers['token-bucket'] = function()
   }
 end
 local algorithms = {}
-local function ruleOf(text)
-  local name, windowMs, limit, capacity = string.match(text, '^(%S+) (%d+) (%d+) (%d+)')
+local RULE = '^(%S+) (%d+) (%d+) (%d+)'
+local function ruleOf(name, windowMs, limit, capacity)
   algorithms[name] = algorithms[name] or makers[name]()
   return {
     algorithm = algorithms[name],
@@ -328,20 +328,22 @@ local function numbers(at)
   return high * 64 + low - ZERO, nextHigh * 64 + nextLow - ZERO
 end
 local kinds, columns, width = {}, {}, 0
-local function kindOf(at)
-  local field, text = ARGV[at], ARGV[at + 1]
+local KIND = RULE .. ' (%d+) ([01]) ([%d,]*)\$'
+local NO_BLOCKS = {}
+local function kindOf(field, name, windowMs, limit, capacity, cost, shadow, blocks)
   if not columns[field] then
     width = width + 1
     columns[field] = width
   end
-  local cost, shadow, blocks = string.match(text, ' (%d+) ([01]) ([%d,]*)\$')
-  local charge = ruleOf(text)
-  charge.field, charge.column, charge.cost, charge.shadow = field, columns[field], tonumber(cost), shadow == '1'
-  charge.blocks, charge.eighth = {}, ceil(charge.windowMs / 8)
-  for ms in string.gmatch(blocks, '%d+') do table.insert(charge.blocks, tonumber(ms)) end
-  return charge
+  local kind = ruleOf(name, windowMs, limit, capacity)
+  kind.field, kind.column, kind.cost, kind.shadow = field, columns[field], tonumber(cost), shadow == '1'
+  kind.blocks, kind.eighth = NO_BLOCKS, ceil(kind.windowMs / 8)
+  if blocks == '' then return kind end
+  kind.blocks = {}
+  for ms in string.gmatch(blocks, '%d+') do table.insert(kind.blocks, tonumber(ms)) end
+  return kind
 end
-for at = 4, #ARGV, 2 do kinds[#kinds + 1] = kindOf(at) end
+for at = 4, #ARGV, 2 do kinds[at / 2 - 1] = kindOf(ARGV[at], string.match(ARGV[at + 1], KIND)) end
 local blockedUntil = {}
 local births, states, marks, keptUntil = {}, {}, {}, {}
 local changed, lastOf, beforeOf, chargeOf = {}, {}, {}, {}
@@ -866,8 +868,8 @@ makers['token-bucket'] = function()
   }
 end
 local algorithms = {}
-local function ruleOf(text)
-  local name, windowMs, limit, capacity = string.match(text, '^(%S+) (%d+) (%d+) (%d+)')
+local RULE = '^(%S+) (%d+) (%d+) (%d+)'
+local function ruleOf(name, windowMs, limit, capacity)
   algorithms[name] = algorithms[name] or makers[name]()
   return {
     algorithm = algorithms[name],
@@ -910,7 +912,8 @@ local function keepFor(key, leastMs, ms)
 end
 local count = 0
 for at = 2, #ARGV, 7 do
-  local key, field, rule = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ruleOf(ARGV[at + 2])
+  local key, field = KEYS[tonumber(ARGV[at])], ARGV[at + 1]
+  local rule = ruleOf(string.match(ARGV[at + 2], RULE))
   local raw = redis.call('HGET', key, field)
   local bornAt, state, marks
   if raw then bornAt, state, marks = unpacked(raw) end

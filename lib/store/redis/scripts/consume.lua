@@ -34,22 +34,24 @@ local function numbers(at)
 end
 
 local kinds, columns, width = {}, {}, 0
+local KIND = RULE .. ' (%d+) ([01]) ([%d,]*)$'
+local NO_BLOCKS = {}
 
-local function kindOf(at)
-  local field, text = ARGV[at], ARGV[at + 1]
+local function kindOf(field, name, windowMs, limit, capacity, cost, shadow, blocks)
   if not columns[field] then
     width = width + 1
     columns[field] = width
   end
-  local cost, shadow, blocks = string.match(text, ' (%d+) ([01]) ([%d,]*)$')
-  local charge = ruleOf(text)
-  charge.field, charge.column, charge.cost, charge.shadow = field, columns[field], tonumber(cost), shadow == '1'
-  charge.blocks, charge.eighth = {}, ceil(charge.windowMs / 8)
-  for ms in string.gmatch(blocks, '%d+') do table.insert(charge.blocks, tonumber(ms)) end
-  return charge
+  local kind = ruleOf(name, windowMs, limit, capacity)
+  kind.field, kind.column, kind.cost, kind.shadow = field, columns[field], tonumber(cost), shadow == '1'
+  kind.blocks, kind.eighth = NO_BLOCKS, ceil(kind.windowMs / 8)
+  if blocks == '' then return kind end
+  kind.blocks = {}
+  for ms in string.gmatch(blocks, '%d+') do table.insert(kind.blocks, tonumber(ms)) end
+  return kind
 end
 
-for at = 4, #ARGV, 2 do kinds[#kinds + 1] = kindOf(at) end
+for at = 4, #ARGV, 2 do kinds[at / 2 - 1] = kindOf(ARGV[at], string.match(ARGV[at + 1], KIND)) end
 
 -- What has been read, in lists instead of a table for each, which would take longer than to decide. Of an identity,
 -- by the place of its key: until when it is blocked. Of a bucket, by the place of its key times `width` and the

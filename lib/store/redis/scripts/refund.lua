@@ -13,7 +13,8 @@
 
 local count = 0
 for at = 2, #ARGV, 7 do
-  local key, field, rule = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ruleOf(ARGV[at + 2])
+  local key, field = KEYS[tonumber(ARGV[at])], ARGV[at + 1]
+  local rule = ruleOf(string.match(ARGV[at + 2], RULE))
   local raw = redis.call('HGET', key, field)
   local bornAt, state, marks
   if raw then bornAt, state, marks = unpacked(raw) end
