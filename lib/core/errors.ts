@@ -1,3 +1,5 @@
+import { brand } from './brand.js';
+
 /**
  * What kind of mistake a configuration holds. Stable: `docs/errors.md` has one section a code.
  */
@@ -56,6 +58,8 @@ export class RateLimitConfigError extends Error {
     );
   }
 }
+
+brand(RateLimitConfigError, 'RateLimitConfigError');
 
 /** The error for one mistake whose place only the caller knows. */
 export const mistake = (code: ProblemCode, what: string, mend: string): RateLimitConfigError =>

@@ -14,25 +14,21 @@ const NAMED: Readonly<Record<string, readonly string[]>> = {
   uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
 };
 
-type Address = ipaddr.IPv4 | ipaddr.IPv6;
+/** The addresses that begin with the same bits. IPv4 counts as its mapping into IPv6, as dual-stack sockets mean it. */
+type Network = readonly [address: ipaddr.IPv6, bits: number];
 
-/** The addresses that begin with the same bits. */
-interface Network {
-  readonly address: Address;
-  readonly bits: number;
+function addressOf(text: string): ipaddr.IPv6 {
+  const address = ipaddr.parse(text);
+  return address instanceof ipaddr.IPv4 ? address.toIPv4MappedAddress() : address;
 }
 
 function networkOf(text: unknown): Network {
   try {
     const written = String(text);
     if (isIP(written.split('/')[0] as string) === 0) throw new Error('a short form of an address');
-    const [address, bits] = written.includes('/')
-      ? ipaddr.parseCIDR(written)
-      : ([ipaddr.parse(written), null] as const);
-    // IPv4 within IPv6 is IPv4, as dual-stack sockets mean it.
-    const isMapped = address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() && (bits ?? 128) >= 96;
-    if (isMapped) return { address: address.toIPv4Address(), bits: (bits ?? 128) - 96 };
-    return { address, bits: bits ?? (address.kind() === 'ipv4' ? 32 : 128) };
+    if (!written.includes('/')) return [addressOf(written), 128];
+    const [address, bits] = ipaddr.parseCIDR(written);
+    return address instanceof ipaddr.IPv4 ? [address.toIPv4MappedAddress(), 96 + bits] : [address, bits];
   } catch {
     throw mistake(
       'bad-address',
@@ -41,9 +37,6 @@ function networkOf(text: unknown): Network {
     );
   }
 }
-
-const isIn = (address: Address, network: Network): boolean =>
-  address.kind() === network.address.kind() && address.match(network.address as never, network.bits);
 
 /**
  * Compiles a list of addresses, networks in CIDR notation, and `loopback`, `linklocal` and `uniquelocal`.
@@ -55,8 +48,8 @@ export function compileNetworks(texts: readonly string[]): Networks {
   const find = remembered((text) => {
     // Node takes zones that no interface has, such as `::%.`.
     if (isIP(text) === 0 || !ipaddr.isValid(text)) return false;
-    const address = ipaddr.process(text);
-    return networks.some((network) => isIn(address, network));
+    const address = addressOf(text);
+    return networks.some(([network, bits]) => address.match(network, bits));
   });
   return (text) => text !== null && text !== undefined && find(text);
 }

@@ -1,18 +1,7 @@
-import { HttpException, type Type } from '@nestjs/common';
+import { HttpException } from '@nestjs/common';
+import { brand } from '../core/brand.js';
 import type { Outcome } from '../core/decision.js';
 import { jsonBody, unavailableBody } from '../http/body.js';
-
-/** Lets `instanceof` know the exceptions of another copy of the library in the same process. */
-function brand(type: Type<HttpException>): void {
-  const mark = Symbol.for(`nestjs-ratelimit:${type.name}`);
-  Object.defineProperty(type.prototype, mark, { value: true });
-  Object.defineProperty(type, Symbol.hasInstance, {
-    value(this: Type<HttpException>, value: unknown): boolean {
-      if (this !== type) return Function.prototype[Symbol.hasInstance].call(this, value);
-      return typeof value === 'object' && value !== null && mark in value;
-    },
-  });
-}
 
 /** What each status is called for GraphQL clients. */
 const CODES = { 403: 'FORBIDDEN', 429: 'RATE_LIMITED', 503: 'RATE_LIMIT_UNAVAILABLE' } as const;
@@ -58,7 +47,7 @@ export class RateLimitException extends Refusal {
     super(body, 429);
   }
 }
-brand(RateLimitException);
+brand(RateLimitException, 'RateLimitException');
 
 /**
  * A request that could not be decided, for want of a rate or of the store: status 503. Never 429, since
@@ -70,7 +59,7 @@ export class RateLimitUnavailableException extends Refusal {
     super(body, 503);
   }
 }
-brand(RateLimitUnavailableException);
+brand(RateLimitUnavailableException, 'RateLimitUnavailableException');
 
 /** A caller on the `deny` list: status 403. */
 export class RateLimitForbiddenException extends Refusal {
@@ -85,4 +74,4 @@ export class RateLimitForbiddenException extends Refusal {
     super(body, 403);
   }
 }
-brand(RateLimitForbiddenException);
+brand(RateLimitForbiddenException, 'RateLimitForbiddenException');

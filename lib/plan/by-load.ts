@@ -1,3 +1,4 @@
+import { brand } from '../core/brand.js';
 import { mistake } from '../core/errors.js';
 import type { RateInput } from '../core/rate.js';
 import { shown } from '../core/shown.js';
@@ -23,6 +24,8 @@ export class RateByLoad {
     );
   }
 }
+
+brand(RateByLoad, 'RateByLoad');
 
 /** One meter for all that measure alike: a histogram of the event loop is not for nothing. */
 const meter = new LoadMeter();

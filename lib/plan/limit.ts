@@ -117,7 +117,7 @@ export function compileLimit<Context extends Caller>(
     failMode = defaults.failMode,
   } = options;
   const frame = { name, scope, algorithm, burst, message, failMode };
-  const rate = compileRate(options.rate, frame, place, defaults);
+  const rate = compileRate(options.rate, frame, place, { ...defaults, shadow });
   const cost = compileCost(options.cost, place, defaults.report);
   if (rate.kind === 'fixed') checkFits(cost, rate.policy);
   const blocks = compileBlocks(options.block);

@@ -85,8 +85,10 @@ function byFunction<Context>(
   rateOf: (context: Context) => Later<RateInput>,
   frame: PolicyFrame,
   place: string,
-  report: Report,
+  { report, shadow }: RateSurroundings<Context>,
 ): RateSource<Context> {
+  // A limit that denies nothing does not keep a request from being decided.
+  const canGoWithout = frame.failMode === 'open' || shadow;
   // What is wrong with anything but the rate is found now.
   definePolicy({ ...frame, rate: ANY_RATE });
   const known = new Map<string, Policy | null>();
@@ -106,12 +108,12 @@ function byFunction<Context>(
     (error, context): null => {
       reportFor(context, report)(
         place,
-        frame.failMode === 'open'
+        canGoWithout
           ? 'The rate function gave no rate, so the limit is left out.'
           : 'The rate function gave no rate, so the request cannot be decided.',
         error,
       );
-      if (frame.failMode === 'open') return null;
+      if (canGoWithout) return null;
       throw new UnknownRateError(`The rate function of ${shown(frame.name)} gave no rate.`);
     },
   );
@@ -152,6 +154,8 @@ export interface RateSurroundings<Context> {
   readonly tier: TierFunction<Context> | undefined;
   readonly resolve: Resolve<Context>;
   readonly report: Report;
+  /** Whether the limit only reports. */
+  readonly shadow: boolean;
 }
 
 /**
@@ -163,15 +167,17 @@ export function compileRate<Context>(
   rule: RateRule<Context>,
   frame: PolicyFrame,
   place: string,
-  { tier, resolve, report }: RateSurroundings<Context>,
+  surroundings: RateSurroundings<Context>,
 ): RateSource<Context> {
+  const { tier, resolve, report } = surroundings;
   if (rule instanceof RateByLoad) return ofLoad(rule, frame, place, report);
   if (isResolver<RateResolver<Context>>(rule, 'resolveRate')) {
     const found = resolve(rule, place);
     const rateOf = (context: Context) => andThen(found(context), (resolver) => resolver.resolveRate(context));
-    return byFunction(rateOf, frame, place, report);
+    return byFunction(rateOf, frame, place, surroundings);
   }
-  if (typeof rule === 'function') return byFunction(rule as RateFunction<Context>, frame, place, report);
+  if (typeof rule === 'function')
+    return byFunction(rule as RateFunction<Context>, frame, place, surroundings);
   if (typeof rule === 'object' && rule !== null && isTierMap(rule)) return byTier(rule, frame, tier);
   return { kind: 'fixed', policy: policyOf(frame, parseRate(rule as RateInput)) };
 }

@@ -149,6 +149,32 @@ describe('a key of Redis lives as long as what it holds', () => {
     },
   );
 
+  test('charges of a bucket that was blocked for a moment, and is not any more', async () => {
+    const { store, livesForMs } = setUp();
+    const windowMs = 800;
+    const charge = (cost: number): Charge => ({ ...chargeOf({ limit: 10, windowMs }), cost, blocks: [10] });
+    const lacks: number[] = [];
+    for (let round = 0; round < 6; round++) {
+      await store.consume([charge(1)]);
+      await store.consume([charge(10)]);
+      // The key's life is set anew by the first of these, and by none of the others.
+      await setTimeout(130);
+      await store.consume([charge(1)]);
+      await setTimeout(75);
+      await store.consume([charge(1)]);
+      await store.unblock('user:1');
+      await setTimeout(35);
+      const beforeMs = Date.now();
+      const { decisions } = await store.consume([charge(1)]);
+      const endsAtMs = beforeMs + (decisions[0]?.resetAfterMs as number);
+      const lifeMs = await livesForMs();
+      const lacksMs = endsAtMs - (Date.now() + lifeMs);
+      if (!(lacksMs <= 2)) lacks.push(lacksMs);
+      await store.reset({ identity: 'user:1' });
+    }
+    expect(lacks).toEqual([]);
+  });
+
   test('a token-bucket that empties later since its limit has fallen', async () => {
     const { store, livesForMs } = setUp();
     const charge = (limit: number, cost: number): Charge => ({

@@ -11,7 +11,7 @@ export type Rule = Pick<Policy, 'limit' | 'windowMs' | 'capacity'>;
 
 /**
  * An algorithm: functions of a state, a rule, a cost and a time, in whole numbers, with no clock of
- * their own, so that the same arithmetic decides in every store. All but `settle` expect a state that
+ * their own, so that the same arithmetic decides in every store. All but `settle` and `refund` expect a state that
  * `settle` has brought to `nowMs`; all expect a limit of 1 or more.
  *
  * Those that return a state take over the one they were given and may have written into it: keep what
@@ -28,7 +28,10 @@ export interface Algorithm {
   waitMs(state: State, rule: Rule, cost: number, nowMs: number): number;
   /** The state after charging a cost of 1 or more that `waitMs` found to fit. */
   charge(state: State, rule: Rule, cost: number, nowMs: number): State;
-  /** The state after giving back what of `charged` still counts, and never more. */
+  /**
+   * The state after giving back what of `charged` still counts, and never more. The rule is the one it was charged
+   * under: where nothing of it counts any more, that rule has no say in what became of the bucket since.
+   */
   refund(state: State, rule: Rule, charged: Charged, nowMs: number): State;
   /**
    * The least state that counts at least what either does, now and at all times after; both are brought to

@@ -25,8 +25,9 @@ export const fixedWindow: Algorithm = {
     return state;
   },
 
-  refund(state, { windowMs }, { cost, atMs, resetAfterMs }) {
-    if (state.length === 0 || state[0] !== atMs + resetAfterMs - windowMs) return state;
+  refund(kept, rule, { cost, atMs, resetAfterMs }, nowMs) {
+    const state = this.settle(kept, rule, nowMs);
+    if (state.length === 0 || state[0] !== atMs + resetAfterMs - rule.windowMs) return state;
     const count = (state[1] as number) - cost;
     if (count <= 0) return UNTOUCHED;
     state[1] = count;

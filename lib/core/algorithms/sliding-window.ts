@@ -105,7 +105,8 @@ export const slidingWindow: Algorithm = {
     return kept;
   },
 
-  refund(state, rule, { cost, atMs }) {
+  refund(kept, rule, { cost, atMs }, nowMs) {
+    const state = this.settle(kept, rule, nowMs);
     if (state.length === 0) return state;
     const stamp = stampOf(state, rule, atMs);
     for (let i = HEAD; i < state.length; i += 2) {

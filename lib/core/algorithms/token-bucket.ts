@@ -36,10 +36,11 @@ export const tokenBucket: Algorithm = {
 
   charge: (state, rule, cost, nowMs) => keep(state, debtAt(state, rule, nowMs) + cost * rule.windowMs, nowMs),
 
-  refund(state, rule, { cost, atMs }, nowMs) {
-    if (state.length === 0) return state;
+  refund(kept, rule, { cost, atMs }, nowMs) {
     const unpaid = cost * rule.windowMs - rule.limit * Math.max(0, nowMs - atMs);
-    if (unpaid <= 0) return state;
+    if (unpaid <= 0) return kept;
+    const state = this.settle(kept, rule, nowMs);
+    if (state.length === 0) return state;
     const debt = debtAt(state, rule, nowMs) - unpaid;
     return debt > 0 ? keep(state, debt, nowMs) : UNTOUCHED;
   },

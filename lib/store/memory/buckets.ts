@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import type { Rule, State } from '../../core/algorithms/algorithm.js';
 import type { Policy } from '../../core/policy.js';
 import { Blocks } from './blocks.js';
@@ -27,7 +28,8 @@ export class Buckets {
   readonly #row = new Row();
   readonly #rule = { limit: 0, windowMs: 0, capacity: 0 };
   #size = 0;
-  #births = 0;
+  /** Begins anywhere, so that what one store has charged another does not give back. */
+  #births = randomInt(2 ** 47);
   #changes = 0;
 
   constructor(readonly max: number) {
@@ -69,7 +71,20 @@ export class Buckets {
 
   /** What a bucket holds at `nowMs` under a rule; good until the next call. */
   settled(address: number, rule: Rule, nowMs: number): State {
-    return this.#tableOf(address).algorithm.settle(this.#rowOf(address).read(this.#states), rule, nowMs);
+    return this.#tableOf(address).algorithm.settle(this.stateOf(address), rule, nowMs);
+  }
+
+  /** What a bucket held when it was last written; good until the next call. */
+  stateOf(address: number): State {
+    return this.#rowOf(address).read(this.#states);
+  }
+
+  /** The rule that a bucket was last charged under; good until the next call. */
+  ruleOf(address: number): Rule {
+    this.#rule.limit = this.#rows.get(address, LIMIT);
+    this.#rule.capacity = this.#rows.get(address, CAPACITY);
+    this.#rule.windowMs = this.#tableOf(address).windowMs;
+    return this.#rule;
   }
 
   /**
@@ -123,7 +138,7 @@ export class Buckets {
     for (let dropped = 0; dropped < most && this.#ends.lowest <= nowMs; dropped++) {
       const address = this.#ends.pop() as number;
       this.#rows.set(address, PLACE, NONE);
-      const state = this.settled(address, this.#ruleOf(address), nowMs);
+      const state = this.settled(address, this.ruleOf(address), nowMs);
       const endsAtMs = this.#endsAtMs(address, state, nowMs);
       if (endsAtMs <= nowMs) this.delete(address);
       else this.#ends.push(endsAtMs, address);
@@ -145,7 +160,7 @@ export class Buckets {
 
   /** How much of its capacity a bucket uses, from 0 to 1. */
   share(address: number, nowMs: number): number {
-    const rule = this.#ruleOf(address);
+    const rule = this.ruleOf(address);
     const state = this.settled(address, rule, nowMs);
     return this.#tableOf(address).algorithm.used(state, rule, nowMs) / rule.capacity;
   }
@@ -182,18 +197,10 @@ export class Buckets {
     return this.#tables.byId(this.#rows.get(address, TABLE));
   }
 
-  /** The rule that a bucket was last charged under; good until the next call. */
-  #ruleOf(address: number): Rule {
-    this.#rule.limit = this.#rows.get(address, LIMIT);
-    this.#rule.capacity = this.#rows.get(address, CAPACITY);
-    this.#rule.windowMs = this.#tableOf(address).windowMs;
-    return this.#rule;
-  }
-
   /** When nothing is left to remember of a bucket that holds `state`. */
   #endsAtMs(address: number, state: State, nowMs: number): number {
     const { algorithm } = this.#tableOf(address);
-    const fullAtMs = nowMs + algorithm.resetMs(state, this.#ruleOf(address), nowMs);
+    const fullAtMs = nowMs + algorithm.resetMs(state, this.ruleOf(address), nowMs);
     return Math.max(fullAtMs, this.blocks.endsAtMs(this.birthOf(address)));
   }
 

@@ -1,5 +1,6 @@
 import { UNTOUCHED } from '../../core/algorithms/algorithm.js';
 import { ALGORITHMS } from '../../core/algorithms/index.js';
+import { brand } from '../../core/brand.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import type { Charge, Decision } from '../../core/decision.js';
 import { mistake } from '../../core/errors.js';
@@ -80,9 +81,10 @@ export class MemoryStore implements Store {
       // Another bucket than the one charged: that was reset, evicted or has ended.
       if (address === NONE || this.#buckets.birthOf(address) !== receipt) continue;
       const algorithm = ALGORITHMS[policy.algorithm];
-      const state = this.#buckets.settled(address, policy, nowMs);
       const charged = { cost, atMs, resetAfterMs };
-      this.#buckets.write(address, policy, algorithm.refund(state, policy, charged, nowMs));
+      const state = algorithm.refund(this.#buckets.stateOf(address), policy, charged, nowMs);
+      // Its limit may have changed since this was charged.
+      this.#buckets.write(address, this.#buckets.ruleOf(address), state);
     }
   }
 
@@ -156,7 +158,7 @@ export class MemoryStore implements Store {
     this.close();
   }
 
-  /** Stops its timer; the next new bucket starts it again. */
+  /** Stops its timer; the next decision starts it again. */
   close(): void {
     this.#stopSweeping?.();
     this.#stopSweeping = null;
@@ -172,3 +174,5 @@ export class MemoryStore implements Store {
     if (this.#buckets.size === 0) this.close();
   }
 }
+
+brand(MemoryStore, 'MemoryStore');

@@ -14,7 +14,7 @@ interface Denial {
 }
 
 /** When a server was asked, and how often something had been forgotten by then. */
-interface Asked {
+export interface Asked {
   readonly atMs: number;
   readonly forgets: number;
 }

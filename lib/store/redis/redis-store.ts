@@ -1,5 +1,5 @@
 import type { RedisOptions } from 'ioredis';
-import { type Clock, systemClock } from '../../core/clock.js';
+import type { Clock } from '../../core/clock.js';
 import type { Charge, Decision } from '../../core/decision.js';
 import { mistake } from '../../core/errors.js';
 import { escapeSegment } from '../../core/escape.js';
@@ -11,7 +11,7 @@ import { adopt, type Connection, checkOptions, isClient, OwnConnection, type Red
 import { Commands } from './commands.js';
 import { RedisCounters } from './counters.js';
 import { DEFAULT_PREFIX, type KeyOf, keysUnder } from './keys.js';
-import { KnownDenials } from './known-denials.js';
+import { type Asked, KnownDenials } from './known-denials.js';
 import { consumeMessage, type Decided, decisionsIn, type Mode, refundMessage } from './messages.js';
 import { masterOf } from './slots.js';
 import { consumeApart, isOfOneIdentity, peekApart } from './spread.js';
@@ -65,7 +65,7 @@ export class RedisStore implements Store {
   readonly #clock: Clock | undefined;
   /** Whether identities are in slots of their own. */
   readonly #isSpread: boolean;
-  readonly #batcher: Batcher<unknown>;
+  readonly #batcher: Batcher<Asked>;
   readonly #denials: KnownDenials;
 
   constructor(options: RedisStoreOptions);
@@ -89,8 +89,8 @@ export class RedisStore implements Store {
     if (client.isCluster) this.partOf = (identity) => masterOf(client, this.#keyOf(identity));
     this.#commands = new Commands(client);
     this.counters = new RedisCounters((...call) => this.#run(...call), this.#keyOf);
-    const timer = clock ?? systemClock;
-    this.#denials = new KnownDenials(() => timer.now());
+    // Parts of a millisecond too: a wait that is told must not be shorter than it is.
+    this.#denials = new KnownDenials(clock === undefined ? () => performance.now() : () => clock.now());
     this.#batcher = new Batcher((requests) => this.#ask(requests, 'consume'), this.#denials);
   }
 

@@ -51,7 +51,8 @@ end
 local NEVER = math.huge
 local makers = {}
 makers['fixed-window'] = function()
-  return {
+  local algorithm
+  algorithm = {
     lasts = true,
     settle = function(state, rule)
       if #state == 0 then return state end
@@ -71,6 +72,7 @@ makers['fixed-window'] = function()
       return state
     end,
     refund = function(state, rule, charged)
+      state = algorithm.settle(state, rule)
       if #state == 0 or state[1] ~= charged.at + charged.resetAfter - rule.windowMs then return state end
       state[2] = state[2] - charged.cost
       if state[2] <= 0 then return {} end
@@ -90,6 +92,7 @@ makers['fixed-window'] = function()
       return state
     end,
   }
+  return algorithm
 end
 makers['sliding-window'] = function()
   local EXACT, COARSE = 0, 1
@@ -135,7 +138,8 @@ makers['sliding-window'] = function()
     for at = 3, #state, 2 do sum = sum + state[at] end
     return sum
   end
-  return {
+  local algorithm
+  algorithm = {
     lasts = true,
     settle = function(state, rule)
       if #state == 0 then return state end
@@ -167,6 +171,7 @@ makers['sliding-window'] = function()
       return state
     end,
     refund = function(state, rule, charged)
+      state = algorithm.settle(state, rule)
       if #state == 0 then return state end
       local stamp = stampOf(state, rule, charged.at)
       for at = 2, #state, 2 do
@@ -232,6 +237,7 @@ makers['sliding-window'] = function()
       return state
     end,
   }
+  return algorithm
 end
 makers['token-bucket'] = function()
   local function debtOf(state, rule)
@@ -240,7 +246,8 @@ makers['token-bucket'] = function()
     if elapsed >= math.ceil(state[2] / rule.limit) then return 0 end
     return state[2] - elapsed * rule.limit
   end
-  return {
+  local algorithm
+  algorithm = {
     settle = function(state, rule)
       if #state == 0 then return state end
       local ahead = state[1] > now
@@ -258,9 +265,10 @@ makers['token-bucket'] = function()
       return { now, debtOf(state, rule) + cost * rule.windowMs }
     end,
     refund = function(state, rule, charged)
-      if #state == 0 then return state end
       local unpaid = charged.cost * rule.windowMs - rule.limit * math.max(0, now - charged.at)
       if unpaid <= 0 then return state end
+      state = algorithm.settle(state, rule)
+      if #state == 0 then return state end
       local debt = debtOf(state, rule) - unpaid
       if debt > 0 then return { now, debt } end
       return {}
@@ -276,6 +284,7 @@ makers['token-bucket'] = function()
       return state
     end,
   }
+  return algorithm
 end
 local algorithms = {}
 local RULE = '^(%S+) (%d+) (%d+) (%d+)'
@@ -479,14 +488,16 @@ while at <= #asking do
   end
 end
 local function lifeOf(bucket, charge)
-  local ends, marked = charge.algorithm.reset(states[bucket], charge), marks[bucket]
-  if charge.algorithm.lasts and not marked then
-    local untilMs = eighthAfter(now + ends, charge.eighth)
-    if untilMs == keptUntil[bucket] then return 0, 0 end
-    return untilMs - now, untilMs - now
+  local lasts, marked = charge.algorithm.lasts, marks[bucket]
+  local untilMs = now + charge.algorithm.reset(states[bucket], charge)
+  if lasts then untilMs = eighthAfter(untilMs, charge.eighth) end
+  if marked then
+    untilMs = max(untilMs, marked[BLOCKED_UNTIL], marked[STRIKES_END])
+  elseif untilMs == keptUntil[bucket] then
+    return 0, 0
   end
-  if marked then ends = max(ends, marked[BLOCKED_UNTIL] - now, marked[STRIKES_END] - now) end
-  return ends, ends + ceil(ends / 8)
+  local ms = untilMs - now
+  return ms, lasts and ms or ms + ceil(ms / 8)
 end
 local function written(bucket, charge)
   return packed(births[bucket], closed(states[bucket], charge, births[bucket]), marks[bucket])
@@ -494,8 +505,9 @@ end
 for i = 1, #changed do
   local owner = changed[i]
   local key, bucket = KEYS[owner], lastOf[owner]
-  local charge, leastMs, ms = chargeOf[bucket], lifeOf(bucket, chargeOf[bucket])
+  local charge, leastMs, ms = chargeOf[bucket], 0, 0
   if beforeOf[bucket] == 0 then
+    leastMs, ms = lifeOf(bucket, charge)
     call('HSET', key, charge.field, written(bucket, charge))
   else
     local count = 0
@@ -641,7 +653,8 @@ end
 local NEVER = math.huge
 local makers = {}
 makers['fixed-window'] = function()
-  return {
+  local algorithm
+  algorithm = {
     lasts = true,
     settle = function(state, rule)
       if #state == 0 then return state end
@@ -661,6 +674,7 @@ makers['fixed-window'] = function()
       return state
     end,
     refund = function(state, rule, charged)
+      state = algorithm.settle(state, rule)
       if #state == 0 or state[1] ~= charged.at + charged.resetAfter - rule.windowMs then return state end
       state[2] = state[2] - charged.cost
       if state[2] <= 0 then return {} end
@@ -680,6 +694,7 @@ makers['fixed-window'] = function()
       return state
     end,
   }
+  return algorithm
 end
 makers['sliding-window'] = function()
   local EXACT, COARSE = 0, 1
@@ -725,7 +740,8 @@ makers['sliding-window'] = function()
     for at = 3, #state, 2 do sum = sum + state[at] end
     return sum
   end
-  return {
+  local algorithm
+  algorithm = {
     lasts = true,
     settle = function(state, rule)
       if #state == 0 then return state end
@@ -757,6 +773,7 @@ makers['sliding-window'] = function()
       return state
     end,
     refund = function(state, rule, charged)
+      state = algorithm.settle(state, rule)
       if #state == 0 then return state end
       local stamp = stampOf(state, rule, charged.at)
       for at = 2, #state, 2 do
@@ -822,6 +839,7 @@ makers['sliding-window'] = function()
       return state
     end,
   }
+  return algorithm
 end
 makers['token-bucket'] = function()
   local function debtOf(state, rule)
@@ -830,7 +848,8 @@ makers['token-bucket'] = function()
     if elapsed >= math.ceil(state[2] / rule.limit) then return 0 end
     return state[2] - elapsed * rule.limit
   end
-  return {
+  local algorithm
+  algorithm = {
     settle = function(state, rule)
       if #state == 0 then return state end
       local ahead = state[1] > now
@@ -848,9 +867,10 @@ makers['token-bucket'] = function()
       return { now, debtOf(state, rule) + cost * rule.windowMs }
     end,
     refund = function(state, rule, charged)
-      if #state == 0 then return state end
       local unpaid = charged.cost * rule.windowMs - rule.limit * math.max(0, now - charged.at)
       if unpaid <= 0 then return state end
+      state = algorithm.settle(state, rule)
+      if #state == 0 then return state end
       local debt = debtOf(state, rule) - unpaid
       if debt > 0 then return { now, debt } end
       return {}
@@ -866,6 +886,7 @@ makers['token-bucket'] = function()
       return state
     end,
   }
+  return algorithm
 end
 local algorithms = {}
 local RULE = '^(%S+) (%d+) (%d+) (%d+)'
@@ -923,8 +944,7 @@ for at = 2, #ARGV, 7 do
       at = tonumber(ARGV[at + 4]),
       resetAfter = tonumber(ARGV[at + 5]),
     }
-    local settled = rule.algorithm.settle(opened(state, rule, bornAt), rule)
-    state = rule.algorithm.refund(settled, rule, charged)
+    state = rule.algorithm.refund(opened(state, rule, bornAt), rule, charged)
     if #state == 0 and isOver(marks) then
       redis.call('HDEL', key, field)
     else

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { ofEachAlgorithm } from './checks.js';
+import { type Checks, ofEachAlgorithm } from './checks.js';
 
-/** What a refund gives back, under every algorithm alike. */
-export const refunds = ofEachAlgorithm((algorithm) => ({
+const alike = ofEachAlgorithm((algorithm) => ({
   async [`${algorithm}: a refund gives back what was charged`](subject) {
     await subject.spend(4, { algorithm });
     const decision = await subject.one({ algorithm, cost: 1 });
@@ -26,3 +25,19 @@ export const refunds = ofEachAlgorithm((algorithm) => ({
     assert.equal((await subject.peek({ algorithm })).remaining, 3);
   },
 }));
+
+/** What a refund gives back, under every algorithm alike, and under a limit that has fallen. */
+export const refunds: Checks = {
+  ...alike,
+
+  async 'a refund of what has flowed off leaves alone what was charged under a lower limit since'(subject) {
+    const before = { algorithm: 'token-bucket', limit: 1_000, windowMs: 3_600_000 } as const;
+    const since = { ...before, limit: 10 };
+    const decision = await subject.one(before);
+    subject.clock.advance(1_000);
+    await subject.spend(9, since);
+    subject.clock.advance(59_000);
+    await subject.store.refund([decision]);
+    assert.equal((await subject.one(since)).allowed, false);
+  },
+};

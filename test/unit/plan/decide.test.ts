@@ -131,4 +131,17 @@ describe('limits that are decided before the user may be known', () => {
     expect(reported).toEqual([said, said]);
     expect(store.size).toBe(0);
   });
+
+  test('a limit that only reports keeps no request from being decided', async () => {
+    const { reported, limit, decide } = setUp();
+    const rate = (): never => {
+      throw new Error('no database');
+    };
+    const { outcome } = await decide([
+      limit('first', { rate: '5/min' }),
+      limit('fails', { rate, shadow: true }),
+    ]);
+    expect(namesOf(outcome.decisions)).toEqual(['first']);
+    expect(reported).toEqual(['Shop.fails: The rate function gave no rate, so the limit is left out.']);
+  });
 });

@@ -221,14 +221,17 @@ end
 
 -- For how long the key of a bucket is to live at least, and for how long else; 0 when it does.
 local function lifeOf(bucket, charge)
-  local ends, marked = charge.algorithm.reset(states[bucket], charge), marks[bucket]
-  if charge.algorithm.lasts and not marked then
-    local untilMs = eighthAfter(now + ends, charge.eighth)
-    if untilMs == keptUntil[bucket] then return 0, 0 end
-    return untilMs - now, untilMs - now
+  local lasts, marked = charge.algorithm.lasts, marks[bucket]
+  local untilMs = now + charge.algorithm.reset(states[bucket], charge)
+  -- Of marked ones too, since marks may be taken away: see take.
+  if lasts then untilMs = eighthAfter(untilMs, charge.eighth) end
+  if marked then
+    untilMs = max(untilMs, marked[BLOCKED_UNTIL], marked[STRIKES_END])
+  elseif untilMs == keptUntil[bucket] then
+    return 0, 0
   end
-  if marked then ends = max(ends, marked[BLOCKED_UNTIL] - now, marked[STRIKES_END] - now) end
-  return ends, ends + ceil(ends / 8)
+  local ms = untilMs - now
+  return ms, lasts and ms or ms + ceil(ms / 8)
 end
 
 local function written(bucket, charge)
@@ -240,8 +243,9 @@ end
 for i = 1, #changed do
   local owner = changed[i]
   local key, bucket = KEYS[owner], lastOf[owner]
-  local charge, leastMs, ms = chargeOf[bucket], lifeOf(bucket, chargeOf[bucket])
+  local charge, leastMs, ms = chargeOf[bucket], 0, 0
   if beforeOf[bucket] == 0 then
+    leastMs, ms = lifeOf(bucket, charge)
     call('HSET', key, charge.field, written(bucket, charge))
   else
     local count = 0

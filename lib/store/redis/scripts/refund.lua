@@ -24,8 +24,7 @@ for at = 2, #ARGV, 7 do
       at = tonumber(ARGV[at + 4]),
       resetAfter = tonumber(ARGV[at + 5]),
     }
-    local settled = rule.algorithm.settle(opened(state, rule, bornAt), rule)
-    state = rule.algorithm.refund(settled, rule, charged)
+    state = rule.algorithm.refund(opened(state, rule, bornAt), rule, charged)
     if #state == 0 and isOver(marks) then
       redis.call('HDEL', key, field)
     else

@@ -1,5 +1,6 @@
 -- The algorithms of lib/core/algorithms, function by function: the same states, arithmetic and answers.
--- A state is a list of whole numbers, empty when nothing counts; a wait of NEVER does not end. `settle` says
+-- A state is a list of whole numbers, empty when nothing counts; a wait of NEVER does not end. All but `settle` and
+-- `refund` expect a state that is settled. `settle` says
 -- besides whether it has moved what lay ahead of now, because a clock stepped back. `close` puts differences from
 -- `base` on in place of a state's times, and `open` times again in place of these. Where `lasts` is true, the limit
 -- has no say in when a state ends.

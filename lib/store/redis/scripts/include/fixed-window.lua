@@ -1,6 +1,7 @@
 -- State { start, count }.
 makers['fixed-window'] = function()
-  return {
+  local algorithm
+  algorithm = {
     lasts = true,
 
     settle = function(state, rule)
@@ -24,6 +25,7 @@ makers['fixed-window'] = function()
     end,
 
     refund = function(state, rule, charged)
+      state = algorithm.settle(state, rule)
       if #state == 0 or state[1] ~= charged.at + charged.resetAfter - rule.windowMs then return state end
       state[2] = state[2] - charged.cost
       if state[2] <= 0 then return {} end
@@ -47,4 +49,5 @@ makers['fixed-window'] = function()
       return state
     end,
   }
+  return algorithm
 end

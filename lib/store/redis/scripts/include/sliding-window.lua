@@ -53,7 +53,8 @@ makers['sliding-window'] = function()
     return sum
   end
 
-  return {
+  local algorithm
+  algorithm = {
     lasts = true,
 
     settle = function(state, rule)
@@ -89,6 +90,7 @@ makers['sliding-window'] = function()
     end,
 
     refund = function(state, rule, charged)
+      state = algorithm.settle(state, rule)
       if #state == 0 then return state end
       local stamp = stampOf(state, rule, charged.at)
       for at = 2, #state, 2 do
@@ -159,4 +161,5 @@ makers['sliding-window'] = function()
       return state
     end,
   }
+  return algorithm
 end

@@ -7,7 +7,8 @@ makers['token-bucket'] = function()
     return state[2] - elapsed * rule.limit
   end
 
-  return {
+  local algorithm
+  algorithm = {
     settle = function(state, rule)
       if #state == 0 then return state end
       local ahead = state[1] > now
@@ -28,9 +29,10 @@ makers['token-bucket'] = function()
     end,
 
     refund = function(state, rule, charged)
-      if #state == 0 then return state end
       local unpaid = charged.cost * rule.windowMs - rule.limit * math.max(0, now - charged.at)
       if unpaid <= 0 then return state end
+      state = algorithm.settle(state, rule)
+      if #state == 0 then return state end
       local debt = debtOf(state, rule) - unpaid
       if debt > 0 then return { now, debt } end
       return {}
@@ -50,4 +52,5 @@ makers['token-bucket'] = function()
       return state
     end,
   }
+  return algorithm
 end

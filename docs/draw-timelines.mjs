@@ -1,0 +1,123 @@
+// Draws the timeline of each algorithm from the golden ones that its tests follow: `node docs/draw-timelines.mjs`; with
+// `--check` it only says whether the drawings are what they would become.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import * as vega from 'vega';
+import { compile } from 'vega-lite';
+import { definePolicy } from '../dist/esm/core/policy.js';
+import { MemoryStore } from '../dist/esm/index.js';
+import { TestClock } from '../dist/esm/testing/index.js';
+
+const TIMELINES = {
+  'sliding-window': 'sliding-window keeps the times of its charges: each frees its unit one window later',
+  'fixed-window': 'fixed-window starts with the first charge and ends one window later',
+  'token-bucket': 'token-bucket fills by limit per window up to its burst',
+};
+/** So many looks at what is used, over the length of a timeline. */
+const LOOKS = 400;
+
+const { timelines } = JSON.parse(
+  readFileSync(new URL('../test/golden/timelines.json', import.meta.url), 'utf8'),
+);
+
+/** What is used at each moment, and what became of each request. */
+function replay({ limits: { a: line }, steps }) {
+  const clock = new TestClock(0);
+  const store = new MemoryStore({ clock });
+  const policy = definePolicy({
+    name: 'a',
+    scope: 'drawn',
+    rate: { limit: line.limit, windowMs: line.windowMs },
+    algorithm: line.algorithm,
+    burst: line.burst,
+  });
+  const charge = (cost) => [{ policy, identity: 'user:1', cost, shadow: false, blocks: [] }];
+  const usedNow = () => policy.capacity - store.peek(charge(1)).decisions[0].remaining;
+  const lastMs = steps.at(-1).at;
+  const endMs = lastMs + Math.ceil(lastMs / 20);
+  const moments = new Set(Array.from({ length: LOOKS + 1 }, (_, look) => Math.round((look * endMs) / LOOKS)));
+  for (const { at } of steps) moments.add(at);
+  const used = [];
+  const requests = [];
+  let nowMs = 0;
+  for (const atMs of [...moments].sort((a, b) => a - b)) {
+    clock.advance(atMs - nowMs);
+    nowMs = atMs;
+    for (const { at, cost = 1, peek } of steps) {
+      if (at !== atMs || peek) continue;
+      const [{ allowed, retryAfterMs }] = store.consume(charge(cost)).decisions;
+      const seconds = atMs / 1_000;
+      const backAt = allowed || retryAfterMs === null ? seconds : seconds + retryAfterMs / 1_000;
+      requests.push({ seconds, backAt, answer: allowed ? 'admitted' : 'denied', level: usedNow() });
+    }
+    used.push({ seconds: atMs / 1_000, used: usedNow() });
+  }
+  return { used, requests, capacity: policy.capacity, line };
+}
+
+const seconds = { field: 'seconds', type: 'quantitative', title: 'seconds' };
+const COLOURS = { admitted: '#1a7f37', denied: '#cf222e' };
+
+function drawing({ used, requests, capacity, line }) {
+  const denied = requests.filter(({ answer }) => answer === 'denied');
+  const burst = line.burst === undefined ? '' : `, burst ${line.burst}`;
+  return {
+    $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
+    background: 'white',
+    padding: 12,
+    width: 640,
+    height: 180,
+    title: `${line.algorithm}, ${line.limit} in ${line.windowMs / 1_000} s${burst}`,
+    layer: [
+      {
+        data: { values: used },
+        mark: { type: 'area', interpolate: 'step-after', color: '#b6d4fe', line: { color: '#0a58ca' } },
+        encoding: { x: seconds, y: { field: 'used', type: 'quantitative', title: 'units used' } },
+      },
+      {
+        data: { values: [{ capacity }] },
+        mark: { type: 'rule', strokeDash: [5, 4], color: '#57606a' },
+        encoding: { y: { field: 'capacity', type: 'quantitative', scale: { domain: [0, capacity + 0.5] } } },
+      },
+      {
+        data: { values: denied },
+        mark: { type: 'rule', color: COLOURS.denied, strokeDash: [1, 3], strokeWidth: 2 },
+        encoding: { x: seconds, x2: { field: 'backAt' }, y: { field: 'level', type: 'quantitative' } },
+      },
+      {
+        data: { values: requests },
+        mark: { type: 'point', filled: true, size: 90, opacity: 1 },
+        encoding: {
+          x: seconds,
+          y: { field: 'level', type: 'quantitative', axis: { tickMinStep: 1, format: 'd' } },
+          color: {
+            field: 'answer',
+            type: 'nominal',
+            title: null,
+            scale: { domain: Object.keys(COLOURS), range: Object.values(COLOURS) },
+          },
+          shape: {
+            field: 'answer',
+            type: 'nominal',
+            title: null,
+            scale: { domain: Object.keys(COLOURS), range: ['circle', 'cross'] },
+          },
+        },
+      },
+    ],
+  };
+}
+
+const isCheck = process.argv.includes('--check');
+mkdirSync(new URL('images/', import.meta.url), { recursive: true });
+for (const [algorithm, name] of Object.entries(TIMELINES)) {
+  const timeline = timelines.find((one) => one.name === name);
+  if (timeline === undefined) throw new Error(`There is no golden timeline "${name}" any more.`);
+  const view = new vega.View(vega.parse(compile(drawing(replay(timeline))).spec), { renderer: 'none' });
+  const svg = `${await view.toSVG()}\n`;
+  const file = new URL(`images/${algorithm}.svg`, import.meta.url);
+  if (!isCheck) writeFileSync(file, svg);
+  else if (readFileSync(file, 'utf8') !== svg) {
+    console.error(`docs/images/${algorithm}.svg is not what the golden timeline draws. Run npm run docs.`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,79 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { application, nest, type Packed, pack, run } from '../support/packed.js';
+
+/** In kilobytes. What more is there has to be worth it. */
+const BUDGET_KB = { tarball: 330, unpacked: 1_650, withDependencies: 2_600 };
+
+let packed: Packed;
+beforeAll(async () => {
+  packed = await pack();
+}, 120_000);
+
+test('the tarball holds what users need and nothing else', () => {
+  const other = packed.files.filter(
+    (path) => !/^dist\/(esm|cjs)\/([a-z-]+\/)*[a-z-]+(\.gen)?\.(js|d\.ts)$/.test(path),
+  );
+  expect(other.sort()).toEqual([
+    'CHANGELOG.md',
+    'LICENSE',
+    'README.md',
+    'dist/cjs/package.json',
+    'dist/esm/package.json',
+    'docs/dependencies.md',
+    'docs/errors.md',
+    'docs/failure.md',
+    'docs/grafana-dashboard.json',
+    'docs/guide.md',
+    'docs/performance.md',
+    'docs/watching.md',
+    'package.json',
+  ]);
+});
+
+test('it stays small, with all that it brings along', async () => {
+  const app = await application(packed, nest(12));
+  const folders = ['nestjs-ratelimit', ...(await dependencies(app, 'nestjs-ratelimit'))];
+  const sizes = await Promise.all(
+    folders.map(async (name) => Number.parseInt(await run(app, 'du', '-sk', `node_modules/${name}`), 10)),
+  );
+  const kb = {
+    tarball: packed.size / 1_000,
+    unpacked: packed.unpackedSize / 1_000,
+    withDependencies: sizes.reduce((sum, size) => sum + size, 0),
+  };
+  for (const [what, most] of Object.entries(BUDGET_KB)) {
+    expect([what, kb[what as keyof typeof kb] <= most, kb]).toEqual([what, true, kb]);
+  }
+}, 120_000);
+
+test('to install it runs no script, neither its own nor those of what it brings along', async () => {
+  const app = await application(packed, nest(12));
+  for (const name of ['nestjs-ratelimit', ...(await dependencies(app, 'nestjs-ratelimit'))]) {
+    const { scripts = {} } = await manifestOf(app, name);
+    expect([name, Object.keys(scripts).filter((script) => /^(pre|post)?install$/.test(script))]).toEqual([
+      name,
+      [],
+    ]);
+  }
+}, 120_000);
+
+test('it is published for everybody, and says where it was built', async () => {
+  const manifest = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
+  expect(manifest.publishConfig).toEqual({ access: 'public', provenance: true });
+});
+
+interface Manifest {
+  readonly scripts?: Record<string, string>;
+  readonly dependencies?: Record<string, string>;
+}
+
+const manifestOf = async (app: string, name: string): Promise<Manifest> =>
+  JSON.parse(await readFile(join(app, 'node_modules', name, 'package.json'), 'utf8'));
+
+/** The runtime dependencies of a package, and theirs. */
+async function dependencies(app: string, name: string): Promise<string[]> {
+  const own = Object.keys((await manifestOf(app, name)).dependencies ?? {});
+  const theirs = await Promise.all(own.map((other) => dependencies(app, other)));
+  return [...new Set([...own, ...theirs.flat()])];
+}

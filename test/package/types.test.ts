@@ -1,0 +1,84 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { application, fixture, isComplete, matrix, nest, type Packed, pack, run } from '../support/packed.js';
+
+let packed: Packed;
+beforeAll(async () => {
+  packed = await pack();
+}, 120_000);
+
+const COMPILERS = ['5.9', '6', '7'] as const;
+type Resolution = 'node16' | 'node20' | 'nodenext' | 'bundler';
+type Form = 'module' | 'commonjs';
+
+/** Nest 12 is ES modules alone: to `node16` CommonJS cannot require them. */
+const RESOLUTIONS: Readonly<Record<`${11 | 12} ${Form}`, readonly Resolution[]>> = {
+  '11 commonjs': ['nodenext', 'node16', 'bundler'],
+  '11 module': ['nodenext', 'node16', 'bundler'],
+  '12 commonjs': ['nodenext', 'node20', 'bundler'],
+  '12 module': ['nodenext', 'node16', 'bundler'],
+};
+
+const PEERS = ['ioredis@6', '@opentelemetry/api', 'microservices', 'websockets'];
+
+const optionsFor = (resolution: Resolution) => ({
+  compilerOptions: {
+    strict: true,
+    skipLibCheck: false,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    experimentalDecorators: true,
+    emitDecoratorMetadata: true,
+    noEmit: true,
+    target: 'es2022',
+    lib: ['es2023', 'dom'],
+    types: ['node'],
+    ...(resolution === 'bundler'
+      ? { module: 'preserve', moduleResolution: 'bundler' }
+      : { module: resolution, moduleResolution: resolution === 'node20' ? 'node16' : resolution }),
+  },
+  include: ['*.ts'],
+});
+
+const cells: readonly (readonly [11 | 12, Form, boolean])[] = matrix<readonly [11 | 12, Form, boolean]>(
+  [[12, 'module', true]],
+  [
+    [12, 'module', false],
+    [12, 'commonjs', true],
+    [12, 'commonjs', false],
+    [11, 'module', true],
+    [11, 'module', false],
+    [11, 'commonjs', true],
+    [11, 'commonjs', false],
+  ],
+);
+
+describe.each(cells)('types on Nest %d, type %s, optional packages: %s', (major, form, hasPeers) => {
+  let app: string;
+  beforeAll(async () => {
+    const [redis, telemetry, ...nestPeers] = PEERS as [string, string, ...string[]];
+    const peers = hasPeers ? [redis, telemetry, ...nestPeers.map((name) => `@nestjs/${name}@${major}`)] : [];
+    const compilers = COMPILERS.map((version) => `typescript-${version}@npm:typescript@${version}`);
+    app = await application(packed, [...nest(major), ...peers, ...compilers, '@types/node@20'], {
+      type: form,
+    });
+    await writeFile(join(app, 'app.ts'), await fixture('types/app.ts'));
+    if (hasPeers) await writeFile(join(app, 'peers.ts'), await fixture('types/peers.ts'));
+  }, 240_000);
+
+  const resolutions = RESOLUTIONS[`${major} ${form}`];
+  test.each(isComplete ? resolutions : resolutions.slice(0, 1))(
+    'compile under TypeScript 5.9, 6 and 7, resolved as %s',
+    async (resolution) => {
+      await writeFile(join(app, 'tsconfig.json'), JSON.stringify(optionsFor(resolution)));
+      const complaints: string[] = [];
+      for (const version of COMPILERS) {
+        await run(app, process.execPath, `node_modules/typescript-${version}/bin/tsc`, '-p', '.').catch(
+          (error: Error) => complaints.push(`TypeScript ${version}: ${error.message}`),
+        );
+      }
+      expect(complaints.join('\n')).toBe('');
+    },
+    180_000,
+  );
+});

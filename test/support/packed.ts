@@ -1,0 +1,100 @@
+// What a user gets: the packed library, installed into small applications outside of the repository.
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { transform } from '@swc/core';
+
+const exec = promisify(execFile);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Whether all of the matrix is asked for, or the part that every run has time for. */
+export const isComplete = process.env['PACKAGE_MATRIX'] === 'complete';
+
+/** The whole of a matrix, or its part. */
+export const matrix = <Cell>(part: readonly Cell[], rest: readonly Cell[]): Cell[] =>
+  isComplete ? [...part, ...rest] : [...part];
+
+/** Runs a program and gives back what it printed; its complaint is part of the error when it fails. */
+export async function run(folder: string, file: string, ...args: string[]): Promise<string> {
+  try {
+    return (await exec(file, args, { cwd: folder, maxBuffer: 1 << 24 })).stdout;
+  } catch (error) {
+    const { message, stdout, stderr } = error as Error & { stdout: string; stderr: string };
+    throw new Error(`${file} ${args.join(' ')} failed: ${message}\n${stdout}\n${stderr}`);
+  }
+}
+
+export interface Packed {
+  readonly folder: string;
+  readonly tarball: string;
+  readonly files: readonly string[];
+  /** In bytes: of the tarball, and of what is in it. */
+  readonly size: number;
+  readonly unpackedSize: number;
+}
+
+let count = 0;
+
+/** Packs the library as it was built, into a folder that goes when the tests of the file have run. */
+export async function pack(): Promise<Packed> {
+  const folder = await mkdtemp(join(tmpdir(), 'nestjs-ratelimit-'));
+  afterAll(() => rm(folder, { recursive: true, force: true }), 120_000);
+  const [{ filename, files, size, unpackedSize }] = JSON.parse(
+    await run(root, 'npm', 'pack', '--json', '--pack-destination', folder),
+  ) as [{ filename: string; files: { path: string }[]; size: number; unpackedSize: number }];
+  return {
+    folder,
+    tarball: join(folder, filename),
+    files: files.map(({ path }) => path),
+    size,
+    unpackedSize,
+  };
+}
+
+export const nest = (major: number, ...names: string[]): string[] =>
+  ['common', 'core', ...names].map((name) => `@nestjs/${name}@${major}`);
+
+export const install = (app: string, ...packages: string[]): Promise<string> =>
+  run(app, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline', ...packages);
+
+/** An application of its own, with the tarball and other packages installed: gives its folder. */
+export async function application(
+  { folder, tarball }: Packed,
+  packages: readonly string[],
+  manifest: object = {},
+): Promise<string> {
+  const app = join(folder, `app-${count++}`);
+  await mkdir(app);
+  await writeFile(join(app, 'package.json'), JSON.stringify({ private: true, ...manifest }));
+  await install(app, tarball, 'reflect-metadata', 'rxjs@7', ...packages);
+  return app;
+}
+
+export const fixture = (name: string): Promise<string> =>
+  readFile(new URL(`../package/fixture/${name}`, import.meta.url), 'utf8');
+
+/** Compiles a fixture to ES modules and to CommonJS, and gives back the names of the files. */
+export async function compile(app: string, name: string): Promise<readonly string[]> {
+  const source = await fixture(`${name}.ts`);
+  const files: string[] = [];
+  for (const [type, extension] of [
+    ['es6', 'mjs'],
+    ['commonjs', 'cjs'],
+  ] as const) {
+    const { code } = await transform(source, {
+      jsc: {
+        parser: { syntax: 'typescript', decorators: true },
+        transform: { legacyDecorator: true, decoratorMetadata: true },
+        target: 'es2022',
+      },
+      module: type === 'commonjs' ? { type, ignoreDynamic: true } : { type },
+    });
+    const file = `${name}.${extension}`;
+    await writeFile(join(app, file), code);
+    files.push(file);
+  }
+  return files;
+}
