@@ -1,10 +1,10 @@
 // What guards leave of an application's throughput, on both platforms, with both stores.
-import { median, ratioOf } from './support/contest.mjs';
+import { median } from './support/contest.mjs';
 import { CONNECTIONS, startApp, underLoad } from './support/http-load.mjs';
 import { startRedis } from './support/redis.mjs';
 import { atLeast, table, times, whole } from './support/section.mjs';
 
-const ROUNDS = 11;
+const ROUNDS = 9;
 const SECONDS = 1;
 /** Nobody is denied. */
 const RATES = [
@@ -14,14 +14,15 @@ const RATES = [
 ];
 
 const guarded = (guard, limits) => ({ guard, rates: RATES.slice(0, limits) });
+const BARE = guarded('none', 0);
+/** Those that are compared with each other are neighbours. */
 const APPS = {
-  'no guard': guarded('none', 0),
   'a guard that does nothing': guarded('empty', 0),
   'one limit': guarded('ours', 1),
-  'two limits': guarded('ours', 2),
-  'three limits': guarded('ours', 3),
   '@nestjs/throttler, one limit': guarded('throttler', 1),
+  'two limits': guarded('ours', 2),
   '@nestjs/throttler, two limits': guarded('throttler', 2),
+  'three limits': guarded('ours', 3),
   '@nestjs/throttler, three limits': guarded('throttler', 3),
 };
 const OF_PLATFORM = {
@@ -29,38 +30,48 @@ const OF_PLATFORM = {
   express: { 'express-rate-limit, one limit': guarded('express-rate-limit', 1) },
 };
 
-/** Rounds in turn: by name, answers a second and microseconds of the processor for one. */
+/** Rounds in turn, in pairs with the application without a guard, which goes first in every other round. */
 async function rounds(platform, redis) {
+  const start = async (app) => {
+    const started = await startApp({ platform, redis, ...app });
+    await underLoad(started, SECONDS);
+    return started;
+  };
+  const bare = await start(BARE);
   const apps = {};
-  for (const [name, app] of Object.entries({ ...APPS, ...OF_PLATFORM[platform] })) {
-    apps[name] = await startApp({ platform, redis, ...app });
-    await underLoad(apps[name], SECONDS);
-  }
-  const seen = Object.fromEntries(Object.keys(apps).map((name) => [name, []]));
+  for (const [name, app] of Object.entries({ ...APPS, ...OF_PLATFORM[platform] }))
+    apps[name] = await start(app);
+  const pairs = Object.fromEntries(Object.keys(apps).map((name) => [name, []]));
   for (let round = 0; round < ROUNDS; round++) {
-    for (const [name, app] of Object.entries(apps)) seen[name].push(await underLoad(app, SECONDS));
+    for (const [name, app] of Object.entries(apps)) {
+      const before = round % 2 === 0 ? await underLoad(bare, SECONDS) : null;
+      const own = await underLoad(app, SECONDS);
+      pairs[name].push({ own, bare: before ?? (await underLoad(bare, SECONDS)) });
+    }
   }
-  for (const app of Object.values(apps)) await app.stop();
-  return seen;
+  for (const app of [bare, ...Object.values(apps)]) await app.stop();
+  return pairs;
 }
 
-const shares = (of, to) => of.map(({ perSecond }, round) => perSecond / to[round].perSecond);
+const shareOf = (pairs) => pairs.map(({ own, bare }) => own.perSecond / bare.perSecond);
+const spread = (ratios) => `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`;
 
 function lines(seen) {
-  const bare = seen['no guard'];
-  return Object.entries(seen).map(([name, all]) => {
-    const share = shares(all, bare);
-    return [
-      name,
-      whole(median(all.map(({ perSecond }) => perSecond))),
-      `${median(share).toFixed(2)} (${Math.min(...share).toFixed(2)} to ${Math.max(...share).toFixed(2)})`,
-      median(all.map(({ usEach }) => usEach)).toFixed(1),
-      ratioOf(
-        bare.map(({ usEach }) => usEach),
-        all.map(({ usEach }) => usEach),
-      ).toFixed(2),
-    ];
-  });
+  const all = Object.values(seen).flatMap((pairs) => pairs.map(({ bare }) => bare));
+  const figures = (of) => [
+    whole(median(of.map(({ perSecond }) => perSecond))),
+    median(of.map(({ usEach }) => usEach)).toFixed(1),
+  ];
+  const [perSecond, usEach] = figures(all);
+  return [
+    ['no guard', perSecond, '1.00', usEach, '1.00'],
+    ...Object.entries(seen).map(([name, pairs]) => {
+      const share = shareOf(pairs);
+      const [answers, us] = figures(pairs.map(({ own }) => own));
+      const byTime = median(pairs.map(({ own, bare }) => bare.usEach / own.usEach));
+      return [name, answers, `${median(share).toFixed(2)} (${spread(share)})`, us, byTime.toFixed(2)];
+    }),
+  ];
 }
 
 export default async function measure() {
@@ -75,34 +86,34 @@ export default async function measure() {
     }
   }
   await server.stop();
-  const throughput = (place, name) => seen[place][name].map(({ perSecond }) => perSecond);
-  const ratio = (place, of, to) => ratioOf(throughput(place, of), throughput(place, to));
-  const share = (name) => name.toFixed(2);
   const bars = [];
+  const bar = (what, ratios, wanted, show) =>
+    bars.push(atLeast(`${what} (${spread(ratios)})`, median(ratios), wanted, show));
   for (const [store, one, three] of [
     ['memory', 0.8, 0.7],
     ['Redis', 0.58, 0.48],
   ]) {
     const place = `${store}, fastify`;
-    bars.push(
-      atLeast(`${place}: one limit, of no guard`, ratio(place, 'one limit', 'no guard'), one, share),
-      atLeast(`${place}: three limits, of no guard`, ratio(place, 'three limits', 'no guard'), three, share),
-    );
+    const show = (share) => share.toFixed(2);
+    bar(`${place}: one limit, of no guard`, shareOf(seen[place]['one limit']), one, show);
+    bar(`${place}: three limits, of no guard`, shareOf(seen[place]['three limits']), three, show);
   }
   for (const platform of ['fastify', 'express']) {
     const [memory, redis] = [`memory, ${platform}`, `Redis, ${platform}`];
-    for (const [place, limits, bar] of [
+    for (const [place, limits, wanted] of [
       [memory, 'one limit', 1.3],
       [redis, 'one limit', 1.35],
       [redis, 'two limits', 1.7],
     ]) {
       const peer = `@nestjs/throttler, ${limits}`;
-      bars.push(atLeast(`${place}: ${limits}, of ${peer}`, ratio(place, limits, peer), bar, times));
+      const theirs = seen[place][peer];
+      const ratios = seen[place][limits].map(({ own }, round) => own.perSecond / theirs[round].own.perSecond);
+      bar(`${place}: ${limits}, of ${peer}`, ratios, wanted, times);
     }
   }
   return {
     title: 'HTTP',
-    text: `${CONNECTIONS} connections, 10,000 addresses through a trusted proxy's header, all default headers, ${ROUNDS} rounds of a second in turn. Shares are medians of the ratios to the application without a guard in the same round, and the lowest and highest of them. Load and application share the machine; the time of the processor is the application's alone.`,
+    text: `${CONNECTIONS} connections, 10,000 addresses through a trusted proxy's header, all default headers, ${ROUNDS} rounds in turn of a second for each, in pairs with the application without a guard. Shares are medians of the ratios within the pairs, and the lowest and highest of them. Load and application share the machine; the time of the processor is the application's alone, its system calls included.`,
     tables: Object.entries(seen).map(([place, all]) =>
       table(
         [

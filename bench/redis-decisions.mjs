@@ -33,12 +33,15 @@ function inFlight(decide, requests = REQUESTS, workers = IN_FLIGHT) {
 }
 
 const NO_BLOCKS = [];
+let deciders = 0;
+/** Has identities of its own on the server. */
 const decider = async (port, limits, algorithm, cluster) => {
   const policies = WINDOWS_MS.slice(0, limits).map((windowMs, at) =>
     definePolicy({ name: `limit${at}`, scope: 'all', rate: { limit: LIMIT, windowMs }, algorithm }),
   );
-  const client = cluster && new Cluster([{ host: '127.0.0.1', port }]);
-  const store = new RedisStore(client || { port });
+  const client = cluster && new Cluster([{ host: '127.0.0.1', port }], { retryDelayOnFailover: 0 });
+  const prefix = `bench-${process.pid}-${deciders++}`;
+  const store = client ? new RedisStore(client, { prefix }) : new RedisStore({ port, prefix });
   await store.open();
   const chargesOf = (identity) =>
     policies.map((policy) => ({ policy, identity, cost: 1, shadow: false, blocks: NO_BLOCKS }));

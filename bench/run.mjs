@@ -1,5 +1,5 @@
-// npm run bench: measures everything, or the sections that are named, prints tables, and writes results.md when all of
-// them were measured.
+// npm run bench: measures everything, or the sections that are named, prints tables, and writes them into results.md, in
+// place of what was measured before.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -40,16 +40,30 @@ const versions = () =>
 const machine = () =>
   `${cpus().length} x ${cpus()[0].model}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}`;
 
-const wanted = process.argv.slice(2);
-const texts = [];
-for (const name of SECTIONS) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue;
-  const { default: measure } = await import(`./${name}.mjs`);
-  const text = sectionText(await measure());
-  console.log(`\n${text}`);
-  texts.push(text);
+const file = `${here}results.md`;
+const today = new Date().toISOString().slice(0, 10);
+const head = `# Results
+
+Written by \`npm run bench\`; each section says when. A section that was measured alone is \`npm run bench -- <section>\`.
+
+Machine: ${machine()}.
+
+Versions: ${versions()}.`;
+
+/** The sections of the file as it is, by their titles. */
+const written = new Map();
+for (const text of readFileSync(file, 'utf8')
+  .split(/^(?=## )/m)
+  .slice(1)) {
+  written.set(/^## (.*)/.exec(text)[1], text.trim());
 }
-if (wanted.length === 0) {
-  const head = `# Results\n\nWritten by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}.\n\nMachine: ${machine()}.\n\nVersions: ${versions()}.`;
-  writeFileSync(`${here}results.md`, `${[head, ...texts].join('\n\n')}\n`);
+
+const wanted = process.argv.slice(2);
+for (const name of wanted.length > 0 ? SECTIONS.filter((one) => wanted.includes(one)) : SECTIONS) {
+  const { default: measure } = await import(`./${name}.mjs`);
+  const section = await measure();
+  const text = sectionText({ ...section, text: `${section.text} Measured on ${today}.` });
+  console.log(`\n${text}`);
+  written.set(section.title, text);
+  writeFileSync(file, `${[head, ...written.values()].join('\n\n')}\n`);
 }

@@ -29,13 +29,19 @@ export const CONNECTIONS = 64;
 const ADDRESSES = 10_000;
 
 let connections = 0;
-/** Has each connection speak for addresses of its own, as a proxy does: 10,000 on all of them together. */
+/**
+ * Has each connection speak for addresses of its own, as a proxy does: 10,000 on all of them together, which a slow
+ * application is asked for in several rounds.
+ */
 function speakForMany(client) {
   const each = Math.ceil(ADDRESSES / CONNECTIONS);
+  const round = Math.floor(connections / CONNECTIONS);
   const first = (connections++ % CONNECTIONS) * each;
   const addressOf = (at) => `10.0.${at >> 8}.${at & 255}`;
   client.setRequests(
-    Array.from({ length: each }, (_, at) => ({ headers: { 'x-forwarded-for': addressOf(first + at) } })),
+    Array.from({ length: each }, (_, at) => ({
+      headers: { 'x-forwarded-for': addressOf(first + ((at + 37 * round) % each)) },
+    })),
   );
 }
 

@@ -11,7 +11,7 @@ const exec = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Whether all of the matrix is asked for, or the part that every run has time for. */
-export const isComplete = process.env['PACKAGE_MATRIX'] === 'complete';
+export const isComplete = process.env.PACKAGE_MATRIX === 'complete';
 
 /** The whole of a matrix, or its part. */
 export const matrix = <Cell>(part: readonly Cell[], rest: readonly Cell[]): Cell[] =>

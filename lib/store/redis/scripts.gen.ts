@@ -1,8 +1,9 @@
 // Made from scripts/*.lua by `npm run embed-lua`.
 export const SCRIPTS = {
   block: `local time = redis.call('TIME')
-local birth = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local now = tonumber(ARGV[1]) or math.floor(birth / 1000)
+local microseconds = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local birth = math.floor(microseconds / 32)
+local now = tonumber(ARGV[1]) or math.floor(microseconds / 1000)
 local function whole(number)
   return string.format('%.0f', number)
 end
@@ -11,25 +12,28 @@ local BLOCKED_UNTIL, STRIKES, STRIKES_END = 1, 2, 3
 local pack, unpackFrom = cmsgpack.pack, cmsgpack.unpack_limit
 local packBirth, unpackBirth, floor = struct.pack, struct.unpack, math.floor
 local ALL = 100
-local function parted(bornAt, _, isMarked, ...)
-  if isMarked + 0 == 0 then return bornAt, { ... }, false end
+local MARKED = 2 ^ 47
+local BIRTH_MS = 0.032
+local function parted(bornAt, _, ...)
+  if bornAt < MARKED then return bornAt, { ... }, false end
   local blockedUntil, strikes, strikesEnd = ...
-  return bornAt, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
+  return bornAt - MARKED, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
 end
 local function unpacked(raw)
-  return parted(unpackBirth('<I7', raw), unpackFrom(raw, ALL, 7))
+  return parted(unpackBirth('<I6', raw), unpackFrom(raw, ALL, 6))
 end
 local function opened(state, rule, bornAt)
   if #state == 0 then return state end
-  return rule.algorithm.open(state, rule, floor(bornAt / 1000))
+  return rule.algorithm.open(state, rule, floor(bornAt * BIRTH_MS))
 end
 local function closed(state, rule, bornAt)
   if #state == 0 then return state end
-  return rule.algorithm.close(state, rule, floor(bornAt / 1000))
+  return rule.algorithm.close(state, rule, floor(bornAt * BIRTH_MS))
 end
 local function packed(bornAt, state, marks)
-  if not marks then return packBirth('<I7', bornAt) .. pack(0, unpack(state)) end
-  return packBirth('<I7', bornAt) .. pack(1, marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
+  if not marks then return packBirth('<I6', bornAt) .. pack(unpack(state)) end
+  return packBirth('<I6', bornAt + MARKED)
+    .. pack(marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
 end
 local function isOver(marks)
   return not marks or (marks[BLOCKED_UNTIL] <= now and marks[STRIKES_END] <= now)
@@ -43,8 +47,9 @@ redis.call('HSET', KEYS[1], BLOCK, whole(now + forMs))
 keepFor(KEYS[1], forMs, forMs)
 return 1`,
   consume: `local time = redis.call('TIME')
-local birth = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local now = tonumber(ARGV[1]) or math.floor(birth / 1000)
+local microseconds = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local birth = math.floor(microseconds / 32)
+local now = tonumber(ARGV[1]) or math.floor(microseconds / 1000)
 local function whole(number)
   return string.format('%.0f', number)
 end
@@ -302,25 +307,28 @@ local BLOCKED_UNTIL, STRIKES, STRIKES_END = 1, 2, 3
 local pack, unpackFrom = cmsgpack.pack, cmsgpack.unpack_limit
 local packBirth, unpackBirth, floor = struct.pack, struct.unpack, math.floor
 local ALL = 100
-local function parted(bornAt, _, isMarked, ...)
-  if isMarked + 0 == 0 then return bornAt, { ... }, false end
+local MARKED = 2 ^ 47
+local BIRTH_MS = 0.032
+local function parted(bornAt, _, ...)
+  if bornAt < MARKED then return bornAt, { ... }, false end
   local blockedUntil, strikes, strikesEnd = ...
-  return bornAt, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
+  return bornAt - MARKED, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
 end
 local function unpacked(raw)
-  return parted(unpackBirth('<I7', raw), unpackFrom(raw, ALL, 7))
+  return parted(unpackBirth('<I6', raw), unpackFrom(raw, ALL, 6))
 end
 local function opened(state, rule, bornAt)
   if #state == 0 then return state end
-  return rule.algorithm.open(state, rule, floor(bornAt / 1000))
+  return rule.algorithm.open(state, rule, floor(bornAt * BIRTH_MS))
 end
 local function closed(state, rule, bornAt)
   if #state == 0 then return state end
-  return rule.algorithm.close(state, rule, floor(bornAt / 1000))
+  return rule.algorithm.close(state, rule, floor(bornAt * BIRTH_MS))
 end
 local function packed(bornAt, state, marks)
-  if not marks then return packBirth('<I7', bornAt) .. pack(0, unpack(state)) end
-  return packBirth('<I7', bornAt) .. pack(1, marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
+  if not marks then return packBirth('<I6', bornAt) .. pack(unpack(state)) end
+  return packBirth('<I6', bornAt + MARKED)
+    .. pack(marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
 end
 local function isOver(marks)
   return not marks or (marks[BLOCKED_UNTIL] <= now and marks[STRIKES_END] <= now)
@@ -585,8 +593,9 @@ return 1`,
   redis.call('HGETALL', KEYS[5]),
 }`,
   forget: `local time = redis.call('TIME')
-local birth = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local now = tonumber(ARGV[1]) or math.floor(birth / 1000)
+local microseconds = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local birth = math.floor(microseconds / 32)
+local now = tonumber(ARGV[1]) or math.floor(microseconds / 1000)
 local function whole(number)
   return string.format('%.0f', number)
 end
@@ -595,25 +604,28 @@ local BLOCKED_UNTIL, STRIKES, STRIKES_END = 1, 2, 3
 local pack, unpackFrom = cmsgpack.pack, cmsgpack.unpack_limit
 local packBirth, unpackBirth, floor = struct.pack, struct.unpack, math.floor
 local ALL = 100
-local function parted(bornAt, _, isMarked, ...)
-  if isMarked + 0 == 0 then return bornAt, { ... }, false end
+local MARKED = 2 ^ 47
+local BIRTH_MS = 0.032
+local function parted(bornAt, _, ...)
+  if bornAt < MARKED then return bornAt, { ... }, false end
   local blockedUntil, strikes, strikesEnd = ...
-  return bornAt, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
+  return bornAt - MARKED, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
 end
 local function unpacked(raw)
-  return parted(unpackBirth('<I7', raw), unpackFrom(raw, ALL, 7))
+  return parted(unpackBirth('<I6', raw), unpackFrom(raw, ALL, 6))
 end
 local function opened(state, rule, bornAt)
   if #state == 0 then return state end
-  return rule.algorithm.open(state, rule, floor(bornAt / 1000))
+  return rule.algorithm.open(state, rule, floor(bornAt * BIRTH_MS))
 end
 local function closed(state, rule, bornAt)
   if #state == 0 then return state end
-  return rule.algorithm.close(state, rule, floor(bornAt / 1000))
+  return rule.algorithm.close(state, rule, floor(bornAt * BIRTH_MS))
 end
 local function packed(bornAt, state, marks)
-  if not marks then return packBirth('<I7', bornAt) .. pack(0, unpack(state)) end
-  return packBirth('<I7', bornAt) .. pack(1, marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
+  if not marks then return packBirth('<I6', bornAt) .. pack(unpack(state)) end
+  return packBirth('<I6', bornAt + MARKED)
+    .. pack(marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
 end
 local function isOver(marks)
   return not marks or (marks[BLOCKED_UNTIL] <= now and marks[STRIKES_END] <= now)
@@ -645,8 +657,9 @@ else
 end
 return 1`,
   refund: `local time = redis.call('TIME')
-local birth = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local now = tonumber(ARGV[1]) or math.floor(birth / 1000)
+local microseconds = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local birth = math.floor(microseconds / 32)
+local now = tonumber(ARGV[1]) or math.floor(microseconds / 1000)
 local function whole(number)
   return string.format('%.0f', number)
 end
@@ -904,25 +917,28 @@ local BLOCKED_UNTIL, STRIKES, STRIKES_END = 1, 2, 3
 local pack, unpackFrom = cmsgpack.pack, cmsgpack.unpack_limit
 local packBirth, unpackBirth, floor = struct.pack, struct.unpack, math.floor
 local ALL = 100
-local function parted(bornAt, _, isMarked, ...)
-  if isMarked + 0 == 0 then return bornAt, { ... }, false end
+local MARKED = 2 ^ 47
+local BIRTH_MS = 0.032
+local function parted(bornAt, _, ...)
+  if bornAt < MARKED then return bornAt, { ... }, false end
   local blockedUntil, strikes, strikesEnd = ...
-  return bornAt, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
+  return bornAt - MARKED, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
 end
 local function unpacked(raw)
-  return parted(unpackBirth('<I7', raw), unpackFrom(raw, ALL, 7))
+  return parted(unpackBirth('<I6', raw), unpackFrom(raw, ALL, 6))
 end
 local function opened(state, rule, bornAt)
   if #state == 0 then return state end
-  return rule.algorithm.open(state, rule, floor(bornAt / 1000))
+  return rule.algorithm.open(state, rule, floor(bornAt * BIRTH_MS))
 end
 local function closed(state, rule, bornAt)
   if #state == 0 then return state end
-  return rule.algorithm.close(state, rule, floor(bornAt / 1000))
+  return rule.algorithm.close(state, rule, floor(bornAt * BIRTH_MS))
 end
 local function packed(bornAt, state, marks)
-  if not marks then return packBirth('<I7', bornAt) .. pack(0, unpack(state)) end
-  return packBirth('<I7', bornAt) .. pack(1, marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
+  if not marks then return packBirth('<I6', bornAt) .. pack(unpack(state)) end
+  return packBirth('<I6', bornAt + MARKED)
+    .. pack(marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
 end
 local function isOver(marks)
   return not marks or (marks[BLOCKED_UNTIL] <= now and marks[STRIKES_END] <= now)

@@ -1,7 +1,7 @@
 -- An identity is one hash. Its fields are buckets, called `scope:policy:letter:windowMs`, and `block`, until when
--- the whole identity is blocked. A bucket is its birth in seven bytes, the lowest first, and the msgpack of: 0, or
--- else 1 and its marks, which are blockedUntil, strikes and strikesEnd; and its state, closed from the millisecond of
--- the birth on, since small numbers are short there.
+-- the whole identity is blocked. A bucket is its birth in six bytes, the lowest first, with the highest bit set where it
+-- has marks; then in msgpack its marks, which are blockedUntil, strikes and strikesEnd, and its state, closed from the
+-- millisecond of the birth on, since small numbers are short there.
 local BLOCK = 'block'
 local BLOCKED_UNTIL, STRIKES, STRIKES_END = 1, 2, 3
 local pack, unpackFrom = cmsgpack.pack, cmsgpack.unpack_limit
@@ -9,31 +9,36 @@ local packBirth, unpackBirth, floor = struct.pack, struct.unpack, math.floor
 -- More than any bucket has.
 local ALL = 100
 
-local function parted(bornAt, _, isMarked, ...)
-  -- Fails for what is no number, before anything relies on it.
-  if isMarked + 0 == 0 then return bornAt, { ... }, false end
+local MARKED = 2 ^ 47
+-- What a birth counts in.
+local BIRTH_MS = 0.032
+
+local function parted(bornAt, _, ...)
+  if bornAt < MARKED then return bornAt, { ... }, false end
   local blockedUntil, strikes, strikesEnd = ...
-  return bornAt, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
+  -- Fails for what are no numbers, before anything relies on them.
+  return bornAt - MARKED, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
 end
 
 -- The birth of a bucket, its state, which is closed, and its marks, or false.
 local function unpacked(raw)
-  return parted(unpackBirth('<I7', raw), unpackFrom(raw, ALL, 7))
+  return parted(unpackBirth('<I6', raw), unpackFrom(raw, ALL, 6))
 end
 
 local function opened(state, rule, bornAt)
   if #state == 0 then return state end
-  return rule.algorithm.open(state, rule, floor(bornAt / 1000))
+  return rule.algorithm.open(state, rule, floor(bornAt * BIRTH_MS))
 end
 
 local function closed(state, rule, bornAt)
   if #state == 0 then return state end
-  return rule.algorithm.close(state, rule, floor(bornAt / 1000))
+  return rule.algorithm.close(state, rule, floor(bornAt * BIRTH_MS))
 end
 
 local function packed(bornAt, state, marks)
-  if not marks then return packBirth('<I7', bornAt) .. pack(0, unpack(state)) end
-  return packBirth('<I7', bornAt) .. pack(1, marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
+  if not marks then return packBirth('<I6', bornAt) .. pack(unpack(state)) end
+  return packBirth('<I6', bornAt + MARKED)
+    .. pack(marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
 end
 
 local function isOver(marks)
