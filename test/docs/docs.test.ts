@@ -81,8 +81,10 @@ test('every TypeScript block of every page compiles', async () => {
     }
   }
   expect(found.length).toBeGreaterThanOrEqual(4);
+  // What blocks import from an application.
   const guard = `import { AuthGuard } from '../../support/app.js';\nexport class JwtGuard extends AuthGuard {}\n`;
   await writeFile(join(snippets, 'jwt.guard.ts'), guard);
+  await writeFile(join(snippets, 'app.module.ts'), blocks(await readme(), 'ts')[0] ?? '');
   // What a block declares about the library holds for that block alone.
   const alone = found.filter(({ code }) => code.includes('declare module'));
   const together = found.filter((snippet) => !alone.includes(snippet));
@@ -173,8 +175,8 @@ function column(page: string, heading: string): string[] {
     .flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, name]) => name ?? ''));
 }
 
-test('the tables of the README name every option, and no other', async () => {
-  const page = await readme();
+test('the tables of docs/options.md name every option, and no other', async () => {
+  const page = await readFile(join(root, 'docs/options.md'), 'utf8');
   expect(column(page, 'option of a limit').sort()).toEqual([...LIMIT_OPTION_NAMES].sort());
   expect(column(page, 'option of the module').sort()).toEqual([...OPTION_NAMES, 'registerGuard'].sort());
 });
@@ -190,12 +192,36 @@ test('docs/errors.md explains every code, and no other', async () => {
   expect(explained.sort()).toEqual(codes.sort());
 });
 
+/** What the headings of a page are called in links. */
+const anchorsIn = (page: string): readonly string[] =>
+  [...page.replace(/^```[\s\S]*?^```/gm, '').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+
 test('links within the pages lead somewhere', async () => {
-  for (const [page, text] of await pages()) {
-    for (const [, target = ''] of text.matchAll(/\]\((?!https?:)([^)#]+)/g)) {
-      await expect(readFile(join(root, page, '..', target))).resolves.toBeDefined();
+  const all = await pages();
+  const lost: string[] = [];
+  for (const [page, text] of all) {
+    for (const [, target = '', anchor] of text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)) {
+      const file = target === '' ? page : join(page, '..', target);
+      const found = all.get(file) ?? (await readFile(join(root, file), 'utf8').catch(() => undefined));
+      if (found === undefined || (anchor !== undefined && !anchorsIn(found).includes(anchor))) {
+        lost.push(`${page}: ${target}#${anchor ?? ''}`);
+      }
     }
   }
+  expect(lost).toEqual([]);
+});
+
+test('the README lists every page', async () => {
+  const page = await readme();
+  const unlisted = [...(await pages()).keys()].filter(
+    (name) => name !== 'README.md' && !page.includes(`](${name})`),
+  );
+  expect(unlisted).toEqual([]);
 });
 
 test('docs/dependencies.md gives a reason for each runtime dependency and peer', async () => {
