@@ -14,6 +14,8 @@ const TIMELINES = {
 };
 /** So many looks at what is used, over the length of a timeline. */
 const LOOKS = 400;
+/** Those denied stand over the limit, in units. */
+const ABOVE = 0.5;
 
 const { timelines } = JSON.parse(
   readFileSync(new URL('../test/golden/timelines.json', import.meta.url), 'utf8'),
@@ -32,8 +34,8 @@ function replay({ limits: { a: line }, steps }) {
   });
   const charge = (cost) => [{ policy, identity: 'user:1', cost, shadow: false, blocks: [] }];
   const usedNow = () => policy.capacity - store.peek(charge(1)).decisions[0].remaining;
-  const lastMs = steps.at(-1).at;
-  const endMs = lastMs + Math.ceil(lastMs / 20);
+  // Until the last request, and until the last of those denied may come back.
+  const endMs = Math.ceil(1.05 * Math.max(...steps.map(({ at, expect }) => at + (expect?.a[3] ?? 0))));
   const moments = new Set(Array.from({ length: LOOKS + 1 }, (_, look) => Math.round((look * endMs) / LOOKS)));
   for (const { at } of steps) moments.add(at);
   const used = [];
@@ -47,9 +49,15 @@ function replay({ limits: { a: line }, steps }) {
       const [{ allowed, retryAfterMs }] = store.consume(charge(cost)).decisions;
       const seconds = atMs / 1_000;
       const backAt = allowed || retryAfterMs === null ? seconds : seconds + retryAfterMs / 1_000;
-      requests.push({ seconds, backAt, answer: allowed ? 'admitted' : 'denied', level: usedNow() });
+      requests.push({
+        seconds,
+        backAt,
+        answer: allowed ? 'admitted' : 'denied',
+        level: allowed ? usedNow() : policy.capacity + ABOVE,
+      });
     }
-    used.push({ seconds: atMs / 1_000, used: usedNow() });
+    const now = usedNow();
+    if (now !== used.at(-1)?.used || atMs === endMs) used.push({ seconds: atMs / 1_000, used: now });
   }
   return { used, requests, capacity: policy.capacity, line };
 }
@@ -76,7 +84,9 @@ function drawing({ used, requests, capacity, line }) {
       {
         data: { values: [{ capacity }] },
         mark: { type: 'rule', strokeDash: [5, 4], color: '#57606a' },
-        encoding: { y: { field: 'capacity', type: 'quantitative', scale: { domain: [0, capacity + 0.5] } } },
+        encoding: {
+          y: { field: 'capacity', type: 'quantitative', scale: { domain: [0, capacity + 2 * ABOVE] } },
+        },
       },
       {
         data: { values: denied },

@@ -29,13 +29,14 @@ await step('boundaries and cycles', () =>
 await step('package', async () => {
   await buildLibrary();
   await buildSample();
+  await run(process.execPath, ['scripts/api-report.mjs', '--check']);
   await tool('publint/src/cli.js', '--strict');
   await tool('@arethetypeswrong/cli/dist/index.js', '--pack', '.', '--profile', 'node16');
 });
 await step('lock files', () =>
   run(process.execPath, [
     '-e',
-    `for (const file of ['package-lock.json', 'bench/package-lock.json']) {
+    `for (const file of ['package-lock.json', 'bench/package-lock.json', 'docs/package-lock.json']) {
        if (!/"resolved":\\s*"https?:/.test(require('fs').readFileSync(file, 'utf8'))) continue;
        console.error(file + ' holds download addresses: install with omit-lockfile-registry-resolved.');
        process.exit(1);

@@ -29,7 +29,7 @@ const LETTERS: Readonly<Record<AlgorithmName, string>> = {
   'token-bucket': 't',
 };
 
-/** One named, frozen rule. Made by {@link definePolicy} alone, so that what holds one holds a valid one. */
+/** One named, frozen rule. Made by `definePolicy` alone, so that what holds one holds a valid one. */
 export interface Policy {
   /** What clients see in headers and bodies. */
   readonly name: string;

@@ -27,9 +27,9 @@ export interface HourCounts {
   readonly hour: number;
   /** By the name of the route. Every request has one, so that together they are all requests. */
   readonly routes: Map<string, Tally>;
-  /** By the limit's name and scope: see {@link limitKey}. */
+  /** By the limit's name and scope: see `limitKey`. */
   readonly limits: Map<string, Tally>;
-  /** {@link REGISTERS} registers, of which two sets are put together by the higher of each. */
+  /** `REGISTERS` registers, of which two sets are put together by the higher of each. */
   clients: Uint8Array;
   /** Denials of the clients that were denied most, by identity: never more than there were. */
   readonly deniedClients: Map<string, number>;

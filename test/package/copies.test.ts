@@ -13,8 +13,9 @@ const KNOWN = {
   scope: [200, 200, 429],
   skipped: [200, 200, 200, 200, 200, 200, 200, 200],
   load: [200, 200, 429],
-  twoModules: [200, 200, 429],
-  configError: true,
+  feature: [200, 200, 429],
+  twoModules: 'bad-option',
+  wrongRate: 'bad-rate',
   isOwn: true,
   isForeign: false,
 };

@@ -38,7 +38,7 @@ async function jest(major: number, isEsm: boolean): Promise<string> {
 async function vitest(): Promise<string> {
   const app = await application(
     packed,
-    [...nest(12, 'testing', 'platform-express'), 'vitest', 'typescript'],
+    [...nest(12, 'testing', 'platform-express'), 'vitest@4', 'typescript'],
     {
       type: 'module',
     },

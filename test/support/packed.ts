@@ -38,10 +38,13 @@ export interface Packed {
 
 let count = 0;
 
+const folders: string[] = [];
+afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))), 120_000);
+
 /** Packs the library as it was built, into a folder that goes when the tests of the file have run. */
 export async function pack(): Promise<Packed> {
   const folder = await mkdtemp(join(tmpdir(), 'nestjs-ratelimit-'));
-  afterAll(() => rm(folder, { recursive: true, force: true }), 120_000);
+  folders.push(folder);
   const [{ filename, files, size, unpackedSize }] = JSON.parse(
     await run(root, 'npm', 'pack', '--json', '--pack-destination', folder),
   ) as [{ filename: string; files: { path: string }[]; size: number; unpackedSize: number }];

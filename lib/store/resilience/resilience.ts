@@ -21,7 +21,7 @@ export interface StoreWatch {
   recovered(afterMs: number, degraded: number): void;
 }
 
-/** What an application may set of {@link ResilienceSettings}. */
+/** What an application may set of `ResilienceSettings`. */
 export interface ResilienceOptions {
   /** How long a decision may take in milliseconds, 1 to 60,000, after which it is made without the store. Default 100. */
   readonly timeoutMs?: number | undefined;

@@ -1,0 +1,53 @@
+// The public names of each entry point and their types, as a text that is checked in: docs/api/*.api.md. With `--check`
+// it fails when the built library has others, so that none changes unseen.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Extractor, ExtractorConfig } from '@microsoft/api-extractor';
+import { root } from './run.mjs';
+
+const ENTRIES = {
+  index: 'dist/esm/index.d.ts',
+  admin: 'dist/esm/admin/index.d.ts',
+  redis: 'dist/esm/store/redis/index.d.ts',
+  testing: 'dist/esm/testing/index.d.ts',
+};
+const folder = join(root, 'docs', 'api');
+const none = { default: { logLevel: 'none' } };
+
+mkdirSync(folder, { recursive: true });
+for (const [name, entry] of Object.entries(ENTRIES)) {
+  const config = ExtractorConfig.prepare({
+    configObjectFullPath: undefined,
+    packageJsonFullPath: join(root, 'package.json'),
+    configObject: {
+      projectFolder: root,
+      mainEntryPointFilePath: join(root, entry),
+      compiler: { tsconfigFilePath: join(root, 'tsconfig.build.json') },
+      apiReport: {
+        enabled: true,
+        reportFileName: `${name}.api.md`,
+        reportFolder: folder,
+        reportTempFolder: join(root, 'node_modules', '.api-report'),
+      },
+      docModel: { enabled: false },
+      dtsRollup: { enabled: false },
+      tsdocMetadata: { enabled: false },
+      messages: {
+        compilerMessageReporting: none,
+        extractorMessageReporting: none,
+        tsdocMessageReporting: none,
+      },
+    },
+  });
+  const { apiReportChanged } = Extractor.invoke(config, {
+    localBuild: !process.argv.includes('--check'),
+    messageCallback: (message) => {
+      message.handled = true;
+    },
+  });
+  if (!apiReportChanged) continue;
+  console.log(
+    `docs/api/${name}.api.md ${process.argv.includes('--check') ? 'is not what the library exports. Run npm run api-report.' : 'was written.'}`,
+  );
+  if (process.argv.includes('--check')) process.exitCode = 1;
+}
