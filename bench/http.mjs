@@ -6,6 +6,7 @@ import { atLeast, table, times, whole } from './support/section.mjs';
 
 const ROUNDS = 9;
 const SECONDS = 1;
+const WARMING_SECONDS = 2;
 /** Nobody is denied. */
 const RATES = [
   ['hour', 1_000_000, 3_600_000],
@@ -14,43 +15,44 @@ const RATES = [
 ];
 
 const guarded = (guard, limits) => ({ guard, rates: RATES.slice(0, limits) });
-const BARE = guarded('none', 0);
-/** Those that are compared with each other are neighbours. */
-const APPS = {
-  'a guard that does nothing': guarded('empty', 0),
-  'one limit': guarded('ours', 1),
-  '@nestjs/throttler, one limit': guarded('throttler', 1),
-  'two limits': guarded('ours', 2),
-  '@nestjs/throttler, two limits': guarded('throttler', 2),
-  'three limits': guarded('ours', 3),
-  '@nestjs/throttler, three limits': guarded('throttler', 3),
-};
-const OF_PLATFORM = {
+const BARE = 'no guard';
+const PEERS = {
   fastify: { '@fastify/rate-limit, one limit': guarded('fastify-rate-limit', 1) },
   express: { 'express-rate-limit, one limit': guarded('express-rate-limit', 1) },
 };
 
-/** Rounds in turn, in pairs with the application without a guard, which goes first in every other round. */
-async function rounds(platform, redis) {
-  const start = async (app) => {
-    const started = await startApp({ platform, redis, ...app });
-    await underLoad(started, SECONDS);
-    return started;
-  };
-  const bare = await start(BARE);
+/**
+ * Applications that are compared with each other, with the one without a guard: few at a time, since one that has to wait
+ * for many others finds the processor's caches, and its memory, taken.
+ */
+const groupsOn = (platform) => [
+  { 'a guard that does nothing': guarded('empty', 0), ...PEERS[platform] },
+  { 'one limit': guarded('ours', 1), '@nestjs/throttler, one limit': guarded('throttler', 1) },
+  { 'two limits': guarded('ours', 2), '@nestjs/throttler, two limits': guarded('throttler', 2) },
+  { 'three limits': guarded('ours', 3), '@nestjs/throttler, three limits': guarded('throttler', 3) },
+];
+
+/** Rounds in turn of a group: of each application, what it did and what the one without a guard did in the same round. */
+async function rounds(group, platform, redis) {
   const apps = {};
-  for (const [name, app] of Object.entries({ ...APPS, ...OF_PLATFORM[platform] }))
-    apps[name] = await start(app);
-  const pairs = Object.fromEntries(Object.keys(apps).map((name) => [name, []]));
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const [name, app] of Object.entries(apps)) {
-      const before = round % 2 === 0 ? await underLoad(bare, SECONDS) : null;
-      const own = await underLoad(app, SECONDS);
-      pairs[name].push({ own, bare: before ?? (await underLoad(bare, SECONDS)) });
-    }
+  for (const [name, app] of Object.entries({ [BARE]: guarded('none', 0), ...group })) {
+    apps[name] = await startApp({ platform, redis, ...app });
+    await underLoad(apps[name], WARMING_SECONDS);
   }
-  for (const app of [bare, ...Object.values(apps)]) await app.stop();
-  return pairs;
+  const seen = Object.fromEntries(Object.keys(group).map((name) => [name, []]));
+  for (let round = 0; round < ROUNDS; round++) {
+    const own = {};
+    for (const [name, app] of Object.entries(apps)) own[name] = await underLoad(app, SECONDS);
+    for (const [name, all] of Object.entries(seen)) all.push({ own: own[name], bare: own[BARE] });
+  }
+  for (const app of Object.values(apps)) await app.stop();
+  return seen;
+}
+
+async function allRounds(platform, redis) {
+  const seen = {};
+  for (const group of groupsOn(platform)) Object.assign(seen, await rounds(group, platform, redis));
+  return seen;
 }
 
 const shareOf = (pairs) => pairs.map(({ own, bare }) => own.perSecond / bare.perSecond);
@@ -64,7 +66,7 @@ function lines(seen) {
   ];
   const [perSecond, usEach] = figures(all);
   return [
-    ['no guard', perSecond, '1.00', usEach, '1.00'],
+    [BARE, perSecond, '1.00', usEach, '1.00'],
     ...Object.entries(seen).map(([name, pairs]) => {
       const share = shareOf(pairs);
       const [answers, us] = figures(pairs.map(({ own }) => own));
@@ -82,7 +84,7 @@ export default async function measure() {
     ['Redis', server.port],
   ]) {
     for (const platform of ['fastify', 'express']) {
-      seen[`${store}, ${platform}`] = await rounds(platform, redis);
+      seen[`${store}, ${platform}`] = await allRounds(platform, redis);
     }
   }
   await server.stop();
@@ -113,7 +115,7 @@ export default async function measure() {
   }
   return {
     title: 'HTTP',
-    text: `${CONNECTIONS} connections, 10,000 addresses through a trusted proxy's header, all default headers, ${ROUNDS} rounds in turn of a second for each, in pairs with the application without a guard. Shares are medians of the ratios within the pairs, and the lowest and highest of them. Load and application share the machine; the time of the processor is the application's alone, its system calls included.`,
+    text: `${CONNECTIONS} connections, 10,000 addresses through a trusted proxy's header, all default headers, ${ROUNDS} rounds in turn of a second for each, three applications at a time: one without a guard and two that are compared. Shares are medians of the ratios within a round, and the lowest and highest of them. Load and application share the machine; the time of the processor is the application's alone, its system calls included.`,
     tables: Object.entries(seen).map(([place, all]) =>
       table(
         [

@@ -26,7 +26,7 @@ export default {
   ],
   rewrites: { 'README.md': 'index.md' },
   // The sample application where it runs, and the licence, which is no page.
-  ignoreDeadLinks: ['localhostLinks', /LICENSE$/],
+  ignoreDeadLinks: [/^https?:\/\/localhost/, /LICENSE$/],
   cleanUrls: true,
   themeConfig: {
     search: { provider: 'local' },
