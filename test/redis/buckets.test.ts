@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
+import { jest } from '@jest/globals';
 import { type Charge, MemoryStore, type Store } from 'nestjs-ratelimit';
 import { RedisStore } from 'nestjs-ratelimit/redis';
 import { TestClock } from 'nestjs-ratelimit/testing';
@@ -92,6 +93,27 @@ describe('what Redis has denied passes at once', () => {
     expect(await passes()).toBe(true);
   });
 });
+
+test.each([0, 0.2, 0.4, 0.6, 0.8])(
+  'a wait is never told shorter than it is, wherever in a millisecond it began: at %d',
+  async (part) => {
+    const store = opened(new RedisStore({ url: redis.url, prefix: `parts-${prefixes++}` }));
+    const now = jest.spyOn(performance, 'now');
+    try {
+      const consume = async () => (await store.consume([chargeOf({ limit: 1 })])).decisions[0]?.retryAfterMs;
+      now.mockReturnValue(1_000 + part);
+      await consume();
+      const waitMs = await consume();
+      expect(waitMs).toBeGreaterThan(3_500_000);
+      now.mockReturnValue(1_000 + part + 0.2);
+      expect(await consume()).toBe(waitMs);
+      now.mockReturnValue(1_000 + part + 1);
+      expect(await consume()).toBe(Number(waitMs) - 1);
+    } finally {
+      now.mockRestore();
+    }
+  },
+);
 
 describe('a key of Redis lives as long as what it holds', () => {
   const setUp = () => {

@@ -1,6 +1,7 @@
 import { MemoryStore } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { definePolicy, type Policy } from '../../../lib/core/policy.js';
+import { chargeOf } from '../../support/charges.js';
 
 const policy = definePolicy({ name: 'limit', scope: 'scope', rate: { limit: 10, windowMs: 60_000 } });
 const other = definePolicy({ name: 'other', scope: 'scope', rate: { limit: 10, windowMs: 3_600_000 } });
@@ -300,6 +301,17 @@ describe('A41 the memory store is bounded', () => {
   test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('maxBuckets cannot be %d', (maxBuckets) => {
     expect(() => new MemoryStore({ maxBuckets })).toThrow('[bad-option]');
   });
+});
+
+test('what one store has charged another one does not give back', () => {
+  const [one, other] = [new MemoryStore(), new MemoryStore()];
+  const charge = chargeOf({ limit: 5 });
+  const { decisions } = one.consume([charge]);
+  other.consume([charge]);
+  other.refund(decisions);
+  expect(other.peek([charge]).decisions[0]?.remaining).toBe(4);
+  one.refund(decisions);
+  expect(one.peek([charge]).decisions[0]?.remaining).toBe(5);
 });
 
 test('A41 memory goes back after 100,000 identities and silence', () => {

@@ -94,12 +94,6 @@ end
 -- One read of all that a request needs of an identity.
 local function read(from, to)
   local owner = owners[from]
-  if from == to then
-    local raw = call('HMGET', KEYS[owner], BLOCK, asked[from].field)
-    blockedUntil[owner] = tonumber(raw[1] or 0)
-    take(buckets[from], raw[2], asked[from])
-    return
-  end
   local count = 1
   for i = from, to do
     if owners[i] == owner and not states[buckets[i]] then
@@ -243,21 +237,15 @@ end
 for i = 1, #changed do
   local owner = changed[i]
   local key, bucket = KEYS[owner], lastOf[owner]
-  local charge, leastMs, ms = chargeOf[bucket], 0, 0
-  if beforeOf[bucket] == 0 then
-    leastMs, ms = lifeOf(bucket, charge)
-    call('HSET', key, charge.field, written(bucket, charge))
-  else
-    local count = 0
-    while bucket ~= 0 do
-      charge = chargeOf[bucket]
-      local bucketLeastMs, bucketMs = lifeOf(bucket, charge)
-      leastMs, ms = max(leastMs, bucketLeastMs), max(ms, bucketMs)
-      values[count + 1], values[count + 2] = charge.field, written(bucket, charge)
-      count, bucket = count + 2, beforeOf[bucket]
-    end
-    call('HSET', key, unpack(values, 1, count))
+  local count, leastMs, ms = 0, 0, 0
+  while bucket ~= 0 do
+    local charge = chargeOf[bucket]
+    local bucketLeastMs, bucketMs = lifeOf(bucket, charge)
+    leastMs, ms = max(leastMs, bucketLeastMs), max(ms, bucketMs)
+    values[count + 1], values[count + 2] = charge.field, written(bucket, charge)
+    count, bucket = count + 2, beforeOf[bucket]
   end
+  call('HSET', key, unpack(values, 1, count))
   if leastMs > 0 then keepFor(key, leastMs, ms) end
 end
 return { table.concat(reply, '', 1, size), unpack(errors) }
