@@ -3,6 +3,7 @@ export type { Charge, Decision, Outcome } from './core/decision.js';
 export { type Duration, parseDuration, type Unit } from './core/duration.js';
 export { type Problem, type ProblemCode, RateLimitConfigError } from './core/errors.js';
 export type { BreakerState, PartHealth, StoreHealth } from './core/health.js';
+export type { Later } from './core/later.js';
 export type { AlgorithmName, FailMode, Policy } from './core/policy.js';
 export { type Rate, type RateInput, type RateObject, type RateText, rate } from './core/rate.js';
 export type {
@@ -30,7 +31,7 @@ export type {
   RateLimitUnavailableProblem,
 } from './http/body.js';
 export type { HeaderOptions } from './http/headers.js';
-export type { ValueSource } from './key/caller.js';
+export type { Caller, ValueSource } from './key/caller.js';
 export type { TrustProxy } from './key/forwarded.js';
 export type { IdentityInWords } from './key/identity.js';
 export type { KeyForm, KeyText } from './key/key.js';
@@ -109,6 +110,7 @@ export { presets } from './plan/presets.js';
 export { RateLimiter, type Standing } from './plan/rate-limiter.js';
 export type { TierFunction } from './plan/rate-source.js';
 export type { Register, ScopeName } from './plan/register.js';
+export type { StatsReport } from './stats/sharing.js';
 export type {
   Counts,
   DeniedClient,

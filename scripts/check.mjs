@@ -31,7 +31,7 @@ await step('package', async () => {
   await buildSample();
   await run(process.execPath, ['scripts/api-report.mjs', '--check']);
   await tool('publint/src/cli.js', '--strict');
-  await tool('@arethetypeswrong/cli/dist/index.js', '--pack', '.', '--profile', 'node16');
+  await tool('@arethetypeswrong/cli/dist/index.js', '--pack', '.');
 });
 await step('lock files', () =>
   run(process.execPath, [

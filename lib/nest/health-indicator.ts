@@ -1,7 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { PartHealth } from '../core/health.js';
-import type { Runtime } from './runtime.js';
-import { RUNTIME } from './tokens.js';
+import { RateLimiter } from '../plan/rate-limiter.js';
 
 /** What {@link RateLimitHealthIndicator} finds. */
 export interface RateLimitHealth {
@@ -25,7 +24,7 @@ export interface RateLimitHealth {
  */
 @Injectable()
 export class RateLimitHealthIndicator {
-  constructor(@Inject(RUNTIME) private readonly runtime: Runtime) {}
+  constructor(@Inject(RateLimiter) private readonly limiter: RateLimiter) {}
 
   /**
    * @param key What it is called in the result.
@@ -36,7 +35,7 @@ export class RateLimitHealthIndicator {
     key: Key,
     { degraded = 'up' }: { readonly degraded?: 'up' | 'down' } = {},
   ): Record<Key, RateLimitHealth> {
-    const { status: store, ...rest } = this.runtime.limiter.health();
+    const { status: store, ...rest } = this.limiter.health();
     const status = store === 'up' ? 'up' : degraded;
     return { [key]: { status, store, ...rest } } as Record<Key, RateLimitHealth>;
   }

@@ -43,24 +43,32 @@ export interface LimitPlace {
   readonly isOfModule: boolean;
 }
 
+/** What a subclass of the guard is told of a limit. */
+export interface LimitInfo<Context> {
+  readonly name: string;
+  /** Where it is written, such as `AuthController.login` or `scopes.login`. */
+  readonly place: string;
+  /** The key it was written with. */
+  readonly key: KeyRule<Context>;
+  /** Whether it only reports. */
+  readonly shadow: boolean;
+  /** Who is charged, or null to skip the limit. */
+  readonly identify: (context: Context) => Later<string | null>;
+}
+
 /** A compiled limit: makes the charge of a request. */
-export interface Limit<Context> extends LimitPlace {
+export interface Limit<Context> extends LimitPlace, LimitInfo<Context> {
   /** Whether it can be decided only once the caller is known. */
   readonly needsUser: boolean;
   /** Whether functions of the application decide in it, of which nothing is said of what they need. */
   readonly usesFunctions: boolean;
-  readonly shadow: boolean;
   readonly blocks: readonly number[];
-  /** The key it was written with. */
-  readonly key: KeyRule<Context>;
   readonly cost: Cost<Context>;
   readonly rate: RateSource<Context>;
   /** What it was written with. */
   readonly written: LimitOptions<Context>;
   /** What all of its policies have in common. */
   readonly frame: PolicyFrame & { readonly algorithm: AlgorithmName; readonly failMode: FailMode };
-  /** Who is charged, or null to skip the limit. */
-  readonly identify: (context: Context) => Later<string | null>;
   /** Whether the limit applies to a request; null when it does to all. */
   readonly applies: Condition<Context> | null;
   /** Whether a call that was charged counts, asked at its end; null when every call does. */
@@ -68,9 +76,6 @@ export interface Limit<Context> extends LimitPlace {
   /** What the request asks of the bucket of `identity`, or null when the caller has no limit. */
   charge(context: Context, identity: string): Later<Charge | null>;
 }
-
-/** What a subclass of the guard is told of a limit. */
-export type LimitInfo<Context> = Pick<Limit<Context>, 'name' | 'place' | 'key' | 'shadow' | 'identify'>;
 
 type ChargeMaker = (policy: Policy | null, identity: string, cost: number) => Charge | null;
 
