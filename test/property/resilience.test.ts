@@ -7,9 +7,8 @@ import {
   type FailMode,
   StoreUnavailableError,
 } from 'nestjs-ratelimit';
-import { definePolicy, type Policy } from '../../lib/core/policy.js';
+import { ALGORITHM_NAMES, definePolicy, type Policy } from '../../lib/core/policy.js';
 import { LocalReceipt } from '../../lib/store/resilience/receipts.js';
-import { algorithms } from '../support/arbitraries.js';
 import { type Admission, keepsBound, mostInAnyWindow } from '../support/bounds.js';
 import { Guarded } from '../support/guarded.js';
 import { type Manner, turn } from '../support/held-store.js';
@@ -297,7 +296,7 @@ const keepsItsBound = (admissions: readonly Admission[], policy: Policy): boolea
 /** Scripts are many, and a machine may be busy. */
 const PATIENCE_MS = 60_000;
 
-describe.each(algorithms)('A37 A38 with %s, whatever becomes of the store', (algorithm) => {
+describe.each(ALGORITHM_NAMES)('A37 A38 with %s, whatever becomes of the store', (algorithm) => {
   test.each<[string, FailMode]>([
     [
       'the store and the process keep the bound each by itself, so that together they admit twice the limit at most',

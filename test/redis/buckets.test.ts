@@ -3,7 +3,7 @@ import { jest } from '@jest/globals';
 import { type Charge, MemoryStore, type Store } from 'nestjs-ratelimit';
 import { RedisStore } from 'nestjs-ratelimit/redis';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { definePolicy } from '../../lib/core/policy.js';
+import { ALGORITHM_NAMES, definePolicy } from '../../lib/core/policy.js';
 import { chargeOf } from '../support/charges.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 
@@ -141,7 +141,7 @@ describe('a key of Redis lives as long as what it holds', () => {
   });
 
   // In real time, since the server's own clock is what expires keys.
-  test.each(['fixed-window', 'sliding-window', 'token-bucket'] as const)(
+  test.each(ALGORITHM_NAMES)(
     'every charge of a %s while it is charged again and again',
     async (algorithm) => {
       const { store, livesForMs } = setUp();

@@ -9,8 +9,8 @@ import {
   RedisStore,
   type RedisStoreOptions,
 } from 'nestjs-ratelimit/redis';
+import { ALGORITHM_NAMES } from '../../lib/core/policy.js';
 import { platforms, serve } from '../support/app.js';
-import { algorithms } from '../support/arbitraries.js';
 import { type ChargeOptions, chargeOf } from '../support/charges.js';
 import { busy, Load } from '../support/load.js';
 import { keysWithoutExpiry } from '../support/redis/expiry.js';
@@ -220,6 +220,18 @@ describe('a server with something else at our keys', () => {
     expect(await remainingOf(store, ...one('user:1'), ...one('user:3'))).toEqual([4, 4]);
   });
 
+  test('tells each request what went wrong with its own', async () => {
+    const prefix = unused();
+    const store = storeOf({ prefix });
+    await redis.cli('SET', `${prefix}:{user:1}`, 'else', 'EX', 60);
+    await redis.cli('HSET', `${prefix}:{user:2}`, chargeOf({}).policy.tail, 'x');
+    await redis.cli('EXPIRE', `${prefix}:{user:2}`, 60);
+    const [first, second, third] = await together(store, [one('user:1'), one('user:2'), one('user:1')]);
+    for (const error of [first, third]) expect(String(error)).toContain('WRONGTYPE');
+    expect(second).toBeInstanceOf(RedisReplyError);
+    expect(String(second)).not.toContain('WRONGTYPE');
+  });
+
   const spoilt = [
     ['nothing', Buffer.of()],
     ['a number', Buffer.of(1)],
@@ -232,7 +244,7 @@ describe('a server with something else at our keys', () => {
     'fails what concerns a bucket of %s alone, and charges none of it',
     async (_what, bytes) => {
       const client = opened(new Redis(redis.port, redis.host));
-      for (const algorithm of algorithms) {
+      for (const algorithm of ALGORITHM_NAMES) {
         for (const charge of charges) {
           const prefix = unused();
           const store = storeOf({ prefix });

@@ -1,8 +1,6 @@
 import fc from 'fast-check';
 import { type AlgorithmName, definePolicy, type Policy } from '../../lib/core/policy.js';
 
-export const algorithms: readonly AlgorithmName[] = ['sliding-window', 'fixed-window', 'token-bucket'];
-
 const windows = fc.oneof(
   fc.integer({ min: 1, max: 100 }),
   fc.constantFrom(1_000, 60_000, 900_000, 3_600_000, 86_400_000),

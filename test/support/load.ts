@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Charge, Decision, Store } from 'nestjs-ratelimit';
-import { algorithms } from './arbitraries.js';
+import { ALGORITHM_NAMES } from '../../lib/core/policy.js';
 import { keepsBound } from './bounds.js';
 import { chargeOf } from './charges.js';
 import { until } from './until.js';
 
 /** Three limits that bind over and over within a second, one of each algorithm. */
 export const busy = (identity: string): Charge[] =>
-  algorithms.map((algorithm) => chargeOf({ identity, name: algorithm, algorithm, limit: 20, windowMs: 200 }));
+  ALGORITHM_NAMES.map((algorithm) =>
+    chargeOf({ identity, name: algorithm, algorithm, limit: 20, windowMs: 200 }),
+  );
 
 /** What a failing test has left running, which would keep Jest waiting for ever. */
 const running = new Set<Load>();

@@ -47,16 +47,17 @@ export class Victims {
 
   /** Looks at some more buckets. To be called for each new one once there is little room. */
   prepare(nowMs: number): void {
-    this.#look(this.#stride, nowMs);
+    this.#look(this.#stride, [], nowMs);
   }
 
   /** The address of the least charged bucket that is neither blocked nor held; NONE when there is none. */
   take(held: readonly Held[], nowMs: number): number {
     const victim = this.#next(held, nowMs);
     if (victim !== NONE) return victim;
-    // The last finds are used up or out of date: finish the walk, and another one when that began too early.
+    // The last finds are used up or out of date: finish the walk, and another one when that began too early, or has
+    // found none but those that are held.
     for (let walks = 0; walks < 2; walks++) {
-      this.#look(Number.POSITIVE_INFINITY, nowMs);
+      this.#look(Number.POSITIVE_INFINITY, held, nowMs);
       const found = this.#next(held, nowMs);
       if (found !== NONE) return found;
     }
@@ -79,7 +80,7 @@ export class Victims {
   }
 
   /** Looks at up to `count` buckets, and no further than to the end of a walk. */
-  #look(count: number, nowMs: number): void {
+  #look(count: number, held: readonly Held[], nowMs: number): void {
     this.#walk ??= this.buckets[Symbol.iterator]();
     for (let looked = 0; looked < count; looked++) {
       const { value: address, done } = this.#walk.next();
@@ -87,18 +88,19 @@ export class Victims {
         this.#harvest();
         return;
       }
-      this.#consider(address, nowMs);
+      this.#consider(address, held, nowMs);
     }
   }
 
-  #consider(address: number, nowMs: number): void {
+  #consider(address: number, held: readonly Held[], nowMs: number): void {
     if (this.buckets.isBlocked(address, nowMs)) return;
     const share = this.buckets.share(address, nowMs);
-    if (this.#least.size === this.#most) {
-      if (share >= -this.#least.lowest) return;
-      this.#least.pop();
-    }
-    this.#least.push(-share, this.buckets.nameOf(address));
+    const isFull = this.#least.size === this.#most;
+    if (isFull && share >= -this.#least.lowest) return;
+    const name = this.buckets.nameOf(address);
+    if (isAmong(held, name)) return;
+    if (isFull) this.#least.pop();
+    this.#least.push(-share, name);
   }
 
   #harvest(): void {

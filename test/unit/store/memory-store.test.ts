@@ -193,22 +193,34 @@ describe('A41 the memory store is bounded', () => {
     expect(left.every((one) => one === 9)).toBe(true);
   });
 
-  test('nor does one that the request has just been charged to go, though it is the least charged', () => {
-    const { store, charge, remaining } = setUp(64);
-    for (let i = 0; i < 64; i++) charge(`user:${i}`, 5);
-    const { decisions } = store.consume(
-      [policy, other].map((under) => ({
-        policy: under,
-        identity: 'user:new',
-        cost: 1,
-        shadow: false,
-        blocks: [],
-      })),
-    );
-    expect(decisions.map(({ receipt }) => receipt !== null)).toEqual([true, true]);
-    expect([remaining('user:new', policy), remaining('user:new', other)]).toEqual([9, 9]);
-    expect(store.size).toBe(64);
-  });
+  test.each([
+    [4, 2],
+    [4, 4],
+    [64, 5],
+    [64, 64],
+  ])(
+    'nor does one, of %d, that one of %d limits has just been charged to go, though it is the least charged',
+    (most, count) => {
+      const { store, charge } = setUp(most);
+      for (let i = 0; i < most; i++) charge(`user:${i}`, 5);
+      const limits = Array.from({ length: count }, (_, i) =>
+        definePolicy({ name: `limit-${i}`, scope: 'scope', rate: { limit: 10, windowMs: 60_000 } }),
+      );
+      const all = () =>
+        store.consume(
+          limits.map((under) => ({
+            policy: under,
+            identity: 'user:new',
+            cost: 1,
+            shadow: false,
+            blocks: [],
+          })),
+        ).decisions;
+      expect(all().map(({ receipt }) => receipt !== null)).toEqual(limits.map(() => true));
+      expect(all().map(({ used }) => used)).toEqual(limits.map(() => 2));
+      expect(store.size).toBe(most);
+    },
+  );
 
   test('a bucket that has ended and makes room for another one of the same request is counted afresh', () => {
     const { clock, store, charge, remaining } = setUp(2);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { Decision } from 'nestjs-ratelimit';
-import { algorithms, timelines } from '../../../support/arbitraries.js';
+import { ALGORITHM_NAMES } from '../../../../lib/core/policy.js';
+import { timelines } from '../../../support/arbitraries.js';
 import { type Asked, Guarded, type GuardedOptions, MINUTE } from '../../../support/guarded.js';
 
 /** What a client sees. */
@@ -20,7 +21,7 @@ const outageAfter = async (requests: number, asked: Asked = {}, options: Guarded
   return guarded;
 };
 
-describe.each(algorithms)('A37 a process that takes over with %s', (algorithm) => {
+describe.each(ALGORITHM_NAMES)('A37 a process that takes over with %s', (algorithm) => {
   const of = { algorithm };
 
   test.each([
@@ -261,7 +262,7 @@ describe('A37 a process that is one of several', () => {
     expect(await guarded.admitted(10, { limit: 20 })).toBe(5);
   });
 
-  test.each(algorithms)('with %s takes over its part of what remained', async (algorithm) => {
+  test.each(ALGORITHM_NAMES)('with %s takes over its part of what remained', async (algorithm) => {
     const limit = { limit: 20, algorithm };
     const rest = async (used: number) => {
       const guarded = await outageAfter(used, limit, DIVIDED);
@@ -315,7 +316,7 @@ describe('A37 after an outage', () => {
     ]);
   });
 
-  test.each(algorithms)(
+  test.each(ALGORITHM_NAMES)(
     'with %s the wait that is told is enough, and no longer than needed',
     async (algorithm) => {
       const guarded = await admittedWithout(5, { algorithm });
