@@ -116,6 +116,20 @@ describe('A41 the memory store is bounded', () => {
     expect(charge('user:later')?.allowed).toBe(false);
   });
 
+  test('a block that has ended makes room for another, though its bucket lives on', () => {
+    const { clock, charge } = setUp(4);
+    const fill = (identity: string) => charge(identity, 10, { under: other });
+    const deny = (identity: string, blockMs: number) => charge(identity, 1, { under: other, blockMs });
+    for (const identity of ['user:1', 'user:2', 'user:3']) fill(identity);
+    const begins = [deny('user:1', 60_000), deny('user:2', 120_000), deny('user:3', 60_000)];
+    expect(begins.map((decision) => decision?.startsBlock)).toEqual([true, true, false]);
+    clock.advance('1min');
+    expect(deny('user:3', 60_000)?.startsBlock).toBe(true);
+    expect(deny('user:1', 60_000)?.startsBlock).toBe(false);
+    clock.advance('1min');
+    expect(deny('user:1', 60_000)?.startsBlock).toBe(true);
+  });
+
   test('blocking, unblocking and resetting again and again takes no room', () => {
     const { store, charge } = setUp(10);
     for (let i = 0; i < 100; i++) store.block('user:again', 900_000);
