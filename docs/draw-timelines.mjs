@@ -6,22 +6,21 @@ import { definePolicy } from '../dist/esm/core/policy.js';
 import { MemoryStore } from '../dist/esm/index.js';
 import { TestClock } from '../dist/esm/testing/index.js';
 
-const TIMELINES = {
-  'sliding-window': 'sliding-window keeps the times of its charges: each frees its unit one window later',
-  'fixed-window': 'fixed-window starts with the first charge and ends one window later',
-  'token-bucket': 'token-bucket fills by limit per window up to its burst',
-};
+const DRAWN = ['sliding-window', 'fixed-window', 'token-bucket'];
 /** So many looks at what is used, over the length of a timeline. */
 const LOOKS = 400;
-/** Those denied stand over the limit, in units. */
-const ABOVE = 0.5;
+/** Those denied stand over the limit, in units, one after the other at another height. */
+const ABOVE = [0.4, 0.8, 1.2];
 
 const { timelines } = JSON.parse(
   readFileSync(new URL('../test/golden/timelines.json', import.meta.url), 'utf8'),
 );
 
-/** What is used at each moment, and what became of each request. */
-function replay({ limits: { a: line }, steps }) {
+/** When the last of those denied may come back. */
+const endOf = ({ steps }) => Math.max(...steps.map(({ at, expect }) => at + expect.a[3]));
+
+/** What is used at each moment until `endMs`, and what became of each request. */
+function replay({ limits: { a: line }, steps }, endMs) {
   const clock = new TestClock(0);
   const store = new MemoryStore({ clock });
   const policy = definePolicy({
@@ -33,26 +32,24 @@ function replay({ limits: { a: line }, steps }) {
   });
   const charge = (cost) => [{ policy, identity: 'user:1', cost, shadow: false, blocks: [] }];
   const usedNow = () => policy.capacity - store.peek(charge(1)).decisions[0].remaining;
-  // Until the last request, and until the last of those denied may come back.
-  const endMs = Math.ceil(1.05 * Math.max(...steps.map(({ at, expect }) => at + (expect?.a[3] ?? 0))));
   const moments = new Set(Array.from({ length: LOOKS + 1 }, (_, look) => Math.round((look * endMs) / LOOKS)));
   for (const { at } of steps) moments.add(at);
   const used = [];
   const requests = [];
   let nowMs = 0;
+  let denied = 0;
   for (const atMs of [...moments].sort((a, b) => a - b)) {
     clock.advance(atMs - nowMs);
     nowMs = atMs;
-    for (const { at, cost = 1, peek } of steps) {
-      if (at !== atMs || peek) continue;
-      const [{ allowed, retryAfterMs }] = store.consume(charge(cost)).decisions;
+    for (const { at } of steps) {
+      if (at !== atMs) continue;
+      const [{ allowed, retryAfterMs }] = store.consume(charge(1)).decisions;
       const seconds = atMs / 1_000;
-      const backAt = allowed || retryAfterMs === null ? seconds : seconds + retryAfterMs / 1_000;
       requests.push({
         seconds,
-        backAt,
+        backAt: seconds + retryAfterMs / 1_000,
         answer: allowed ? 'admitted' : 'denied',
-        level: allowed ? usedNow() : policy.capacity + ABOVE,
+        level: allowed ? usedNow() : policy.capacity + ABOVE[denied++ % ABOVE.length],
       });
     }
     const now = usedNow();
@@ -84,7 +81,7 @@ function drawing({ used, requests, capacity, line }) {
         data: { values: [{ capacity }] },
         mark: { type: 'rule', strokeDash: [5, 4], color: '#57606a' },
         encoding: {
-          y: { field: 'capacity', type: 'quantitative', scale: { domain: [0, capacity + 2 * ABOVE] } },
+          y: { field: 'capacity', type: 'quantitative', scale: { domain: [0, capacity + 1.5] } },
         },
       },
       {
@@ -117,9 +114,17 @@ function drawing({ used, requests, capacity, line }) {
 }
 
 mkdirSync(new URL('images/', import.meta.url), { recursive: true });
-for (const [algorithm, name] of Object.entries(TIMELINES)) {
+const chosen = DRAWN.map((algorithm) => {
+  const name = `the same twelve requests under ${algorithm}`;
   const timeline = timelines.find((one) => one.name === name);
   if (timeline === undefined) throw new Error(`There is no golden timeline "${name}" any more.`);
-  const view = new vega.View(vega.parse(compile(drawing(replay(timeline))).spec), { renderer: 'none' });
-  writeFileSync(new URL(`images/${algorithm}.svg`, import.meta.url), `${await view.toSVG()}\n`);
+  return timeline;
+});
+// All over the same time, so that they can be compared.
+const endMs = Math.max(...chosen.map(endOf)) + 1_000;
+for (const [at, timeline] of chosen.entries()) {
+  const view = new vega.View(vega.parse(compile(drawing(replay(timeline, endMs))).spec), {
+    renderer: 'none',
+  });
+  writeFileSync(new URL(`images/${DRAWN[at]}.svg`, import.meta.url), `${await view.toSVG()}\n`);
 }

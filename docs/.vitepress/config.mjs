@@ -1,5 +1,7 @@
 // The documentation as a site: the README and the pages of docs/, and the reference that is made from the docstrings.
-import { existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const sidebarFile = new URL('../reference/typedoc-sidebar.json', import.meta.url);
 const reference = existsSync(sidebarFile) ? JSON.parse(readFileSync(sidebarFile, 'utf8')) : [];
@@ -11,6 +13,10 @@ const pages = [...readme.matchAll(/^- \[([^\]]+)\]\((docs\/[\w-]+)\.md\)/gm)].ma
   link: `/${path}`,
 }));
 
+const root = fileURLToPath(new URL('../..', import.meta.url));
+/** What pages link to without being pages. */
+const FILES = ['LICENSE', 'docs/grafana-dashboard.json'];
+
 export default {
   title: 'nestjs-ratelimit',
   description: 'Rate limiting for NestJS',
@@ -20,14 +26,22 @@ export default {
     '.github/**',
     'bench/**',
     'dist/**',
+    // What they say stands in the reference, for readers.
+    'docs/api/**',
     'lib/**',
     'sample-app/**',
     'test/**',
   ],
   rewrites: { 'README.md': 'index.md' },
-  // The sample application where it runs, and the licence, which is no page.
+  // The sample application where it runs, and FILES.
   ignoreDeadLinks: [/^https?:\/\/localhost/, /LICENSE$/],
   cleanUrls: true,
+  buildEnd({ outDir }) {
+    for (const file of FILES) {
+      mkdirSync(dirname(join(outDir, file)), { recursive: true });
+      copyFileSync(join(root, file), join(outDir, file));
+    }
+  },
   themeConfig: {
     search: { provider: 'local' },
     outline: [2, 3],
