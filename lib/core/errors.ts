@@ -47,15 +47,17 @@ const line = ({ code, place, what, mend }: Problem): string =>
 export class RateLimitConfigError extends Error {
   override readonly name = 'RateLimitConfigError';
 
-  constructor(
-    /** Every mistake found, in the order of the declarations; never empty. */
-    readonly problems: readonly Problem[],
-  ) {
+  /** Every mistake found, in the order of the declarations; never empty. */
+  declare readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
     super(
       problems.length === 1
         ? line(problems[0] as Problem)
         : `${problems.length} mistakes in the rate limits:\n${problems.map((problem) => `  ${line(problem)}`).join('\n')}`,
     );
+    // Node prints what can be enumerated behind the message, which says the same.
+    Object.defineProperty(this, 'problems', { value: problems, enumerable: false });
   }
 }
 

@@ -30,6 +30,13 @@ function trusted(trust: TrustProxy): (address: string | undefined, hop: number) 
       'Give a whole number of hops, or networks.',
     );
   }
+  if (typeof trust === 'string' && /^\d+$/.test(trust)) {
+    throw mistake(
+      'bad-address',
+      `trustProxy cannot be the text ${shown(trust)}.`,
+      `Give a number of hops as a number: trustProxy: ${trust}, or Number(process.env.HOPS).`,
+    );
+  }
   const texts: unknown = typeof trust === 'string' ? trust.split(',').map((text) => text.trim()) : trust;
   if (Array.isArray(texts)) return compileNetworks(texts);
   throw mistake(

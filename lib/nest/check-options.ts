@@ -29,7 +29,10 @@ const isStatistics = (value: unknown): boolean => {
 };
 
 const RULES: OptionRules<keyof RateLimitAsyncResult> = {
-  store: { fits: isStore, mend: 'Give a Store, such as new MemoryStore(), or leave it out.' },
+  store: {
+    fits: isStore,
+    mend: 'Give a Store, such as new RedisStore() of nestjs-ratelimit/redis, or leave it out for one in memory.',
+  },
   scopes: { fits: isObject, mend: `Give rates by name, such as { login: '5/15min' }.` },
   limits: { fits: Array.isArray, mend: `Give a list, such as [{ name: 'burst', rate: '60/min' }].` },
   key: {

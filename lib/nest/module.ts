@@ -142,6 +142,16 @@ function objectOf<T extends object>(given: T, method: string): T {
  */
 @Module({})
 export class RateLimitModule {
+  // Typed as unknown, since it is for the module alone.
+  constructor(@Optional() @Inject(RUNTIME) runtime?: unknown) {
+    if (runtime !== undefined) return;
+    throw mistake(
+      'bad-option',
+      'RateLimitModule is imported without options, and nowhere with them, so that nothing is limited.',
+      'Import RateLimitModule.forRoot({ ... }) in the root module.',
+    );
+  }
+
   /**
    * With options known now.
    *

@@ -188,7 +188,7 @@ export class Runtime {
 }
 
 function readersOf({ addressForm, forwarded, user }: Settings): Record<string, CallerReader | undefined> {
-  const shared = { addressForm, forwarded, userOf: user, untrusted: new UntrustedProxy() };
+  const shared = { addressForm, forwarded, userOf: user, untrusted: new UntrustedProxy(addressForm) };
   return Object.fromEntries(
     Object.entries(TRANSPORTS).map(([name, transport]) => [name, { transport, ...shared }]),
   );

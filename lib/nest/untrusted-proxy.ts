@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import type { AddressForm } from '../key/address.js';
 
 /** How many requests are looked at: a proxy shows itself at once. */
 const LOOKS = 1_000;
@@ -7,6 +8,8 @@ const LOOKS = 1_000;
 export class UntrustedProxy {
   readonly #logger = new Logger('RateLimit');
   #looks = 0;
+
+  constructor(readonly addressForm: AddressForm) {}
 
   get isLooking(): boolean {
     return this.#looks < LOOKS;
@@ -18,7 +21,7 @@ export class UntrustedProxy {
     if (header === undefined || address !== peer || peer === undefined) return;
     this.#looks = LOOKS;
     this.#logger.warn(
-      `A request came with an X-Forwarded-For header, but nothing is trusted to write one, so ${peer} was charged. If that is your proxy, all of its callers share their limits: set trustProxy of RateLimitModule, or of your platform.`,
+      `A request came with an X-Forwarded-For header, but nothing is trusted to write one, so ${this.addressForm(peer)} was charged. If that is your proxy, all of its callers share their limits: set trustProxy of RateLimitModule, or of your platform.`,
     );
   }
 }

@@ -1,7 +1,15 @@
 import { mistake } from '../core/errors.js';
 import { FAIL_MODES } from '../core/policy.js';
 import { shown } from '../core/shown.js';
-import { A_BOOLEAN, checkOption, isFunction, isText, type OptionRules, oneOf } from './option-rules.js';
+import {
+  A_BOOLEAN,
+  checkNames,
+  checkOption,
+  isFunction,
+  isText,
+  type OptionRules,
+  oneOf,
+} from './option-rules.js';
 import type { LimitOptions, ModuleLimitOptions, ScopeOverrides } from './options.js';
 
 const A_CONDITION = { fits: isFunction, mend: 'Give a function of the context.' };
@@ -31,9 +39,17 @@ const MODULE_RULES: OptionRules<Exclude<keyof ModuleLimitOptions<never>, keyof L
 
 export const LIMIT_OPTION_NAMES: readonly string[] = Object.keys(RULES);
 
-/** Throws `bad-option` for an option of a limit that there is not, or that cannot be meant. */
-export function checkLimitOptions(options: object): void {
-  for (const [name, value] of Object.entries(options)) checkOption(name, value, RULES, 'of a limit');
+const WHERE = 'of a limit';
+
+/**
+ * Throws `bad-option` for what in the options of a limit there is not, or cannot be meant.
+ *
+ * @param isOfModule Whether it is one of the module's, which are offered `per` as well.
+ */
+export function checkLimitOptions(options: object, isOfModule: boolean): void {
+  const offered = isOfModule ? [...LIMIT_OPTION_NAMES, ...Object.keys(MODULE_RULES)] : LIMIT_OPTION_NAMES;
+  checkNames(Object.keys(options), offered, WHERE);
+  for (const [name, value] of Object.entries(options)) checkOption(name, value, RULES, WHERE);
 }
 
 /** Throws `bad-option` for what is no limit of the module; of its other options {@link checkLimitOptions} hears. */

@@ -155,10 +155,10 @@ export class RouteCompiler<Context extends Caller> {
       problems.add(
         'unknown-skip',
         place,
-        `@SkipRateLimit(${shown(name)}) takes away no limit: none of that name stands further out.`,
+        `@SkipRateLimit(${shown(name)}) skips nothing: no limit of that name comes from the module or the class.`,
         seen.size === 0
-          ? 'Remove it: there is no limit further out.'
-          : `Use one of: ${[...seen].join(', ')}; a method's own limit is left out by removing its decorator.`,
+          ? 'Remove it: no limit comes from there.'
+          : `These do: ${[...seen].join(', ')}. To leave out a limit of the method itself, remove its decorator.`,
       );
     }
     return outer.filter(({ limit }) => !skip.includes(limit.name));

@@ -112,7 +112,7 @@ export function compileLimit<Context extends Caller>(
   { name, scope, reach, place, isOfModule }: LimitPlace,
   defaults: LimitDefaults<Context>,
 ): Limit<Context> {
-  checkLimitOptions(options);
+  checkLimitOptions(options, isOfModule);
   const {
     key = defaults.key,
     algorithm = defaults.algorithm,

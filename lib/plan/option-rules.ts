@@ -35,20 +35,28 @@ export const oneOf = (...words: readonly string[]): OptionRule => ({
 });
 
 /**
- * Checks one option; undefined stands for one that was left out.
+ * Checks that there are options of these names.
  *
- * @param where Where there is no option of another name, such as `of a limit`.
+ * @param where Where there may be none of another name, such as `of a limit`.
  * @throws RateLimitConfigError `bad-option`: a word misspelt must not leave a limit out.
  */
+export function checkNames(names: readonly string[], offered: readonly string[], where: string): void {
+  const strange = names.filter((name) => !offered.includes(name));
+  if (strange.length === 0) return;
+  throw mistake(
+    'bad-option',
+    `There is no option ${strange.map(shown).join(' and no option ')} ${where}.`,
+    `The options are ${offered.join(', ')}.`,
+  );
+}
+
+/**
+ * Checks one option; undefined stands for one that was left out.
+ *
+ * @throws RateLimitConfigError `bad-option` for one that there is not, or that cannot be meant.
+ */
 export function checkOption(name: string, value: unknown, rules: OptionRules, where: string): void {
-  // What every object inherits, such as `constructor`, is no option.
-  if (!Object.hasOwn(rules, name)) {
-    throw mistake(
-      'bad-option',
-      `There is no option ${shown(name)} ${where}.`,
-      `The options are ${Object.keys(rules).join(', ')}.`,
-    );
-  }
+  checkNames([name], Object.keys(rules), where);
   const rule = rules[name];
   if (!rule || value === undefined || rule.fits(value)) return;
   throw mistake('bad-option', `${name} cannot be ${shown(value)}.`, rule.mend);

@@ -67,7 +67,7 @@ export interface ConditionOptions<Context> {
  *
  * @example
  * @Injectable()
- * class TenantKey implements KeyResolver {
+ * class TenantKey implements KeyResolver<RateLimitContext> {
  *   constructor(private readonly tenants: TenantService) {}
  *   async resolveKey({ header }: RateLimitContext) { return this.tenants.idOf(header('host')); }
  * }

@@ -34,7 +34,7 @@ export interface Standing {
  * @example
  * const limiter = new RateLimiter({ scopes: { mail: '100/hour' } });
  * const outcome = await limiter.consume({ scope: 'mail', identity: 'customer:42', cost: 3 });
- * if (!outcome.allowed) await wait(outcome.retryAfterMs);
+ * if (!outcome.allowed) console.log(`Again in ${outcome.retryAfterMs} ms`);
  */
 export class RateLimiter<Scope extends string = ScopeName> {
   readonly #parts: LimiterParts;

@@ -57,8 +57,8 @@ function byTier<Context>(
   if (!Object.hasOwn(tiers, 'default')) {
     throw mistake(
       'bad-tiers',
-      `A map of tiers has no default, so that a caller of any other tier would have no rate.`,
-      `Add default: '<rate>' to it.`,
+      `${shown(tiers)} has neither a rate, as a limit has, nor a default, as a map of tiers has.`,
+      `For a limit write { rate: '5/min' }; to a map of tiers add default: '<rate>', for callers of any other tier.`,
     );
   }
   if (tierOf === undefined) {

@@ -1,3 +1,4 @@
+import { brand } from '../core/brand.js';
 import type { Charge, Decision } from '../core/decision.js';
 import type { Later } from '../core/later.js';
 import type { SharedCounters } from '../core/statistics.js';
@@ -85,3 +86,5 @@ export class StoreUnavailableError extends Error {
     );
   }
 }
+
+brand(StoreUnavailableError, 'StoreUnavailableError');

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { Controller, Get, Post } from '@nestjs/common';
 import {
   MemoryStore,
@@ -130,7 +131,7 @@ describe('mistakes at start-up', () => {
     }
     const { problems } = await problemsOf([Skips], { limits: [{ name: 'burst', rate: '60/min' }] });
     expect(codes(problems)).toEqual(['unknown-skip Skips.get']);
-    expect(problems[0]?.mend).toContain('Use one of: burst');
+    expect(problems[0]?.mend).toContain('These do: burst.');
   });
 
   test('a mistake is found also when nothing is switched on', async () => {
@@ -373,6 +374,29 @@ describe('options of a limit that cannot be meant', () => {
     expect(message).toContain(said);
   });
 
+  test.each([
+    [{ rat: '5/min' }, '{ rat } has neither a rate, as a limit has, nor a default'],
+    [{ short: { limit: 1, ttl: 1_000 } }, '{ short } has neither a rate, as a limit has, nor a default'],
+    [{ free: '1/min', pro: '5/min' }, "to a map of tiers add default: '<rate>'"],
+  ])('what is neither a limit nor a map of tiers: %j', async (given, said) => {
+    @Controller()
+    class Shop {
+      @Get() @RateLimit(given as never) get() {}
+    }
+    const { problems, message } = await problemsOf([Shop], {});
+    expect(codes(problems)).toEqual(['bad-tiers Shop.get']);
+    expect(message).toContain(said);
+  });
+
+  test('the error is printed once, without the list behind it', async () => {
+    const error = new RateLimitConfigError([
+      { code: 'bad-rate', place: 'here', what: 'It is none.', mend: 'Mend it.' },
+    ]);
+    expect(inspect(error)).toContain('[bad-rate] here: It is none. Mend it.');
+    expect(inspect(error)).not.toContain('problems');
+    expect(error.problems).toHaveLength(1);
+  });
+
   test.each<[unknown, string]>([
     ['60/min', '[bad-option] limits[1]: "60/min" is no limit. Give an object with a rate'],
     [null, '[bad-option] limits[1]: null is no limit.'],
@@ -381,7 +405,10 @@ describe('options of a limit that cannot be meant', () => {
       { rate: '60/min', per: 'x' },
       `[bad-option] limits[1]: per cannot be "x". Give 'route', or leave it out.`,
     ],
-    [{ name: 'ten', limit: 10, ttl: 60 }, '[bad-option] limits[1]: There is no option "limit" of a limit.'],
+    [
+      { name: 'ten', limit: 10, ttl: 60 },
+      '[bad-option] limits[1]: There is no option "limit" and no option "ttl" of a limit.',
+    ],
     [{ name: 'none' }, '[bad-rate] limits[1]: '],
   ])('what stands for a limit of the module: %j', async (given, said) => {
     const { problems, message } = await problemsOf([], {

@@ -360,6 +360,16 @@ describe('RateLimitModule under test', () => {
     }
   });
 
+  test('the module without forRoot anywhere says what is missing', async () => {
+    await expect(Test.createTestingModule({ imports: [RateLimitModule] }).compile()).rejects.toThrow(
+      'Import RateLimitModule.forRoot({ ... }) in the root module.',
+    );
+    const Feature = moduleOf({ imports: [RateLimitModule] }, 'Feature');
+    const root = RateLimitModule.forRoot({ scopes: { login: '1/min' } });
+    const module = await Test.createTestingModule({ imports: [Feature, root] }).compile();
+    await module.close();
+  });
+
   test('forFeature without forRoot says what is missing', async () => {
     await expect(
       Test.createTestingModule({

@@ -141,6 +141,7 @@ describe.each(platforms)('trusted proxies on %s', (platform) => {
     [Number.NaN, 'bad-address'],
     ['', 'bad-address'],
     ['everybody', 'bad-address'],
+    ['1', 'bad-address'],
     ['constructor', 'bad-address'],
     ['10.0.0.0/33', 'bad-address'],
     [['10.0.0.0/8', '10.1/16'], 'bad-address'],
@@ -156,6 +157,11 @@ describe.each(platforms)('trusted proxies on %s', (platform) => {
     expect(error).toBeInstanceOf(RateLimitConfigError);
     expect((error as RateLimitConfigError).problems.map((problem) => problem.code)).toEqual([code]);
   });
+});
+
+test('trustProxy as a text of hops is told to be a number', async () => {
+  const root = () => RateLimitModule.forRoot({ trustProxy: '1' });
+  await expect(serve('fastify', { root })).rejects.toThrow('trustProxy: 1, or Number(');
 });
 
 /** An application whose platform trusts nobody, and what it warned of. */
@@ -191,7 +197,7 @@ describe.each(platforms)('an X-Forwarded-For that nobody trusts, on %s', (platfo
     expect(app.said).toEqual([]);
     for (const header of ['2.2.2.2', '7.7.7.7', 'garbage']) expect(await app.get('/', header)).toBe(429);
     expect(app.said).toEqual([expect.stringContaining('X-Forwarded-For')]);
-    expect(app.said[0]).toContain('127.0.0.1 was charged');
+    expect(app.said[0]).toContain(' 127.0.0.1 was charged');
     expect(app.said[0]).toContain('set trustProxy of RateLimitModule');
     await app.close();
   });

@@ -1,3 +1,4 @@
+import { brand } from '../../core/brand.js';
 import { type Charge, type Decision, decisionOf } from '../../core/decision.js';
 import type { Policy } from '../../core/policy.js';
 import type { KeyOf } from './keys.js';
@@ -127,6 +128,8 @@ export function refundMessage(decisions: Decided, keyOf: KeyOf, now: number | ''
 export class RedisReplyError extends Error {
   override readonly name = 'RedisReplyError';
 }
+
+brand(RedisReplyError, 'RedisReplyError');
 
 /** A number of a reply takes so many bytes. */
 const BYTES = 8;

@@ -14,7 +14,7 @@ const contextOf = (
     transport: TRANSPORTS[transport],
     addressForm: addressForm(64),
     forwarded: null,
-    untrusted: new UntrustedProxy(),
+    untrusted: new UntrustedProxy(addressForm(64)),
     userOf,
   });
 

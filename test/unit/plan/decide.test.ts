@@ -37,7 +37,7 @@ const setUp = (user?: object) => {
     transport: TRANSPORTS.http,
     addressForm: addressForm(64),
     forwarded: null,
-    untrusted: new UntrustedProxy(),
+    untrusted: new UntrustedProxy(addressForm(64)),
     userOf: undefined,
   });
   const store = new MemoryStore({ clock: new TestClock() });
