@@ -103,7 +103,7 @@ class Audience {
  * @Injectable()
  * class Pager {
  *   constructor(events: RateLimitEvents) {
- *     events.on('breaker', ({ state, cause }) => { if (state === 'open') this.page(cause); });
+ *     events.on('breaker', ({ state, cause }) => { if (state === 'open') console.error(cause); });
  *   }
  * }
  */

@@ -30,7 +30,7 @@ abstract class Refusal extends HttpException {
  * @Catch(RateLimitException)
  * class Audit extends BaseExceptionFilter {
  *   override catch(exception: RateLimitException, host: ArgumentsHost) {
- *     this.log(exception.outcome.binding?.name);
+ *     console.log(exception.outcome.binding?.name);
  *     super.catch(exception, host);
  *   }
  * }

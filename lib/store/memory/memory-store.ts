@@ -37,7 +37,7 @@ const SWEEP_AT_MOST = 10_000;
  *
  * @throws RateLimitConfigError `bad-option` for a `maxBuckets` that is no whole number of 1 or more.
  * @example
- * RateLimitModule.forRoot({ store: new MemoryStore({ maxBuckets: 1_000_000 }), limits: [...] });
+ * RateLimitModule.forRoot({ store: new MemoryStore({ maxBuckets: 1_000_000 }), scopes: { login: '5/15min' } });
  */
 export class MemoryStore implements Store {
   readonly #clock: Clock;

@@ -49,7 +49,7 @@ export interface RedisStoreOptions extends RedisOptions, RedisStoreSettings {
  *
  * @throws RateLimitConfigError `bad-option` for a prefix or a `cluster` that cannot be meant.
  * @example
- * RateLimitModule.forRoot({ store: new RedisStore({ url: process.env.REDIS_URL }), limits: [...] });
+ * RateLimitModule.forRoot({ store: new RedisStore({ url: 'redis://localhost:6379' }), scopes: { login: '5/15min' } });
  * @example
  * new RedisStore(new Cluster(nodes), { prefix: 'shop' });
  */

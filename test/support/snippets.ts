@@ -1,0 +1,59 @@
+// Pieces of documentation, compiled as a user's project would compile them.
+import { execFile } from 'node:child_process';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const exec = promisify(execFile);
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface Snippet {
+  readonly name: string;
+  readonly code: string;
+}
+
+/** A folder for snippets, within the tests: there the library and what it is used with are found. */
+export class Snippets {
+  readonly folder: string;
+
+  /** @param settings Of the compiler, beside those of the project. */
+  constructor(
+    name: string,
+    readonly settings: Readonly<Record<string, boolean>> = {},
+  ) {
+    this.folder = join(root, 'test', 'docs', 'snippets', name);
+  }
+
+  async open(): Promise<void> {
+    await this.close();
+    await mkdir(this.folder, { recursive: true });
+  }
+
+  close(): Promise<void> {
+    return rm(this.folder, { recursive: true, force: true });
+  }
+
+  async write(snippets: readonly Snippet[]): Promise<void> {
+    for (const { name, code } of snippets) await writeFile(join(this.folder, `${name}.ts`), code);
+  }
+
+  /** What the compiler says of snippets that were written; nothing when they are right. */
+  async compile(project: string, snippets: readonly Snippet[]): Promise<string> {
+    const files = snippets.map(({ name }) => `${name}.ts`);
+    const file = join(this.folder, `${project}.json`);
+    const config = {
+      extends: '../../../../tsconfig.json',
+      compilerOptions: this.settings,
+      files,
+      include: [],
+      exclude: [],
+    };
+    await writeFile(file, JSON.stringify(config));
+    const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+    return exec(process.execPath, [tsc, '-p', file]).then(
+      () => '',
+      (error: { stdout: string }) => error.stdout,
+    );
+  }
+}
