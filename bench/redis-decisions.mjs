@@ -117,13 +117,17 @@ async function costs(server, isCluster, inFlights) {
       const { decide, close } = await decider(server.port, limits, 'sliding-window', isCluster);
       const { measure } = inFlight(decide, requests, workers);
       await measure();
-      const before = [await server.processorTime(), await server.bytes()];
+      const read = async () => [
+        await server.processorTime(),
+        await server.commandTime(),
+        await server.bytes(),
+      ];
+      const before = await read();
       await measure();
-      const [seconds, bytes] = [await server.processorTime(), await server.bytes()].map(
-        (now, at) => now - before[at],
-      );
+      const [seconds, commands, bytes] = (await read()).map((now, at) => now - before[at]);
+      const us = (time) => ((time * 1e6) / requests).toFixed(1);
       const where = isCluster ? 'a Cluster of one' : 'one server';
-      rows.push([where, limits, workers, ((seconds * 1e6) / requests).toFixed(1), whole(bytes / requests)]);
+      rows.push([where, limits, workers, us(seconds), us(commands), whole(bytes / requests)]);
       close();
     }
   }
@@ -136,7 +140,7 @@ export default async function measure() {
   const cost = await costs(server, false, [1, 16, IN_FLIGHT]);
   await server.stop();
   const cluster = await startRedis({ cluster: true });
-  cost.push(...(await costs(cluster, true, [IN_FLIGHT])));
+  cost.push(...(await costs(cluster, true, [1, 16, IN_FLIGHT])));
   await cluster.stop();
   const of = (name, other) => ratioOf(measured[name], measured[other]);
   return {
@@ -154,7 +158,14 @@ export default async function measure() {
         ]),
       ),
       table(
-        ['', 'limits', 'in flight', "microseconds of the server's processor a decision", 'bytes in and out'],
+        [
+          'sliding-window',
+          'limits',
+          'in flight',
+          "microseconds of the server's processor a decision",
+          'in its commands',
+          'bytes in and out',
+        ],
         cost,
       ),
     ],

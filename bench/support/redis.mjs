@@ -40,6 +40,12 @@ export async function startRedis({ cluster = false } = {}) {
     client,
     /** Seconds of the processor that it has used. */
     processorTime: async () => (await field('cpu', 'used_cpu_user')) + (await field('cpu', 'used_cpu_sys')),
+    /** Seconds that commands within scripts took, those that were sent to it for a decision not among them. */
+    async commandTime() {
+      const stats = await client.info('commandstats');
+      const within = /^cmdstat_(?:h\w+|p?expire\w*|pttl|time):calls=\d+,usec=(\d+)/gm;
+      return [...stats.matchAll(within)].reduce((sum, [, usec]) => sum + Number(usec), 0) / 1e6;
+    },
     /** Scripts that it was asked to run: what it calls within them was not sent to it. */
     scripts: async () =>
       Number(/^cmdstat_evalsha:calls=(\d+)/m.exec(await client.info('commandstats'))?.[1] ?? 0),

@@ -1,6 +1,15 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { application, compile, nest, type Packed, pack, run } from '../support/packed.js';
+import {
+  application,
+  compile,
+  nest,
+  type Packed,
+  pack,
+  packedAs,
+  run,
+  versionOf,
+} from '../support/packed.js';
 
 let packed: Packed;
 beforeAll(async () => {
@@ -16,27 +25,31 @@ const KNOWN = {
   feature: [200, 200, 429],
   twoModules: 'bad-option',
   wrongRate: 'bad-rate',
-  isOwn: true,
+  own: [true, true, true, true, true],
   isForeign: false,
 };
 
 /** Where another copy comes from, as CommonJS. */
 const COPIES = [
-  ['the other form', 'copies.mjs', `require('nestjs-ratelimit')`],
-  ['another installation', 'copies.cjs', `require('other')`],
+  ['the other form', 'copies.mjs', `require('nestjs-ratelimit')`, `require('nestjs-ratelimit/redis')`],
+  ['another version', 'copies.cjs', `require('other')`, `require('other/redis')`],
+  ['another version in the other form', 'copies.mjs', `require('other')`, `require('other/redis')`],
 ] as const;
 
 describe.each([11, 12])('two copies in one process on Nest %d', (major) => {
   let app: string;
   beforeAll(async () => {
-    app = await application(packed, [...nest(major, 'platform-express'), `other@file:${packed.tarball}`]);
+    const other = await packedAs(packed, '0.0.1');
+    app = await application(packed, [...nest(major, 'platform-express'), 'ioredis', `other@file:${other}`]);
+    expect(await versionOf(app, 'other')).toBe('0.0.1');
     await compile(app, 'copies');
   }, 240_000);
 
   test.each(COPIES)(
     '%s: a call is charged once, and what one made the other knows',
-    async (_what, file, other) => {
-      await writeFile(join(app, 'another.cjs'), `exports.anotherCopy = ${other};`);
+    async (_what, file, other, itsRedis) => {
+      const another = `exports.anotherCopy = ${other};\nexports.itsRedis = ${itsRedis};\n`;
+      await writeFile(join(app, 'another.cjs'), another);
       expect(JSON.parse(await run(app, process.execPath, '--no-warnings', file))).toEqual(KNOWN);
     },
     60_000,

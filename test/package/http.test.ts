@@ -1,4 +1,14 @@
-import { application, compile, install, matrix, nest, type Packed, pack, run } from '../support/packed.js';
+import {
+  application,
+  compile,
+  install,
+  matrix,
+  nest,
+  type Packed,
+  pack,
+  run,
+  versionOf,
+} from '../support/packed.js';
 import { startRedis } from '../support/redis.js';
 
 let packed: Packed;
@@ -55,11 +65,13 @@ describe.each([11, 12])('on Nest %d', (major) => {
     async (ioredis) => {
       const redis = await startRedis();
       await install(app, `ioredis@${ioredis}`);
+      expect(await versionOf(app, 'ioredis')).toMatch(new RegExp(`^${ioredis}\\.`));
       for (const file of await compile(app, 'redis')) {
         for (const platform of PLATFORMS) {
           const said = await run(app, process.execPath, '--no-warnings', file, redis.url, platform);
-          expect(JSON.parse(said)).toEqual({
-            contract: expect.any(Number),
+          const { contract, ...answers } = JSON.parse(said);
+          expect(contract).toBeGreaterThan(40);
+          expect(answers).toEqual({
             statuses: [200, 200, 429],
             // Another tier has another limit in the same bucket.
             tiers: [200, 429, 200, 429],

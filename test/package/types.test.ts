@@ -1,6 +1,16 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { application, fixture, isComplete, matrix, nest, type Packed, pack, run } from '../support/packed.js';
+import {
+  application,
+  fixture,
+  isComplete,
+  matrix,
+  nest,
+  type Packed,
+  pack,
+  run,
+  versionOf,
+} from '../support/packed.js';
 
 let packed: Packed;
 beforeAll(async () => {
@@ -33,6 +43,8 @@ const RESOLUTIONS: Readonly<Record<`${11 | 12} ${Form}`, readonly Resolution[]>>
 };
 
 const PEERS = ['ioredis@6', '@opentelemetry/api', 'microservices', 'websockets'];
+
+const OPTIONAL = ['ioredis', '@opentelemetry/api', '@nestjs/microservices', '@nestjs/websockets'];
 
 const optionsFor = (resolution: Resolution) => ({
   compilerOptions: {
@@ -73,6 +85,8 @@ describe.each(cells)('types on Nest %d, type %s, optional packages: %s', (major,
     app = await application(packed, [...nest(major), ...peers, ...compilers, '@types/node@20'], {
       type: form,
     });
+    const found = await Promise.all(OPTIONAL.map((name) => versionOf(app, name)));
+    expect(found.map((version) => version !== undefined)).toEqual(OPTIONAL.map(() => hasPeers));
     await writeFile(join(app, 'app.ts'), await fixture('types/app.ts'));
     if (hasPeers) await writeFile(join(app, 'peers.ts'), await fixture('types/peers.ts'));
   }, 240_000);

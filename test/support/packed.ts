@@ -57,6 +57,25 @@ export async function pack(): Promise<Packed> {
   };
 }
 
+/** The same library as another version of it. */
+export async function packedAs({ folder, tarball }: Packed, version: string): Promise<string> {
+  const unpacked = await mkdtemp(join(folder, 'version-'));
+  await run(unpacked, 'tar', '-xzf', tarball);
+  const manifest = join(unpacked, 'package', 'package.json');
+  const { version: _own, scripts: _scripts, ...others } = JSON.parse(await readFile(manifest, 'utf8'));
+  await writeFile(manifest, JSON.stringify({ ...others, version }));
+  const said = await run(unpacked, 'npm', 'pack', '--json', join(unpacked, 'package'));
+  const [{ filename }] = JSON.parse(said) as [{ filename: string }];
+  return join(unpacked, filename);
+}
+
+/** The version of what is installed in an application; undefined where it is not. */
+export const versionOf = (app: string, name: string): Promise<string | undefined> =>
+  readFile(join(app, 'node_modules', name, 'package.json'), 'utf8').then(
+    (text) => JSON.parse(text).version,
+    () => undefined,
+  );
+
 export const nest = (major: number, ...names: string[]): string[] =>
   ['common', 'core', ...names].map((name) => `@nestjs/${name}@${major}`);
 

@@ -57,7 +57,7 @@ export class Shelf {
     this.pageOf(index)[this.offsetOf(index) + field] = value;
   }
 
-  /** Adds an empty row and gives its index. */
+  /** Adds a row, in which anything may stand, and gives its index. */
   add(identity: string): number {
     const index = this.#size++;
     const page = index >>> PAGE_BITS;
@@ -91,7 +91,6 @@ export class Shelf {
       this.copy(this, last, index);
       (this.#identities[index >>> PAGE_BITS] as string[])[index & (PAGE - 1)] = identity;
     }
-    this.pageOf(last).fill(0, this.offsetOf(last), this.offsetOf(last) + this.width);
     this.#giveBack(lastPage);
   }
 

@@ -12,7 +12,7 @@ const addressOf = (shelf: number, index: number): number => (index << SHELF_BITS
 export class Shelves implements Iterable<number> {
   readonly #shelves = ROOMS.map((room) => new Shelf(room));
 
-  /** Adds an empty row for a state of `length`, and gives its address. */
+  /** Adds a row for a state of `length`, in which anything may stand, and gives its address. */
   add(identity: string, length: number): number {
     const at = shelfFor(length);
     return addressOf(at, this.#shelf(at).add(identity));
