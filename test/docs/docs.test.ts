@@ -1,21 +1,15 @@
 import { execFile, spawn } from 'node:child_process';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { transform } from '@swc/core';
 import { OPTION_NAMES } from '../../lib/nest/check-options.js';
 import { LIMIT_OPTION_NAMES } from '../../lib/plan/check-limit.js';
+import { root, type Snippet, Snippets } from '../support/snippets.js';
 
 const exec = promisify(execFile);
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const snippets = join(root, 'test', 'docs', 'snippets');
-
-interface Snippet {
-  readonly name: string;
-  readonly code: string;
-}
+const snippets = new Snippets('pages');
 
 /** The code blocks of one language in a page. */
 const blocks = (page: string, language: string): string[] =>
@@ -47,24 +41,9 @@ async function run(name: string, code: string): Promise<string> {
     },
     module: { type: 'es6' },
   });
-  const file = join(snippets, `${name}.mjs`);
+  const file = join(snippets.folder, `${name}.mjs`);
   await writeFile(file, compiled);
   return (await exec(process.execPath, ['--no-warnings', file], { cwd: root })).stdout;
-}
-
-/** What the compiler says of snippets. */
-async function compile(name: string, found: readonly Snippet[]): Promise<string> {
-  const files = found.map((snippet) => `${snippet.name}.ts`);
-  const project = join(snippets, `${name}.json`);
-  await writeFile(
-    project,
-    JSON.stringify({ extends: '../../../tsconfig.json', files, include: [], exclude: [] }),
-  );
-  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  return exec(process.execPath, [tsc, '-p', project]).then(
-    () => '',
-    (error: { stdout: string }) => error.stdout,
-  );
 }
 
 /** Stands for @nestjs/config, which is not among the packages: as much of its types as blocks use. */
@@ -76,11 +55,8 @@ const nestConfig: Snippet = {
   }`,
 };
 
-beforeAll(async () => {
-  await rm(snippets, { recursive: true, force: true });
-  await mkdir(snippets);
-});
-afterAll(() => rm(snippets, { recursive: true, force: true }));
+beforeAll(() => snippets.open());
+afterAll(() => snippets.close());
 
 test('every TypeScript block of every page compiles', async () => {
   const found: Snippet[] = [];
@@ -91,16 +67,16 @@ test('every TypeScript block of every page compiles', async () => {
   }
   expect(found.length).toBeGreaterThanOrEqual(4);
   // What blocks import from an application.
-  const guard = `import { AuthGuard } from '../../support/app.js';\nexport class JwtGuard extends AuthGuard {}\n`;
-  await writeFile(join(snippets, 'jwt.guard.ts'), guard);
-  await writeFile(join(snippets, 'app.module.ts'), blocks(await readme(), 'ts')[0] ?? '');
+  const guard = `import { AuthGuard } from '../../../support/app.js';\nexport class JwtGuard extends AuthGuard {}\n`;
+  await writeFile(join(snippets.folder, 'jwt.guard.ts'), guard);
+  await writeFile(join(snippets.folder, 'app.module.ts'), blocks(await readme(), 'ts')[0] ?? '');
   // What a block declares about the library holds for that block alone.
   const alone = found.filter(({ code }) => code.includes('declare module'));
   const together = [...found.filter((snippet) => !alone.includes(snippet)), nestConfig];
   expect(alone.length).toBeGreaterThanOrEqual(1);
-  for (const { name, code } of [...found, nestConfig]) await writeFile(join(snippets, `${name}.ts`), code);
-  expect(await compile('together', together)).toBe('');
-  for (const snippet of alone) expect(await compile(snippet.name, [snippet])).toBe('');
+  await snippets.write([...found, nestConfig]);
+  expect(await snippets.compile('together', together)).toBe('');
+  for (const snippet of alone) expect(await snippets.compile(snippet.name, [snippet])).toBe('');
 }, 60_000);
 
 test('the smallest example does what it says', async () => {
@@ -213,6 +189,9 @@ const anchorsIn = (page: string): readonly string[] =>
 
 test('links within the pages lead somewhere', async () => {
   const all = await pages();
+  for (const name of ['CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md']) {
+    all.set(name, await readFile(join(root, name), 'utf8'));
+  }
   const lost: string[] = [];
   for (const [page, text] of all) {
     for (const [, target = '', anchor] of text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)) {
