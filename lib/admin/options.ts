@@ -35,5 +35,6 @@ export interface RateLimitAdminOptions extends RateLimitAdminPlace, RateLimitAdm
 export interface RateLimitAdminAsyncOptions extends RateLimitAdminPlace {
   /** What `useFactory` is called with. */
   readonly inject?: FactoryProvider['inject'];
+  /** Returns who may use the API, at once or later. */
   readonly useFactory: (...given: never[]) => Later<RateLimitAdminAccess>;
 }

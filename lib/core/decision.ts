@@ -2,6 +2,7 @@ import type { Policy } from './policy.js';
 
 /** What a request asks of one bucket. */
 export interface Charge {
+  /** The limit that the charge is made under. */
   readonly policy: Policy;
   /** Who is charged, as `kind:value`. */
   readonly identity: string;
@@ -20,6 +21,7 @@ export interface Charge {
 export interface Decision {
   /** The limit's name, as clients see it. */
   readonly name: string;
+  /** Whether this limit lets the request pass; one that denies, and is no shadow, turns it away. */
   readonly allowed: boolean;
   /** Units that the limit admits at once: its burst with a token bucket. */
   readonly limit: number;
@@ -35,6 +37,7 @@ export interface Decision {
   readonly blockedForMs: number;
   /** Whether this denial has started that block. */
   readonly startsBlock: boolean;
+  /** What was asked. */
   readonly charge: Charge;
   /** When it was decided, in epoch milliseconds of the store's clock. */
   readonly atMs: number;

@@ -25,10 +25,13 @@ export type ProblemCode =
 
 /** One mistake: where it stands, what is wrong, and what mends it. */
 export interface Problem {
+  /** Its kind: docs/errors.md has a section for each. */
   readonly code: ProblemCode;
   /** `Class.method`, `scopes.login`, `limits[0]`: where the reader has to look; '' while not known. */
   readonly place: string;
+  /** What is wrong, as a sentence. */
   readonly what: string;
+  /** What to write instead, as a sentence. */
   readonly mend: string;
 }
 

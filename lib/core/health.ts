@@ -5,6 +5,7 @@ export type BreakerState = 'closed' | 'open' | 'half-open';
 export interface PartHealth {
   /** The node of a Cluster, as `host:port`; empty for a store that fails as a whole. */
   readonly part: string;
+  /** Whether calls go to it. */
   readonly breaker: BreakerState;
   /** Failures since its last answer. */
   readonly failures: number;
@@ -18,6 +19,7 @@ export interface PartHealth {
 export interface StoreHealth {
   /** `degraded` while any part of the store is not called, since it fails. */
   readonly status: 'up' | 'degraded';
+  /** One for each node of a Cluster that was called, one alone for other stores. */
   readonly parts: readonly PartHealth[];
   /** Requests that were decided without the store, or refused for want of it, since the start. */
   readonly degraded: number;

@@ -37,7 +37,9 @@ export interface Policy {
   readonly scope: string;
   /** Units per window; 0 always denies. */
   readonly limit: number;
+  /** The length of a window in milliseconds: 1 to ten years. */
   readonly windowMs: number;
+  /** How charges fade. */
   readonly algorithm: AlgorithmName;
   /** The most units that can be charged at once: the burst of a token bucket, else the limit. */
   readonly capacity: number;

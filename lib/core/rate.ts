@@ -20,8 +20,11 @@ export interface Rate {
 
 /** A rate as an object, with its window as a duration. */
 export interface RateObject {
+  /** Units that a window admits: a whole number of 0 or more, with up to 15 digits. */
   readonly limit: number;
+  /** Such as `'15min'`; up to ten years. */
   readonly window: Duration;
+  /** Capacity of a token bucket in units, 1 or more. Default: the limit. */
   readonly burst?: number | undefined;
 }
 

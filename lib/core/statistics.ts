@@ -1,6 +1,8 @@
 /** What became of requests, or of the decisions of a limit. All that came is `allowed` and `denied` together. */
 export interface Tally {
+  /** Requests that went on. */
   allowed: number;
+  /** Requests that were turned away. */
   denied: number;
   /** Of these, how many a shadow limit would have denied. */
   shadowDenied: number;
@@ -10,6 +12,7 @@ export interface Tally {
 
 /** What a user has asked for. */
 export interface UserTally {
+  /** Requests, those that were denied among them. */
   total: number;
   /** Of these, how many were denied. */
   denied: number;
@@ -43,11 +46,13 @@ export interface CountBatch {
   readonly writer: string;
   /** Grows from batch to batch of a writer, so that one that is sent again is not added again. */
   readonly sequence: number;
+  /** What it adds. */
   readonly counts: HourCounts;
 }
 
 /** What all processes have counted in an hour. */
 export interface SharedCounts {
+  /** The sums, those of the asking process among them. */
   readonly counts: HourCounts;
   /** The sequence of the last batch of the asking writer that is in them; 0 for none. */
   readonly applied: number;

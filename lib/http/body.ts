@@ -3,9 +3,13 @@ import { inWords, retrySeconds, toSeconds } from './seconds.js';
 
 /** The 429's default body. */
 export interface RateLimitBody {
+  /** The HTTP status. */
   readonly statusCode: 429;
+  /** For programs. */
   readonly error: 'rate_limit_exceeded';
+  /** For people: the limit's `message`, else how long to wait. */
   readonly message: string;
+  /** What the answer is about. */
   readonly details: {
     /** The binding limit's name. */
     readonly throttle_type: string;
@@ -13,6 +17,7 @@ export interface RateLimitBody {
     readonly retry_after_seconds: number | null;
     /** Epoch seconds, by the store's clock. */
     readonly retry_after_timestamp: number | null;
+    /** The wait in words, such as `15 minutes`; null when no wait helps. */
     readonly retry_after_human: string | null;
   };
 }
@@ -22,9 +27,13 @@ export interface RateLimitBody {
  * Source: RFC 9457; the type and its member are of draft-ietf-httpapi-ratelimit-headers-11.
  */
 export interface RateLimitProblem {
+  /** The kind of problem. */
   readonly type: 'https://iana.org/assignments/http-problem-types#quota-exceeded';
+  /** The kind in words. */
   readonly title: string;
+  /** The HTTP status. */
   readonly status: 429;
+  /** For people: the limit's `message`, else how long to wait. */
   readonly detail: string;
   /** The limits that denied. */
   readonly 'violated-policies': readonly string[];

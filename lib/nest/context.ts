@@ -59,6 +59,7 @@ export class RateLimitContext implements Caller {
   #touchedRequest = false;
 
   constructor(
+    /** Nest's own context: the class, the handler and the arguments of the call. */
     readonly execution: ExecutionContext,
     reader: CallerReader,
   ) {
@@ -72,6 +73,7 @@ export class RateLimitContext implements Caller {
     return this.#request as RateLimitRequest;
   }
 
+  /** What the call came over. */
   get transport(): TransportName {
     return this.#reader.transport.name;
   }

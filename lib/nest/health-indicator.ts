@@ -4,9 +4,11 @@ import { RateLimiter } from '../plan/rate-limiter.js';
 
 /** What {@link RateLimitHealthIndicator} finds. */
 export interface RateLimitHealth {
+  /** What the health check is told; see {@link RateLimitHealthIndicator.isHealthy}. */
   readonly status: 'up' | 'down';
   /** Whether the store decides, or the process without it. */
   readonly store: 'up' | 'degraded';
+  /** One for each node of a Cluster that was called, one alone for other stores. */
   readonly parts: readonly PartHealth[];
   /** Requests that were decided without the store, or refused for want of it, since the start. */
   readonly degraded: number;

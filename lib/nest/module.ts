@@ -142,7 +142,7 @@ function objectOf<T extends object>(given: T, method: string): T {
  */
 @Module({})
 export class RateLimitModule {
-  // Typed as unknown, since it is for the module alone.
+  /** @internal Typed as unknown, since it is for Nest alone. */
   constructor(@Optional() @Inject(RUNTIME) runtime?: unknown) {
     if (runtime !== undefined) return;
     throw mistake(

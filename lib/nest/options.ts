@@ -119,6 +119,7 @@ export type RateLimitAsyncResult = Omit<RateLimitModuleOptions, 'registerGuard'>
 
 /** A class that makes the options, for `useClass` and `useExisting`. */
 export interface RateLimitOptionsFactory {
+  /** What `useFactory` would return. */
   createRateLimitOptions(): Later<RateLimitAsyncResult>;
 }
 
@@ -126,8 +127,11 @@ export interface RateLimitOptionsFactory {
 export interface RateLimitModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
   /** What `useFactory` is called with. */
   readonly inject?: FactoryProvider['inject'];
+  /** Returns the options, at once or later. */
   readonly useFactory?: FactoryProvider<RateLimitAsyncResult>['useFactory'];
+  /** A class that is made for this. */
   readonly useClass?: Type<RateLimitOptionsFactory>;
+  /** A provider that there is, of a module among `imports`. */
   readonly useExisting?: Type<RateLimitOptionsFactory> | string | symbol;
   /** Whether the guard is registered for all routes. Default true. */
   readonly registerGuard?: boolean;

@@ -45,6 +45,7 @@ export interface LimitPlace {
 
 /** What a subclass of the guard is told of a limit. */
 export interface LimitInfo<Context> {
+  /** As clients see it. */
   readonly name: string;
   /** Where it is written, such as `AuthController.login` or `scopes.login`. */
   readonly place: string;

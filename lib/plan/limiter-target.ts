@@ -9,6 +9,7 @@ import type { ScopeName } from './register.js';
 
 /** One identity under one scope. */
 export interface LimiterTarget<Scope extends string = ScopeName> {
+  /** A scope of the module, or of the options of this `RateLimiter`. */
   readonly scope: Scope;
   /**
    * Who is charged, as `kind:value`: `user:42`, `ip:203.0.113.7`, or a kind of your own; a list of them for

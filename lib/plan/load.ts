@@ -26,6 +26,7 @@ export interface LoadThresholds {
 
 /** How load is told. */
 export interface LoadOptions {
+  /** From where the load is elevated, and critical. Default: 70 % of the time or 70 ms late, 90 % or 250 ms. */
   readonly thresholds?: LoadThresholds | undefined;
   /** Measures the load. Default: the event loop of this process. */
   readonly measure?: (() => LoadSample) | undefined;

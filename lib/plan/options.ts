@@ -98,6 +98,7 @@ export interface LimitOptions<Context> extends ConditionOptions<Context> {
    * Printable ASCII. Default: made from the method's name and the place among its decorators.
    */
   readonly name?: string | undefined;
+  /** How much it admits: a rate, a map of tiers, a function of the context, a class, or by load. */
   readonly rate: RateRule<Context>;
   /** Default: the module's `key`. */
   readonly key?: KeyRule<Context> | undefined;

@@ -11,10 +11,13 @@ import { standingsOf } from './standings.js';
 
 /** How one limit stands for an identity. */
 export interface Standing {
+  /** The scope that the limit belongs to. */
   readonly scope: string;
   /** The limit's name, as clients see it. */
   readonly name: string;
+  /** Units that the limit admits at once: its burst with a token bucket. */
   readonly limit: number;
+  /** Units left; 0 while it is blocked. */
   readonly remaining: number;
   /** Milliseconds until nothing counts any more. */
   readonly resetAfterMs: number;

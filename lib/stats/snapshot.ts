@@ -26,7 +26,9 @@ export interface DeniedClient {
 
 /** A route that denied. */
 export interface DeniedRoute {
+  /** Its name; `other` for all after the first 5,000. */
   readonly route: string;
+  /** How many of its requests were denied. */
   readonly denied: number;
 }
 
@@ -53,6 +55,7 @@ export interface UserStats {
   readonly user: string;
   /** How often for sure: there may have been more where many users ask. */
   readonly total: number;
+  /** Of these, how many were denied. */
   readonly denied: number;
 }
 
@@ -66,9 +69,13 @@ export interface StatsSnapshot {
   readonly hours: readonly HourStats[];
   /** Different addresses in all of these hours, by the same estimate. */
   readonly uniqueClients: number;
+  /** The clients who were denied most. */
   readonly topDeniedClients: readonly DeniedClient[];
+  /** The routes that denied most. */
   readonly topDeniedRoutes: readonly DeniedRoute[];
+  /** All routes that were asked for. */
   readonly byRoute: readonly RouteStats[];
+  /** All limits that decided. */
   readonly byLimit: readonly LimitStats[];
   /** The users who asked most. */
   readonly byUser: readonly UserStats[];

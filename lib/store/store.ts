@@ -13,6 +13,7 @@ export interface StoreReply {
 
 /** An identity, of one scope or of all. */
 export interface StoreTarget {
+  /** As `kind:value`, such as `ip:203.0.113.7`. */
   readonly identity: string;
   /** Default: every scope. */
   readonly scope?: string | undefined;

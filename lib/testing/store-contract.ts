@@ -21,7 +21,9 @@ export interface StoreContractOptions {
 
 /** One behaviour that a store must have: a sentence, and a check that rejects when it has it not. */
 export interface StoreBehaviour {
+  /** The sentence, for the name of a test. */
   readonly name: string;
+  /** Checks it, on a store of its own. */
   run(): Promise<void>;
 }
 

@@ -6,14 +6,23 @@ export type TransportName = 'http' | 'graphql' | 'ws' | 'rpc';
 
 /** A request as far as every transport and platform has it. */
 export interface RequestLike {
+  /** By their names in lower case. */
   readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
+  /** The HTTP method, in capital letters. */
   readonly method?: string;
+  /** Path and query as they came. */
   readonly url?: string;
+  /** Values of the path, by the names that the route gives them. */
   readonly params?: unknown;
+  /** Values of the query, as the platform reads them. */
   readonly query?: unknown;
+  /** As the platform has parsed it. */
   readonly body?: unknown;
+  /** By their names, where a middleware has read them. */
   readonly cookies?: unknown;
+  /** Who is signed in, as a guard of the application has noted it. */
   readonly user?: unknown;
+  /** The caller's address, as the platform tells it. */
   readonly ip?: string;
 }
 
