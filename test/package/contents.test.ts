@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { application, nest, type Packed, pack, run } from '../support/packed.js';
 
 /** In kilobytes. What more is there has to be worth it. */
-const BUDGET_KB = { tarball: 400, unpacked: 1_950, withDependencies: 4_500 };
+const BUDGET_KB = { tarball: 400, unpacked: 2_000, withDependencies: 4_500 };
 
 let packed: Packed;
 beforeAll(async () => {
