@@ -38,9 +38,12 @@ export const knownOf = ({ decision, heardAtMs }: Answer): Known => ({
   blockedUntilMs: heardAtMs + decision.blockedForMs,
 });
 
-/** Whether the store has decided later, by its own clock; in the same millisecond it has counted more. */
-const isNewer = (decision: Decision, before: Decision): boolean =>
-  decision.atMs === before.atMs ? decision.used > before.used : decision.atMs > before.atMs;
+/** Whether the store has decided later, by its own clock; in the same millisecond it counts no less. */
+function isNewer(decision: Decision, before: Decision): boolean {
+  if (decision.atMs !== before.atMs) return decision.atMs > before.atMs;
+  if (decision.used !== before.used) return decision.used > before.used;
+  return decision.blockedForMs >= before.blockedForMs;
+}
 
 /** The store's last word on each bucket that this process has seen. */
 export class Answers {
@@ -57,12 +60,13 @@ export class Answers {
   /**
    * Remembers what the store has just said, and gives what it had said before.
    *
-   * @param isLate Whether what the store has decided after it may have been heard before.
+   * @param askedAtMs When the store was asked. What was heard since may have been decided later than this.
    */
-  note(decision: Decision, heardAtMs: number, isLate: boolean): Answer | undefined {
+  note(decision: Decision, heardAtMs: number, askedAtMs: number): Answer | undefined {
     const { policy, identity } = decision.charge;
     const before = this.#answers.get(policy, identity);
-    if (isLate && before !== undefined && !isNewer(decision, before.decision)) return before;
+    const mayBeOlder = before !== undefined && before.heardAtMs >= askedAtMs;
+    if (mayBeOlder && !isNewer(decision, before.decision)) return before;
     if (decision.resetAfterMs > 0) {
       this.#answers.set(policy, identity, { decision, heardAtMs });
     } else if (before !== undefined) this.#answers.delete(policy, identity);

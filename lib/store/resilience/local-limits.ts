@@ -42,11 +42,11 @@ export class LocalLimits {
     return this.#memory.size;
   }
 
-  /** Remembers what the store has just said, in time or late. */
-  note(decisions: readonly Decision[], nowMs: number, isLate = false): void {
+  /** Remembers what the store has just said, in time or late, on what it was asked at `askedAtMs`. */
+  note(decisions: readonly Decision[], nowMs: number, askedAtMs: number): void {
     for (const decision of decisions) {
       if (decision.charge.policy.failMode !== 'local') continue;
-      const before = this.#answers.note(decision, nowMs, isLate);
+      const before = this.#answers.note(decision, nowMs, askedAtMs);
       if (before !== undefined && before.heardAtMs < this.#awayAtMs)
         this.#keepLost(knownOf(before), decision, nowMs);
     }

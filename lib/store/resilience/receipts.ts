@@ -3,11 +3,16 @@ import type { Decision } from '../../core/decision.js';
 /** What gives back a charge that was made in this process, and perhaps in the store too. */
 export class LocalReceipt {
   constructor(
-    /** The decision of this process; null once the store counts it in its place. */
+    /** The decision of this process; null once the store counts it in its place, or it has been given back. */
     public local: Decision | null,
     /** The decision of the store, when that has charged it as well, at once or late. */
     public store: Decision | null,
   ) {}
+
+  /** Whether it was given back before the store had said that it has charged it as well. */
+  get isGivenBack(): boolean {
+    return this.local === null && this.store === null;
+  }
 }
 
 /** Two decisions on one charge that was admitted, by the store and beside it: what is left under both. */
@@ -31,8 +36,11 @@ export interface Receipts {
   readonly store: readonly Decision[];
 }
 
-/** Sorts decisions by where their charges are: some are in both places. */
-export function receiptsOf(decisions: readonly Decision[]): Receipts {
+/**
+ * Sorts decisions that are given back by where their charges are: some are in both places. Those of this process
+ * are given out once, since a second time would give back somebody else's.
+ */
+export function takeReceipts(decisions: readonly Decision[]): Receipts {
   const local: Decision[] = [];
   const store: Decision[] = [];
   for (const decision of decisions) {
@@ -40,6 +48,7 @@ export function receiptsOf(decisions: readonly Decision[]): Receipts {
     if (!(receipt instanceof LocalReceipt)) store.push(decision);
     else {
       if (receipt.local !== null && receipt.local.receipt !== null) local.push(receipt.local);
+      receipt.local = null;
       if (receipt.store !== null && receipt.store.receipt !== null) store.push(receipt.store);
     }
   }

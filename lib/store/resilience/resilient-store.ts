@@ -11,7 +11,7 @@ import { Deadlines } from './deadlines.js';
 import { decideWithout } from './fail-modes.js';
 import { LocalLimits } from './local-limits.js';
 import { FIRST_PROBE, probe } from './probe.js';
-import { LocalReceipt, receiptsOf } from './receipts.js';
+import { LocalReceipt, takeReceipts } from './receipts.js';
 import { isReply, NO_DECISIONS } from './reply.js';
 import type { ResilienceSettings, StoreWatch } from './resilience.js';
 import { Returns } from './returns.js';
@@ -112,7 +112,7 @@ export class ResilientStore implements Store {
   }
 
   async refund(decisions: readonly Decision[]): Promise<void> {
-    const { local, store } = receiptsOf(decisions);
+    const { local, store } = takeReceipts(decisions);
     this.#local.refund(local);
     if (store.length === 0) return;
     for (const decision of store) this.#local.noteRefunded(decision, uncharged(decision));
@@ -172,7 +172,7 @@ export class ResilientStore implements Store {
     if (!isReply(reply)) return this.#failed(question, NO_DECISIONS);
     const nowMs = this.clock.now();
     this.#breakers.answered(question.charges, nowMs);
-    if (question.how === 'consume') this.#local.note(reply.decisions, nowMs);
+    if (question.how === 'consume') this.#local.note(reply.decisions, nowMs, question.startedMs);
     const { beside } = question;
     return beside === null ? reply : { ...reply, decisions: beside.merged(reply.decisions) };
   }
@@ -195,21 +195,29 @@ export class ResilientStore implements Store {
   }
 
   /** The store has charged what was decided without it: a request that was turned away is to be charged for nothing. */
-  #tooLate({ how, without }: Question, reply: StoreReply): void {
+  #tooLate({ how, without, startedMs }: Question, reply: StoreReply): void {
     if (how === 'peek' || !isReply(reply)) return;
     const charged = reply.decisions.filter(({ receipt }) => receipt !== null);
     if (without === null) {
       this.#returns.add(charged);
       return;
     }
-    this.#local.note(reply.decisions, this.clock.now(), true);
+    this.#local.note(reply.decisions, this.clock.now(), startedMs);
     for (const decision of charged) {
       const { policy, identity } = decision.charge;
       const ours = without.find(
         ({ charge }) => charge.policy.tail === policy.tail && charge.identity === identity,
       );
-      if (ours?.receipt instanceof LocalReceipt) this.#local.handOver(ours.receipt, decision);
+      if (!(ours?.receipt instanceof LocalReceipt)) continue;
+      if (ours.receipt.isGivenBack) this.#giveBack(decision);
+      else this.#local.handOver(ours.receipt, decision);
     }
+  }
+
+  /** Has the store give back what was given back here before anybody knew that it had charged it. */
+  #giveBack(decision: Decision): void {
+    this.#local.noteRefunded(decision, uncharged(decision));
+    this.#returns.add([decision]);
   }
 
   #noteDegraded(charges: readonly Charge[], cause: unknown): void {

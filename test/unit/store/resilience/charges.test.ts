@@ -95,6 +95,25 @@ describe('an answer that comes too late', () => {
     expect([guarded.inStore().remaining, guarded.held.told]).toEqual([4, []]);
   });
 
+  test.each([
+    ['before it', ['hangs', 'slow']],
+    ['after it', ['slow', 'hangs']],
+  ] as const)(
+    'is not forgotten for one that the store had decided %s, and that comes with it',
+    async (_when, [first, then]) => {
+      const guarded = new Guarded();
+      await guarded.during(first, () => guarded.consume());
+      guarded.held.manner = then;
+      const second = guarded.consume();
+      await turn();
+      // One is decided only now; both are answered in the same millisecond.
+      guarded.held.answer();
+      expect(await second).toMatchObject({ degraded: false });
+      expect(guarded.inStore().remaining).toBe(3);
+      expect(await guarded.during('rejects', () => guarded.admitted(5))).toBe(3);
+    },
+  );
+
   test('gives nothing back when an open limit has admitted the request', async () => {
     const guarded = new Guarded();
     const reply = await guarded.during('slow', () => guarded.consume(OPEN));
@@ -218,6 +237,30 @@ describe('giving back', () => {
     await guarded.store.refund(chargedIn(reply));
     expect(guarded.held.told).toEqual([]);
     expect((await guarded.look()).remaining).toBe(4);
+  });
+
+  test('a charge of this process is given back once, however often that is asked', async () => {
+    const guarded = new Guarded({ manner: 'rejects' });
+    const reply = await guarded.consume();
+    // In the same millisecond, and so at the same place of the window.
+    await guarded.consume();
+    for (let i = 0; i < 2; i++) await guarded.store.refund(chargedIn(reply));
+    expect((await guarded.look()).remaining).toBe(4);
+  });
+
+  test('a charge of this process that the store turns out to have made, too, is given back there as well', async () => {
+    const guarded = new Guarded({ manner: 'slow' });
+    const first = guarded.consume();
+    await turn();
+    await guarded.pass(guarded.timeoutMs);
+    guarded.held.manner = 'rejects';
+    await guarded.consume();
+    await guarded.store.refund(chargedIn(await first));
+    guarded.held.manner = 'answers';
+    guarded.held.answer();
+    await turn();
+    expect(guarded.held.told).toEqual(['refund 1']);
+    expect(await left(guarded)).toEqual([5, 4]);
   });
 
   test('it goes to it alone, also when the store is back', async () => {
