@@ -293,6 +293,21 @@ describe('giving back', () => {
     expect(await left(guarded, { limit: 10 })).toEqual([10, 8]);
   });
 
+  test.each(['fixed-window', 'token-bucket'] as const)(
+    'what stands beside the store under %s is not charged for a request that the store denies',
+    async (algorithm) => {
+      const guarded = new Guarded();
+      const own: Asked = { name: 'own', algorithm };
+      await guarded.during('rejects', () => guarded.consume(own));
+      guarded.elsewhere({ name: 'full', cost: 5 });
+      for (let i = 0; i < 3; i++) {
+        const { decisions, degraded } = await guarded.consume(own, { name: 'full' });
+        expect([degraded, ...decisions.map(({ allowed }) => allowed)]).toEqual([false, true, false]);
+      }
+      expect(await left(guarded, own)).toEqual([5, 4]);
+    },
+  );
+
   test('of one request, each charge goes where it was made', async () => {
     const guarded = new Guarded();
     await guarded.during('rejects', () => guarded.consume({ name: 'known' }));
