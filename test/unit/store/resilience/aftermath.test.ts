@@ -74,3 +74,38 @@ test('A37 a token bucket gains nothing by an outage, also of a caller who goes o
   expect(admitted).toBeLessThanOrEqual(50 + 7 * 10);
   expect(admitted).toBeGreaterThanOrEqual(50 + 7 * 10 - 1);
 });
+
+describe('a denial of the process tells the first moment at which there is room', () => {
+  const admitted = (guarded: Guarded, count: number) =>
+    guarded.during('rejects', () => guarded.admitted(count));
+
+  test.each<[string, number, (guarded: Guarded) => Promise<unknown>]>([
+    [
+      'when what the store has counted ends',
+      50_000,
+      async (guarded) => {
+        await guarded.admitted(2);
+        await guarded.pass(10_000);
+        await admitted(guarded, 3);
+      },
+    ],
+    [
+      'when what the process has charged ends',
+      30_000,
+      async (guarded) => {
+        await admitted(guarded, 3);
+        await guarded.pass(30_000);
+        await guarded.admitted(2);
+      },
+    ],
+  ])('%s', async (_when, waitMs, before) => {
+    const guarded = new Guarded();
+    await before(guarded);
+    guarded.held.manner = 'rejects';
+    expect((await guarded.decide()).retryAfterMs).toBe(waitMs);
+    await guarded.pass(waitMs - 1);
+    expect((await guarded.decide()).allowed).toBe(false);
+    await guarded.pass(1);
+    expect((await guarded.decide()).allowed).toBe(true);
+  });
+});
