@@ -11,6 +11,7 @@ const ENTRIES = {
   redis: 'dist/esm/store/redis/index.d.ts',
   testing: 'dist/esm/testing/index.d.ts',
 };
+const isCheck = process.argv.includes('--check');
 const folder = join(root, 'docs', 'api');
 const none = { default: { logLevel: 'none' } };
 
@@ -40,14 +41,14 @@ for (const [name, entry] of Object.entries(ENTRIES)) {
     },
   });
   const { apiReportChanged } = Extractor.invoke(config, {
-    localBuild: !process.argv.includes('--check'),
+    localBuild: !isCheck,
     messageCallback: (message) => {
       message.handled = true;
     },
   });
   if (!apiReportChanged) continue;
   console.log(
-    `docs/api/${name}.api.md ${process.argv.includes('--check') ? 'is not what the library exports. Run npm run api-report.' : 'was written.'}`,
+    `docs/api/${name}.api.md ${isCheck ? 'is not what the library exports. Run npm run api-report.' : 'was written.'}`,
   );
-  if (process.argv.includes('--check')) process.exitCode = 1;
+  if (isCheck) process.exitCode = 1;
 }

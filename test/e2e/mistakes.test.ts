@@ -388,7 +388,7 @@ describe('options of a limit that cannot be meant', () => {
     expect(message).toContain(said);
   });
 
-  test('the error is printed once, without the list behind it', async () => {
+  test('the error is printed once, without the list behind it', () => {
     const error = new RateLimitConfigError([
       { code: 'bad-rate', place: 'here', what: 'It is none.', mend: 'Mend it.' },
     ]);

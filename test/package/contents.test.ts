@@ -1,14 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { application, nest, type Packed, pack, run } from '../support/packed.js';
+import { application, nest, packedOnce, run } from '../support/packed.js';
 
 /** In kilobytes. What more is there has to be worth it. */
 const BUDGET_KB = { tarball: 400, unpacked: 2_000, withDependencies: 4_500 };
 
-let packed: Packed;
-beforeAll(async () => {
-  packed = await pack();
-}, 120_000);
+const packed = packedOnce();
 
 test('the tarball holds what users need and nothing else', () => {
   const other = packed.files.filter(

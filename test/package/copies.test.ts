@@ -1,20 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  application,
-  compile,
-  nest,
-  type Packed,
-  pack,
-  packedAs,
-  run,
-  versionOf,
-} from '../support/packed.js';
+import { application, compile, nest, packedAs, packedOnce, run, versionOf } from '../support/packed.js';
 
-let packed: Packed;
-beforeAll(async () => {
-  packed = await pack();
-}, 120_000);
+const packed = packedOnce();
 
 const KNOWN = {
   areApart: true,

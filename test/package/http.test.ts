@@ -4,17 +4,13 @@ import {
   install,
   matrix,
   nest,
-  type Packed,
-  pack,
+  packedOnce,
   run,
   versionOf,
 } from '../support/packed.js';
 import { startRedis } from '../support/redis.js';
 
-let packed: Packed;
-beforeAll(async () => {
-  packed = await pack();
-}, 120_000);
+const packed = packedOnce();
 
 const ANSWERS = {
   statuses: [200, 200, 429, 200, 200, 200, 429, 200],

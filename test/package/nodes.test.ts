@@ -1,11 +1,8 @@
 import { join } from 'node:path';
-import { application, compile, install, nest, type Packed, pack, run } from '../support/packed.js';
+import { application, compile, install, nest, packedOnce, run } from '../support/packed.js';
 import { startRedis } from '../support/redis.js';
 
-let packed: Packed;
-beforeAll(async () => {
-  packed = await pack();
-}, 120_000);
+const packed = packedOnce();
 
 /** The oldest Node that is supported, and the majors that are maintained. */
 const VERSIONS = ['20.19.0', '22', '24'];

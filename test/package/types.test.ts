@@ -6,16 +6,12 @@ import {
   isComplete,
   matrix,
   nest,
-  type Packed,
-  pack,
+  packedOnce,
   run,
   versionOf,
 } from '../support/packed.js';
 
-let packed: Packed;
-beforeAll(async () => {
-  packed = await pack();
-}, 120_000);
+const packed = packedOnce();
 
 const COMPILERS = ['5.9', '6', '7'] as const;
 type Resolution = 'node10' | 'node16' | 'node20' | 'nodenext' | 'bundler';

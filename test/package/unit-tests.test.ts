@@ -1,11 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { application, fixture, matrix, nest, type Packed, pack, run } from '../support/packed.js';
+import { application, fixture, matrix, nest, packedOnce, run } from '../support/packed.js';
 
-let packed: Packed;
-beforeAll(async () => {
-  packed = await pack();
-}, 120_000);
+const packed = packedOnce();
 
 const TRANSFORM = {
   '^.+\\.ts$': [

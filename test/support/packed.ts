@@ -41,8 +41,15 @@ let count = 0;
 const folders: string[] = [];
 afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))), 120_000);
 
+/** The packed library, for all tests of a file: there before the first of them. */
+export function packedOnce(): Packed {
+  const packed = {} as Packed;
+  beforeAll(async () => Object.assign(packed, await pack()), 120_000);
+  return packed;
+}
+
 /** Packs the library as it was built, into a folder that goes when the tests of the file have run. */
-export async function pack(): Promise<Packed> {
+async function pack(): Promise<Packed> {
   const folder = await mkdtemp(join(tmpdir(), 'nestjs-ratelimit-'));
   folders.push(folder);
   const [{ filename, files, size, unpackedSize }] = JSON.parse(
@@ -62,8 +69,7 @@ export async function packedAs({ folder, tarball }: Packed, version: string): Pr
   const unpacked = await mkdtemp(join(folder, 'version-'));
   await run(unpacked, 'tar', '-xzf', tarball);
   const manifest = join(unpacked, 'package', 'package.json');
-  const { version: _own, scripts: _scripts, ...others } = JSON.parse(await readFile(manifest, 'utf8'));
-  await writeFile(manifest, JSON.stringify({ ...others, version }));
+  await writeFile(manifest, JSON.stringify({ ...JSON.parse(await readFile(manifest, 'utf8')), version }));
   const said = await run(unpacked, 'npm', 'pack', '--json', join(unpacked, 'package'));
   const [{ filename }] = JSON.parse(said) as [{ filename: string }];
   return join(unpacked, filename);

@@ -34,12 +34,22 @@ export class Snippets {
     return rm(this.folder, { recursive: true, force: true });
   }
 
-  async write(snippets: readonly Snippet[]): Promise<void> {
+  /** What the compiler says of snippets, with others beside all of them; nothing when they are right. */
+  async complaints(snippets: readonly Snippet[], beside: readonly Snippet[] = []): Promise<string> {
+    await this.#write([...snippets, ...beside]);
+    // What one declares about the library holds for that one alone.
+    const alone = snippets.filter(({ code }) => code.includes('declare module'));
+    const together = snippets.filter((snippet) => !alone.includes(snippet));
+    const said = [await this.#compile('together', [...together, ...beside])];
+    for (const snippet of alone) said.push(await this.#compile(snippet.name, [snippet, ...beside]));
+    return said.join('');
+  }
+
+  async #write(snippets: readonly Snippet[]): Promise<void> {
     for (const { name, code } of snippets) await writeFile(join(this.folder, `${name}.ts`), code);
   }
 
-  /** What the compiler says of snippets that were written; nothing when they are right. */
-  async compile(project: string, snippets: readonly Snippet[]): Promise<string> {
+  async #compile(project: string, snippets: readonly Snippet[]): Promise<string> {
     const files = snippets.map(({ name }) => `${name}.ts`);
     const file = join(this.folder, `${project}.json`);
     const config = {

@@ -2,7 +2,10 @@ import type { Decision } from '../../core/decision.js';
 import { attempt } from '../../core/later.js';
 import type { Store } from '../store.js';
 
-/** Gives back charges of requests that were turned away before the store had answered: all of one turn together. */
+/**
+ * Gives back charges that the store has made too late: of requests that were turned away before it had answered, or
+ * whose charge had been given back by then. All of one turn together.
+ */
 export class Returns {
   readonly #due: Decision[] = [];
 
