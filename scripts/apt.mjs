@@ -16,20 +16,19 @@ const ENV = ['DEBIAN_FRONTEND=noninteractive', 'RUNLEVEL=1'];
 const succeeds = (command, args, stderr = 'inherit') =>
   spawnSync(command, args, { stdio: ['ignore', 'ignore', stderr] }).status === 0;
 
-/** Runs apt-get as root, or through sudo where that asks for no password. */
+const isRoot = () => process.getuid?.() === 0;
+
+/** Whether this user may install packages: as root, or through sudo where that asks for no password. */
+export const mayInstall = () =>
+  onPath('apt-get') !== undefined && (isRoot() || succeeds('sudo', ['-n', 'true'], 'ignore'));
+
 function aptGet(...args) {
   const command = ['env', ...ENV, 'apt-get', '--quiet', '--quiet', ...args];
-  return process.getuid?.() === 0
-    ? succeeds(command[0], command.slice(1))
-    : succeeds('sudo', ['-n', ...command]);
+  return isRoot() ? succeeds(command[0], command.slice(1)) : succeeds('sudo', ['-n', ...command]);
 }
 
-/** Installs a package, on Debian and its kin, for those who may. */
-export function install(name) {
-  const mayInstall = process.getuid?.() === 0 || succeeds('sudo', ['-n', 'true'], 'ignore');
-  if (onPath('apt-get') === undefined || !mayInstall) return;
-  console.log(`Installing ${name} ...`);
-  const get = () => aptGet('install', '-y', '--no-install-recommends', name);
+export function install(names) {
+  const get = () => aptGet('install', '-y', '--no-install-recommends', ...names);
   // A fresh machine has no package lists yet, and old lists name packages that are gone.
   if (!get() && aptGet('update')) get();
 }

@@ -1,13 +1,15 @@
-// npm test: sets up, Redis and a browser included, builds and runs every test. Arguments go to Jest: npm test -- test/unit
-import { setUpBrowser } from './browser.mjs';
+// npm test: sets up, builds and runs the tests. `npm run test:all` runs those that take longer: see test/README.md.
+// Arguments go to Jest: npm test -- test/unit
+import { browser, browserPath } from './browser.mjs';
 import { buildLibrary, buildSample } from './build.mjs';
-import { setUpRedis } from './redis.mjs';
+import { redis } from './redis.mjs';
 import { run } from './run.mjs';
 import { setUp } from './setup.mjs';
 
-await setUp();
-setUpRedis();
-const CHROMIUM_PATH = setUpBrowser();
+const [isAll, args] =
+  process.argv[2] === '--all' ? [true, process.argv.slice(3)] : [false, process.argv.slice(2)];
+
+await setUp(redis, ...(isAll ? [browser] : []));
 await buildLibrary();
 await buildSample();
 await run(
@@ -18,7 +20,7 @@ await run(
     '--expose-gc',
     '--no-warnings',
     'node_modules/jest/bin/jest.js',
-    ...process.argv.slice(2),
+    ...args,
   ],
-  { env: { CHROMIUM_PATH } },
+  { env: isAll ? { TEST_SUITES: 'all', CHROMIUM_PATH: browserPath() } : {} },
 );

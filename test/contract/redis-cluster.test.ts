@@ -9,7 +9,7 @@ import { type RedisCluster, startCluster } from '../support/redis.js';
 let cluster: RedisCluster;
 beforeAll(async () => {
   cluster = await startCluster();
-}, 30_000);
+});
 
 let stores = 0;
 const settingsFor = (clock: Clock) => ({ clock, prefix: `store-${stores++}` });

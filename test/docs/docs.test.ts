@@ -72,7 +72,7 @@ test('every TypeScript block of every page compiles', async () => {
   await writeFile(join(snippets.folder, 'app.module.ts'), blocks(await readme(), 'ts')[0] ?? '');
   expect(found.filter(({ code }) => code.includes('declare module')).length).toBeGreaterThanOrEqual(1);
   expect(await snippets.complaints(found, [nestConfig])).toBe('');
-}, 60_000);
+});
 
 test('the smallest example does what it says', async () => {
   const [example] = blocks(await readme(), 'ts');
@@ -144,7 +144,7 @@ test('the 429 of the README is the one on the wire', async () => {
   const undated = (text: string) =>
     text.replace(/(X-RateLimit-Reset: |"retry_after_timestamp":)\d{10}/g, '$1...');
   expect(undated(lines.join('\n'))).toBe(undated(shown ?? ''));
-}, 30_000);
+});
 
 /** The names in the first column of the table below a heading row. */
 function column(page: string, heading: string): string[] {

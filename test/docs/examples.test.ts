@@ -94,4 +94,4 @@ test('every example of a docstring compiles', async () => {
   const all = [...(await examples())].map(([name, example]) => ({ name, code: fileOf(example) }));
   expect(all.length).toBeGreaterThanOrEqual(35);
   expect(await snippets.complaints(all)).toBe('');
-}, 60_000);
+});

@@ -57,7 +57,7 @@ test('it stays small, with all that it brings along', async () => {
   for (const [what, most] of Object.entries(BUDGET_KB)) {
     expect([what, kb[what as keyof typeof kb] <= most, kb]).toEqual([what, true, kb]);
   }
-}, 120_000);
+});
 
 test('to install it runs no script, neither its own nor those of what it brings along', async () => {
   const app = await application(packed, nest(12));
@@ -68,7 +68,7 @@ test('to install it runs no script, neither its own nor those of what it brings 
       [],
     ]);
   }
-}, 120_000);
+});
 
 test('it is published for everybody, and says where it was built', async () => {
   const manifest = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));

@@ -1,4 +1,3 @@
-import { jest } from '@jest/globals';
 import fc from 'fast-check';
 import {
   type AlgorithmName,
@@ -14,8 +13,6 @@ import { Guarded } from '../support/guarded.js';
 import { type Manner, turn } from '../support/held-store.js';
 
 // Thousands of stories, each of many turns of the event loop.
-jest.setTimeout(60_000);
-
 /** What happens next to a process and its store. */
 type Step =
   /** So many requests at once, of these costs; what the store holds is answered so much later, or never. */

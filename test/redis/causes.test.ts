@@ -1,4 +1,3 @@
-import { jest } from '@jest/globals';
 import { Controller, Get } from '@nestjs/common';
 import { Redis, type RedisOptions } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis5';
@@ -18,8 +17,6 @@ class Shop {
     return 'ok';
   }
 }
-
-jest.setTimeout(20_000);
 
 const BACK_WITHIN_MS = 2_000;
 const health = ({ app }: TestApp) => app.get(RateLimiter).health();

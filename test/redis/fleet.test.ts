@@ -49,7 +49,7 @@ test('A27 200,000 decisions of four processes keep the bound of each algorithm, 
     expect([name, keepsBound(admissions, policy)]).toEqual([name, true]);
   }
   expect(await keysWithoutExpiry(redis)).toEqual([]);
-}, 120_000);
+});
 
 test('A24 of 50 parallel decisions of two processes at 10/min, exactly 10 pass', async () => {
   const reports = await runFleet(2, {

@@ -1,4 +1,3 @@
-import { jest } from '@jest/globals';
 import { Controller, Get } from '@nestjs/common';
 import { Cluster } from 'ioredis';
 import { RateLimit, RateLimiter } from 'nestjs-ratelimit';
@@ -6,8 +5,6 @@ import { RedisStore } from 'nestjs-ratelimit/redis';
 import { serve } from '../support/app.js';
 import { startCluster } from '../support/redis.js';
 import { until } from '../support/until.js';
-
-jest.setTimeout(60_000);
 
 @Controller()
 class Shop {

@@ -9,7 +9,7 @@ import { until } from '../support/until.js';
 let set: SentinelSet;
 beforeAll(async () => {
   set = await startSentinelSet();
-}, 30_000);
+});
 
 const stores = new Set<RedisStore>();
 afterEach(() => {
@@ -76,7 +76,7 @@ describe('a store that asks sentinels for its master', () => {
     expect(await isDenied('killed')).toBe(true);
     await former.start();
     await follows(former);
-  }, 30_000);
+  });
 
   test('A39 goes on with the next master when its own answers no more', async () => {
     await fill('silent');
@@ -93,7 +93,7 @@ describe('a store that asks sentinels for its master', () => {
     expect(await isDenied('silent')).toBe(true);
     former.resume();
     await follows(former);
-  }, 30_000);
+  });
 
   test('A39 leaves a master that has become a replica', async () => {
     await fill('demoted');
@@ -112,7 +112,7 @@ describe('a store that asks sentinels for its master', () => {
     expect(load.errors[0]?.message).toMatch(/^READONLY /);
     expect(load.overLimit(moved)).toEqual([]);
     expect(await isDenied('demoted')).toBe(true);
-  }, 30_000);
+  });
 
   test('no key is left that would stay for ever', async () => {
     expect(await keysWithoutExpiry(await set.master())).toEqual([]);

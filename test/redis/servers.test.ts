@@ -89,7 +89,7 @@ describe('a cluster', () => {
   let cluster: RedisCluster;
   beforeAll(async () => {
     cluster = await startCluster();
-  }, 30_000);
+  });
 
   test('is whole: three masters with a replica each', async () => {
     const masters = await cluster.masters();
@@ -123,7 +123,7 @@ describe('a cluster', () => {
     await master.restart();
     await cluster.ok();
     expect(await cluster.replicasOf(next)).toEqual([master]);
-  }, 20_000);
+  });
 
   test('stops', async () => {
     await cluster.stop();
@@ -135,14 +135,14 @@ describe('a set with sentinels', () => {
   let set: SentinelSet;
   beforeAll(async () => {
     set = await startSentinelSet();
-  }, 30_000);
+  });
 
   test('elects another master when the master is killed', async () => {
     const former = await set.master();
     const master = await set.failover();
     expect(master).not.toBe(former);
     expect(await master.cli('SET', 'key', '1')).toBe('OK');
-  }, 20_000);
+  });
 
   test('stops', async () => {
     await set.stop();

@@ -30,7 +30,7 @@ describe('two processes of the shop on one Redis', () => {
   beforeAll(async () => {
     redis = await startRedis();
     shops = await Promise.all([openShop(redis, 'express'), openShop(redis, 'fastify')]);
-  }, 30_000);
+  });
   afterAll(() => {
     for (const shop of running) shop.kill();
   });

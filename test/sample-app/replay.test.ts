@@ -100,19 +100,15 @@ const realLog =
 const logs: [name: string, text: string][] = [['a generated log', generatedLog()]];
 if (existsSync(realLog)) logs.push(['a real log', readFileSync(realLog, 'utf8')]);
 
-test.each(logs)(
-  'a replay of %s counts what an independent count finds',
-  async (_name, text) => {
-    const expected = countIndependently(text);
-    const { requests, unread } = parseLog(text);
-    expect(unread).toEqual([]);
-    const counted = await replay(requests);
-    expect({ ...counted, limits: new Map(counted.limits) }).toEqual(expected);
-    expect(counted.allowed + counted.denied).toBe(requests.length);
-    expect(counted.denied).toBeGreaterThan(0);
-  },
-  60_000,
-);
+test.each(logs)('a replay of %s counts what an independent count finds', async (_name, text) => {
+  const expected = countIndependently(text);
+  const { requests, unread } = parseLog(text);
+  expect(unread).toEqual([]);
+  const counted = await replay(requests);
+  expect({ ...counted, limits: new Map(counted.limits) }).toEqual(expected);
+  expect(counted.allowed + counted.denied).toBe(requests.length);
+  expect(counted.denied).toBeGreaterThan(0);
+});
 
 test('a line that is no log line is left out, and told of', () => {
   const { requests, unread } = parseLog(

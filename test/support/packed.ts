@@ -10,13 +10,6 @@ import { transform } from '@swc/core';
 const exec = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Whether all of the matrix is asked for, or the part that every run has time for. */
-export const isComplete = process.env.PACKAGE_MATRIX === 'complete';
-
-/** The whole of a matrix, or its part. */
-export const matrix = <Cell>(part: readonly Cell[], rest: readonly Cell[]): Cell[] =>
-  isComplete ? [...part, ...rest] : [...part];
-
 /** Runs a program and gives back what it printed; its complaint is part of the error when it fails. */
 export async function run(folder: string, file: string, ...args: string[]): Promise<string> {
   try {
@@ -102,7 +95,7 @@ export async function application(
 }
 
 export const fixture = (name: string): Promise<string> =>
-  readFile(new URL(`../package/fixture/${name}`, import.meta.url), 'utf8');
+  readFile(new URL(`../matrix/fixture/${name}`, import.meta.url), 'utf8');
 
 /** Compiles a fixture to ES modules and to CommonJS, and gives back the names of the files. */
 export async function compile(app: string, name: string): Promise<readonly string[]> {

@@ -16,8 +16,8 @@ async function compile(folder: string): Promise<string> {
 
 test('A3 a wrong rate does not compile, nor do other mistakes, and what is right does', async () => {
   expect(await compile('plain')).toBe('');
-}, 60_000);
+});
 
 test('a registered application has its users, its requests and its scope names checked', async () => {
   expect(await compile('registered')).toBe('');
-}, 60_000);
+});

@@ -134,5 +134,5 @@ describe('the load of a process', () => {
     };
     await until('critical under a busy loop', busy);
     await until('normal in quiet', async () => meter.level() === 'normal');
-  }, 30_000);
+  });
 });

@@ -604,7 +604,7 @@ describe('what an operator asks of a store', () => {
     };
     await guarded.store.block('user:last', MINUTE);
     expect(blocked).toBe('user:last');
-  }, 30_000);
+  });
 
   test.each<[string, (guarded: Guarded) => Promise<void>]>([
     ['reset', ({ store }) => store.reset({ identity: 'user:1' })],

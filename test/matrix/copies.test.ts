@@ -31,7 +31,7 @@ describe.each([11, 12])('two copies in one process on Nest %d', (major) => {
     app = await application(packed, [...nest(major, 'platform-express'), 'ioredis', `other@file:${other}`]);
     expect(await versionOf(app, 'other')).toBe('0.0.1');
     await compile(app, 'copies');
-  }, 240_000);
+  });
 
   test.each(COPIES)(
     '%s: a call is charged once, and what one made the other knows',
@@ -40,6 +40,5 @@ describe.each([11, 12])('two copies in one process on Nest %d', (major) => {
       await writeFile(join(app, 'another.cjs'), another);
       expect(JSON.parse(await run(app, process.execPath, '--no-warnings', file))).toEqual(KNOWN);
     },
-    60_000,
   );
 });

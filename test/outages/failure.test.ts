@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { jest } from '@jest/globals';
 import type { StoreHealth } from 'nestjs-ratelimit';
 import { platforms } from '../support/app.js';
 import { type Answered, HttpLoad, mostAdmitted, slowestOf, statusesOf } from '../support/http-load.js';
@@ -8,8 +7,6 @@ import { type RedisServer, startRedis } from '../support/redis.js';
 import { nowMs, Servant } from '../support/servant.js';
 import { undisturbed } from '../support/undisturbed.js';
 import { until } from '../support/until.js';
-
-jest.setTimeout(150_000);
 
 const LIMIT = 10;
 const WINDOW_MS = 2_000;

@@ -1,5 +1,4 @@
 import { get } from 'node:http';
-import { jest } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
 import type { Browser } from 'playwright-core';
 import { createShop } from '../../sample-app/app.js';
@@ -7,8 +6,6 @@ import { replayTo } from '../../sample-app/replay.js';
 import { platforms } from '../support/app.js';
 import { openBrowser, Screen, type SIZES } from '../support/browser.js';
 import { until } from '../support/until.js';
-
-jest.setTimeout(120_000);
 
 const CLIENT = '203.0.113.7';
 const STAFF_TOKEN = 'sam-token';
