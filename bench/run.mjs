@@ -11,6 +11,7 @@ const SECTIONS = [
   'memory-decisions',
   'redis-decisions',
   'http',
+  'guard',
   'guard-parts',
   'flood',
   'latency',

@@ -216,3 +216,31 @@ test('docs/dependencies.md gives a reason for each runtime dependency and peer',
   for (const name of [...Object.keys(dependencies ?? {}), ...Object.keys(peerDependencies ?? {})])
     expect(page).toContain(name);
 });
+
+test('test/README.md lists every folder of tests, and where each numbered behaviour is shown', async () => {
+  const page = await readFile(join(root, 'test/README.md'), 'utf8');
+  const folders = (await readdir(join(root, 'test'), { withFileTypes: true })).filter((entry) =>
+    entry.isDirectory(),
+  );
+  const listed = [...page.matchAll(/^\| `([a-z0-9-]+)` \|/gm)].map(([, name]) => name);
+  // Browser tests leave pictures.
+  expect([...listed, 'screenshots'].sort()).toEqual(
+    [...new Set([...folders.map(({ name }) => name), 'screenshots'])].sort(),
+  );
+
+  const shown = new Map<string, Set<string>>();
+  for (const file of await readdir(join(root, 'test'), { recursive: true })) {
+    if (!file.endsWith('.test.ts')) continue;
+    for (const [, numbers = ''] of (await readFile(join(root, 'test', file), 'utf8')).matchAll(
+      /['"`]((?:A\d+[ab]? )+)/g,
+    )) {
+      for (const number of numbers.trim().split(' ')) {
+        shown.set(number, (shown.get(number) ?? new Set()).add(`\`${file.replace('.test.ts', '')}\``));
+      }
+    }
+  }
+  const indexed = [...page.matchAll(/^\| (A\d+[ab]?) \|.*\| ([^|]*) \|$/gm)];
+  expect(Object.fromEntries(indexed.map(([, number, files]) => [number, files]))).toEqual(
+    Object.fromEntries([...shown].map(([number, files]) => [number, [...files].sort().join(', ')])),
+  );
+});

@@ -86,6 +86,10 @@ describe.each(platforms)('conditions of limits on %s', (platform) => {
       expect([method, (await app.get('/unsafe', { method })).status]).toEqual([method, 429]);
     expect((await app.get('/unsafe')).headers.get('x-ratelimit-limit')).toBeNull();
   });
+});
+
+describe('conditions of limits', () => {
+  const start = starter('express', { controllers: [Conditional] });
 
   test.each(['/when', '/when-later', '/skip-if', '/skip-if-later', '/both'])(
     '%s: the limit applies to some requests, and the others spend nothing',

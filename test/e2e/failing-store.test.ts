@@ -8,7 +8,16 @@ import {
   ThrottleScope,
 } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { type Answer, AuthGuard, platforms, starter, statuses, times } from '../support/app.js';
+import {
+  type Answer,
+  AuthGuard,
+  type Platform,
+  platforms,
+  starter,
+  statuses,
+  type TestApp,
+  times,
+} from '../support/app.js';
 import { laterStore, storeWith } from '../support/stores.js';
 
 @Controller()
@@ -40,39 +49,93 @@ const memory = () => {
   return { clock, store: new MemoryStore({ clock }) };
 };
 
-describe.each(platforms)('a store that fails on %s', (platform) => {
+/** Starts applications on a store each, so patient that every request meets it. */
+const onStores = (platform: Platform) => {
   const open = starter(platform, { controllers: [Shop], middleware: false });
-  // So patient that every request meets the store.
-  const start = (store: Store) =>
+  return (store: Store) =>
     open({
       options: { store, scopes: { shop: '3/min' }, failMode: 'closed', breaker: { threshold: 1_000 } },
     });
+};
+
+async function answers503(app: TestApp): Promise<void> {
+  for (const path of ['/plain', '/plain', '/both', '/scope']) {
+    const { status, headers, json } = await app.get(path, { as: 'alice' });
+    expect([status, headers.get('retry-after'), headers.get('cache-control')]).toEqual([
+      503,
+      '1',
+      'no-store',
+    ]);
+    expect(json).toEqual({
+      statusCode: 503,
+      error: 'rate_limit_unavailable',
+      type: 'https://iana.org/assignments/http-problem-types#temporary-reduced-capacity',
+      message: 'The request could not be checked against its rate limit. Try again shortly.',
+    });
+  }
+  expect((await app.get('/free')).status).toBe(200);
+  expect(app.logged).toEqual([
+    expect.stringContaining('store: The store failed a request, which went on as its failMode says.'),
+  ]);
+}
+
+describe.each(platforms)('a store that fails on %s', (platform) => {
+  const start = onStores(platform);
+
+  test('a charge that throws is a 503 that is worth another try, and is logged once', async () => {
+    await answers503(await start(storeWith(memory().store, { consume: down })));
+  });
+
+  test('a 503 behind the guards carries no headers of charges that were given back', async () => {
+    const { store } = memory();
+    const app = await start(
+      storeWith(store, {
+        consume: (charges) =>
+          charges.some(({ policy }) => policy.name === 'user') ? down() : store.consume(charges),
+      }),
+    );
+    const { status, headers } = await app.get('/both', { as: 'alice' });
+    expect(status).toBe(503);
+    expect([...headers.keys()].filter((name) => name.includes('ratelimit'))).toEqual([]);
+  });
+
+  test('a store that answers later decides as one that answers at once', async () => {
+    const told = ({ status, headers, text }: Answer) => [
+      status,
+      text,
+      ...['ratelimit', 'ratelimit-policy', 'x-ratelimit-reset', 'retry-after', 'cache-control'].map((name) =>
+        headers.get(name),
+      ),
+    ];
+    const clock = new TestClock(Date.now());
+    const answersOf = async (store: Store) => {
+      const app = await start(store);
+      const answers: unknown[] = [];
+      for (const path of ['/plain', '/both', '/scope']) {
+        for (let i = 0; i < 5; i++) answers.push(told(await app.get(path, { as: 'alice' })));
+        for (let i = 0; i < 3; i++) answers.push(told(await app.get(path, { as: 'bob' })));
+      }
+      return answers;
+    };
+    const atOnce = await answersOf(new MemoryStore({ clock }));
+    expect(await answersOf(laterStore(new MemoryStore({ clock })))).toEqual(atOnce);
+    expect(atOnce.map((answer) => (answer as unknown[])[0])).toEqual([
+      ...[200, 200, 200, ...times(5, 429)],
+      ...[200, 200, 429, 429, 429, 200, 200, 429],
+      ...[200, 200, 200, ...times(5, 429)],
+    ]);
+  });
+});
+
+describe('a store that fails', () => {
+  const start = onStores('express');
 
   test.each<[string, Store['consume']]>([
-    ['throws', down],
     ['is rejected', async () => down()],
     ['answers nothing', () => undefined as never],
     ['answers nothing later', async () => undefined as never],
   ])('a charge that %s is a 503 that is worth another try, and is logged once', async (_how, consume) => {
-    const app = await start(storeWith(memory().store, { consume }));
-    for (const path of ['/plain', '/plain', '/both', '/scope']) {
-      const { status, headers, json } = await app.get(path, { as: 'alice' });
-      expect([status, headers.get('retry-after'), headers.get('cache-control')]).toEqual([
-        503,
-        '1',
-        'no-store',
-      ]);
-      expect(json).toEqual({
-        statusCode: 503,
-        error: 'rate_limit_unavailable',
-        type: 'https://iana.org/assignments/http-problem-types#temporary-reduced-capacity',
-        message: 'The request could not be checked against its rate limit. Try again shortly.',
-      });
-    }
-    expect((await app.get('/free')).status).toBe(200);
-    expect(app.logged).toEqual([
-      expect.stringContaining('store: The store failed a request, which went on as its failMode says.'),
-    ]);
+    await answers503(await start(storeWith(memory().store, { consume })));
   });
 
   test('the log says why', async () => {
@@ -113,19 +176,6 @@ describe.each(platforms)('a store that fails on %s', (platform) => {
     },
   );
 
-  test('a 503 behind the guards carries no headers of charges that were given back', async () => {
-    const { store } = memory();
-    const app = await start(
-      storeWith(store, {
-        consume: (charges) =>
-          charges.some(({ policy }) => policy.name === 'user') ? down() : store.consume(charges),
-      }),
-    );
-    const { status, headers } = await app.get('/both', { as: 'alice' });
-    expect(status).toBe(503);
-    expect([...headers.keys()].filter((name) => name.includes('ratelimit'))).toEqual([]);
-  });
-
   test.each<[string, () => never | Promise<never>]>([
     ['throws', down],
     ['is rejected', async () => down()],
@@ -148,33 +198,6 @@ describe.each(platforms)('a store that fails on %s', (platform) => {
     expect(await statuses(app, 5, '/plain')).toEqual(times(5, 503));
     fails = false;
     expect(await statuses(app, 4, '/plain')).toEqual([...times(3, 200), 429]);
-  });
-
-  test('a store that answers later decides as one that answers at once', async () => {
-    const told = ({ status, headers, text }: Answer) => [
-      status,
-      text,
-      ...['ratelimit', 'ratelimit-policy', 'x-ratelimit-reset', 'retry-after', 'cache-control'].map((name) =>
-        headers.get(name),
-      ),
-    ];
-    const clock = new TestClock(Date.now());
-    const answersOf = async (store: Store) => {
-      const app = await start(store);
-      const answers: unknown[] = [];
-      for (const path of ['/plain', '/both', '/scope']) {
-        for (let i = 0; i < 5; i++) answers.push(told(await app.get(path, { as: 'alice' })));
-        for (let i = 0; i < 3; i++) answers.push(told(await app.get(path, { as: 'bob' })));
-      }
-      return answers;
-    };
-    const atOnce = await answersOf(new MemoryStore({ clock }));
-    expect(await answersOf(laterStore(new MemoryStore({ clock })))).toEqual(atOnce);
-    expect(atOnce.map((answer) => (answer as unknown[])[0])).toEqual([
-      ...[200, 200, 200, ...times(5, 429)],
-      ...[200, 200, 429, 429, 429, 200, 200, 429],
-      ...[200, 200, 200, ...times(5, 429)],
-    ]);
   });
 
   test('a store that answers later admits no more of many requests at once', async () => {

@@ -8,7 +8,7 @@ import {
   RateLimitGuard,
   RateLimitModule,
 } from 'nestjs-ratelimit';
-import { AuthGuard, platforms, starter, statuses, times } from '../support/app.js';
+import { AuthGuard, type Platform, platforms, starter, statuses, times } from '../support/app.js';
 import { storeWith } from '../support/stores.js';
 
 @Controller()
@@ -58,7 +58,8 @@ const failing = (): never => {
 
 const tenant = (name: string, from = '203.0.113.1') => ({ from, headers: { 'x-tenant': name } });
 
-describe.each(platforms)('a subclass of the guard on %s', (platform) => {
+/** Starts applications without the registered guard. */
+const withGuards = (platform: Platform) => {
   const open = starter(platform, { controllers: [Shop], middleware: false });
   const start = (guard: new () => RateLimitGuard, options: Parameters<typeof open>[0] = {}) =>
     open({
@@ -66,6 +67,12 @@ describe.each(platforms)('a subclass of the guard on %s', (platform) => {
       root: (store) => RateLimitModule.forRoot({ store, registerGuard: false }),
       ...options,
     });
+
+  return { open, start };
+};
+
+describe.each(platforms)('a subclass of the guard on %s', (platform) => {
+  const { start } = withGuards(platform);
 
   test('says who is charged, who is skipped and what a denial does', async () => {
     @Injectable()
@@ -91,6 +98,10 @@ describe.each(platforms)('a subclass of the guard on %s', (platform) => {
     expect((await app.get('/', tenant('a'))).status).toBe(200);
     expect(await statuses(app, 5, '/', { headers: { 'x-internal': 'yes' } })).toEqual(times(5, 200));
   });
+});
+
+describe('a subclass of the guard', () => {
+  const { open, start } = withGuards('express');
 
   test('has a constructor of its own, with what is injected there', async () => {
     const TENANTS = Symbol('tenants');

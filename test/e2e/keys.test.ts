@@ -9,6 +9,7 @@ import { RedisStore } from 'nestjs-ratelimit/redis';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import WebSocket from 'ws';
 import { type Call, platforms, serve, starter, statuses, type TestApp } from '../support/app.js';
+import { OwnTime } from '../support/own-time.mjs';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { storeWith } from '../support/stores.js';
 
@@ -207,10 +208,10 @@ describe.each(platforms)('keys of values on %s', (platform) => {
       '\u0315\u0300'.repeat(size / 4),
       ' '.repeat(size - 1).concat('y'),
     ]) {
-      const before = performance.now();
+      const time = new OwnTime();
       const identity = await identityOf('/body', post({ email }));
       expect(identity?.length).toBeLessThan(50);
-      expect(performance.now() - before).toBeLessThan(5_000);
+      expect(time.stop()).toBeLessThan(5_000);
     }
     expect(app.store.size).toBe(3);
   });
@@ -289,9 +290,10 @@ describe('keys of values, on Redis', () => {
   test('A11 a secret stands nowhere in the store, and an e-mail is one bucket for every process', async () => {
     const clock = new TestClock(Date.now());
     const storeOf = (): Store => new RedisStore({ url: redis.url, prefix: 'keys', clock });
+    // So patient that the store decides, however busy the machine is.
     const options = () => ({
       controllers: [Keyed],
-      options: { store: storeOf(), secret: 'a secret of tests' },
+      options: { store: storeOf(), secret: 'a secret of tests', timeoutMs: 60_000 },
     });
     const [one, other] = [await start(options()), await start(options())];
     const query = '/query?api_key=sk-live-1';

@@ -18,7 +18,7 @@ async function problemsOf(
   options: RateLimitModuleOptions = {},
 ): Promise<{ problems: readonly Problem[]; message: string }> {
   try {
-    const app = await serve('fastify', { controllers, options });
+    const app = await serve('express', { controllers, options });
     await app.close();
     return { problems: [], message: '' };
   } catch (error) {
@@ -225,7 +225,7 @@ describe('options of the module that cannot be meant', () => {
 
   test.each([[undefined], [null], ['options'], [[]], [5]])('a factory that gives %j', async (given) => {
     const root = () => RateLimitModule.forRootAsync({ useFactory: () => given as never });
-    await expect(serve('fastify', { root })).rejects.toThrow(
+    await expect(serve('express', { root })).rejects.toThrow(
       /^\[bad-option\] RateLimitModule: .* stands where the options belong\. Give an object/,
     );
   });

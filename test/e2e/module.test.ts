@@ -50,7 +50,30 @@ class OptionsOfRates implements RateLimitOptionsFactory {
 }
 
 describe.each(platforms)('RateLimitModule on %s', (platform) => {
-  const start = starter(platform, { controllers: [Shop] });
+  test('the store is closed once, when the application ends', async () => {
+    for (const options of [{}, { enabled: false }]) {
+      const store = new MemoryStore();
+      let closed = 0;
+      const counting = storeWith(store, {
+        close: async () => {
+          closed++;
+          store.close();
+        },
+      });
+      const app = await serve(platform, {
+        controllers: [Shop],
+        options: { ...options, store: counting, scopes: { login: '1/min' } },
+      });
+      await statuses(app, 2, '/login');
+      expect(closed).toBe(0);
+      await app.close();
+      expect(closed).toBe(1);
+    }
+  });
+});
+
+describe('RateLimitModule', () => {
+  const start = starter('express', { controllers: [Shop] });
 
   test('forRootAsync with useFactory', async () => {
     const app = await start({
@@ -109,30 +132,9 @@ describe.each(platforms)('RateLimitModule on %s', (platform) => {
     );
   });
 
-  test('the store is closed once, when the application ends', async () => {
-    for (const options of [{}, { enabled: false }]) {
-      const store = new MemoryStore();
-      let closed = 0;
-      const counting = storeWith(store, {
-        close: async () => {
-          closed++;
-          store.close();
-        },
-      });
-      const app = await serve(platform, {
-        controllers: [Shop],
-        options: { ...options, store: counting, scopes: { login: '1/min' } },
-      });
-      await statuses(app, 2, '/login');
-      expect(closed).toBe(0);
-      await app.close();
-      expect(closed).toBe(1);
-    }
-  });
-
   test('a store without close is left alone', async () => {
     const { close: _close, ...store } = storeWith(new MemoryStore(), {});
-    const app = await serve(platform, {
+    const app = await serve('express', {
       controllers: [Shop],
       options: { store, scopes: { login: '1/min' } },
     });

@@ -3,6 +3,8 @@ import { Controller, Get } from '@nestjs/common';
 import { MemoryStore, RateLimit, RateLimitModule } from 'nestjs-ratelimit';
 import { platforms, serve, statuses, type TestApp, times } from '../support/app.js';
 import { closed } from '../support/closed.js';
+import { OwnTime } from '../support/own-time.mjs';
+import { until } from '../support/until.js';
 
 @Controller()
 class Timed {
@@ -18,22 +20,24 @@ class Timed {
 }
 
 /** Time itself: here nobody turns the clock. */
-describe.each(platforms)('in real time on %s', (platform) => {
+describe('in real time', () => {
   let app: TestApp;
   beforeAll(async () => {
-    app = await serve(platform, { controllers: [Timed], root: () => RateLimitModule.forRoot() });
+    app = await serve('express', { controllers: [Timed], root: () => RateLimitModule.forRoot() });
   });
   afterAll(() => app.close());
 
   test('A1 5/15min: five pass, the sixth is denied with a wait of 1 to 900 seconds', async () => {
+    const beforeMs = Date.now();
     expect(await statuses(app, 5, '/five')).toEqual(times(5, 200));
     const denied = await app.get('/five');
+    const afterMs = Date.now();
     expect(denied.status).toBe(429);
     expect(Number(denied.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
     expect(Number(denied.headers.get('retry-after'))).toBeLessThanOrEqual(900);
-    const aheadMs = Number(denied.headers.get('x-ratelimit-reset')) * 1_000 - Date.now();
-    expect(aheadMs).toBeGreaterThan(890_000);
-    expect(aheadMs).toBeLessThan(902_000);
+    const resetMs = Number(denied.headers.get('x-ratelimit-reset')) * 1_000;
+    expect(resetMs - beforeMs).toBeGreaterThan(890_000);
+    expect(resetMs - afterMs).toBeLessThan(902_000);
   });
 
   test('A24 of 50 requests at once at 10/min, exactly 10 pass', async () => {
@@ -42,10 +46,16 @@ describe.each(platforms)('in real time on %s', (platform) => {
   });
 
   test('A30 waiting the Retry-After is enough', async () => {
-    for (let round = 0; round < 2; round++) {
+    let denials = 0;
+    while (denials < 2) {
+      const beganMs = performance.now();
       expect(await statuses(app, 2, '/short')).toEqual([200, 200]);
       const denied = await app.get('/short');
-      expect([denied.status, denied.headers.get('retry-after')]).toEqual([429, '1']);
+      // Where a busy machine takes a second over three requests, there is room for the third.
+      if (performance.now() - beganMs < 1_000) {
+        expect([denied.status, denied.headers.get('retry-after')]).toEqual([429, '1']);
+        denials++;
+      }
       await sleep(1_000);
     }
     expect((await app.get('/short')).status).toBe(200);
@@ -54,10 +64,11 @@ describe.each(platforms)('in real time on %s', (platform) => {
 
 test('the memory store clears itself in real time', async () => {
   const app = await serve('express', { controllers: [Timed], store: new MemoryStore() });
+  const time = new OwnTime();
   await app.get('/short');
   expect(app.store.size).toBe(1);
-  await sleep(2_500);
-  expect(app.store.size).toBe(0);
+  await until('it is empty', async () => app.store.size === 0);
+  expect(time.stop()).toBeLessThan(2_500);
   await app.close();
 });
 

@@ -117,9 +117,30 @@ const providers = [
   { provide: Keys, useClass: HostKeys },
 ];
 
+const RESOLVED = { imports: [services], controllers: [Resolved], providers };
+const keyed = (key: string) => ({ headers: { 'x-api-key': key } });
+
 describe.each(platforms)('resolvers on %s', (platform) => {
-  const start = starter(platform, { imports: [services], controllers: [Resolved], providers });
-  const keyed = (key: string) => ({ headers: { 'x-api-key': key } });
+  const start = starter(platform, RESOLVED);
+
+  test('a resolver of request scope sees its own request', async () => {
+    const app = await start();
+    const of = (tenant: string) => ({ headers: { 'x-tenant': tenant } });
+    const before = Tenant.made;
+    expect(await statuses(app, 4, '/tenant', of('big'))).toEqual([200, 200, 200, 429]);
+    expect(await statuses(app, 2, '/tenant', of('small'))).toEqual([200, 429]);
+    expect((await app.get('/tenant', of('other'))).status).toBe(200);
+    expect(await statuses(app, 2, '/tenant')).toEqual([200, 429]);
+    expect(Tenant.made - before).toBeGreaterThanOrEqual(9);
+    const together = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => app.get('/tenant', of(i % 2 === 0 ? 'even' : 'odd'))),
+    );
+    expect(together.filter(({ status }) => status === 200)).toHaveLength(2);
+  });
+});
+
+describe('resolvers', () => {
+  const start = starter('express', RESOLVED);
 
   test('a key and a rate come from classes with services of another module', async () => {
     const app = await start();
@@ -137,21 +158,6 @@ describe.each(platforms)('resolvers on %s', (platform) => {
     expect(await statuses(app, 3, '/user', { as: 'alice' })).toEqual([200, 200, 429]);
     expect(await statuses(app, 6, '/user', { as: 'bob' })).toEqual([...times(5, 200), 429]);
     expect(await statuses(app, 9, '/user', { as: 'dave' })).toEqual(times(9, 200));
-  });
-
-  test('a resolver of request scope sees its own request', async () => {
-    const app = await start();
-    const of = (tenant: string) => ({ headers: { 'x-tenant': tenant } });
-    const before = Tenant.made;
-    expect(await statuses(app, 4, '/tenant', of('big'))).toEqual([200, 200, 200, 429]);
-    expect(await statuses(app, 2, '/tenant', of('small'))).toEqual([200, 429]);
-    expect((await app.get('/tenant', of('other'))).status).toBe(200);
-    expect(await statuses(app, 2, '/tenant')).toEqual([200, 429]);
-    expect(Tenant.made - before).toBeGreaterThanOrEqual(9);
-    const together = await Promise.all(
-      Array.from({ length: 20 }, (_, i) => app.get('/tenant', of(i % 2 === 0 ? 'even' : 'odd'))),
-    );
-    expect(together.filter(({ status }) => status === 200)).toHaveLength(2);
   });
 
   test('an abstract class stands for its provider, and a method may be a property', async () => {

@@ -10,7 +10,15 @@ import {
 import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
 import { RateLimit, RateLimitException, type RateLimitModuleOptions } from 'nestjs-ratelimit';
 import { parseList } from 'structured-headers';
-import { type Answer, type AppOptions, platforms, starter, statuses } from '../support/app.js';
+import {
+  type Answer,
+  type AppOptions,
+  platforms,
+  serve,
+  starter,
+  statuses,
+  type TestApp,
+} from '../support/app.js';
 
 @Controller()
 class Responses {
@@ -62,11 +70,17 @@ const own = ({ headers }: Answer): Record<string, string> =>
 
 describe.each(platforms)('what a client sees on %s', (platform) => {
   const open = starter(platform, { controllers: [Responses] });
-  const start = (options: RateLimitModuleOptions = {}, prepare?: AppOptions['prepare']) =>
-    open({ options, prepare });
+  const start = (options: RateLimitModuleOptions) => open({ options });
+  /** With the usual options. */
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await serve(platform, { controllers: [Responses] });
+  });
+  afterEach(() => app.store.clear());
+  afterAll(() => app.close());
 
   test('of a token bucket its burst, and the time in which that flows in', async () => {
-    const { headers } = await (await start()).get('/bucket');
+    const { headers } = await app.get('/bucket');
     expect(['x-ratelimit-limit', 'ratelimit-policy', 'ratelimit'].map((name) => headers.get(name))).toEqual([
       '10',
       '"bucket";q=10;w=10',
@@ -75,7 +89,6 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
   });
 
   test('A35 Remaining counts down, then a 429 with Limit 3, Remaining 0 and a Reset in the future', async () => {
-    const app = await start();
     for (const remaining of ['2', '1', '0']) {
       const { status, headers } = await app.get('/three');
       expect([status, headers.get('x-ratelimit-remaining'), headers.get('retry-after')]).toEqual([
@@ -95,7 +108,6 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
   });
 
   test("A35 a handler's own 429 is left alone", async () => {
-    const app = await start();
     const { status, json, headers } = await app.get('/own');
     expect([status, json]).toEqual([429, { mine: true }]);
     expect(headers.get('retry-after')).toBeNull();
@@ -129,7 +141,6 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
   );
 
   test('A36 the body has every field, and its seconds agree with the header', async () => {
-    const app = await start();
     await statuses(app, 3, '/three');
     app.clock.advance('28s');
     const { json, headers } = await app.get('/three');
@@ -149,7 +160,6 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
   });
 
   test('A36 the IETF fields parse as structured fields and name every limit', async () => {
-    const app = await start();
     await app.get('/two');
     const { headers } = await app.get('/two');
     const policies = parseList(headers.get('ratelimit-policy') ?? '');
@@ -167,13 +177,11 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
   });
 
   test('a limit has its own message', async () => {
-    const app = await start();
     await app.get('/two');
     expect((await app.get('/two')).json.message).toBe('Slow down, please.');
   });
 
   test('no wait would help: no Retry-After, and null in the body', async () => {
-    const app = await start();
     const { json, headers } = await app.get('/never');
     expect(headers.get('retry-after')).toBeNull();
     expect(json.message).toBe('This request exceeds what its rate limit can ever admit.');
@@ -186,7 +194,6 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
   });
 
   test('long waits in words', async () => {
-    const app = await start();
     await app.get('/long');
     expect((await app.get('/long')).json.details.retry_after_human).toBe('1 day');
     app.clock.advance('30min');

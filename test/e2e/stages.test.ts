@@ -9,7 +9,15 @@ import {
   type RateLimitUser,
   ThrottleScope,
 } from 'nestjs-ratelimit';
-import { AuthGuard, platforms, type serve, starter, statuses, type TestApp, times } from '../support/app.js';
+import {
+  type AppOptions,
+  AuthGuard,
+  platforms,
+  starter,
+  statuses,
+  type TestApp,
+  times,
+} from '../support/app.js';
 
 @Injectable()
 class JwtGuard extends AuthGuard {
@@ -28,119 +36,213 @@ class OptionalJwtGuard extends AuthGuard {
 const tier = (context: RateLimitContext) => context.user?.tier;
 const exempt = (context: RateLimitContext) => context.user?.isStaff === true;
 
+/** The address limit allows 4 a minute, the user limit and the tiers 2 or 3. */
+const routes = (...guards: (CanActivate | (new () => CanActivate))[]) => {
+  @Controller()
+  @UseGuards(...guards)
+  class Guarded {
+    @Get('both')
+    @RateLimit({ name: 'address', rate: '4/min', key: 'ip' })
+    @RateLimit({ name: 'user', rate: '2/min', key: 'user' })
+    both() {
+      return 'ok';
+    }
+    @Get('tiers')
+    @RateLimit({ name: 'tiers', rate: { free: '2/min', pro: '3/min', default: '1/min' }, key: 'user' })
+    tiers() {
+      return 'ok';
+    }
+    @Get('address') @RateLimit({ name: 'address', rate: '4/min', key: 'ip' }) address() {
+      return 'ok';
+    }
+    @Get('needs')
+    @RateLimit({
+      name: 'needs',
+      rate: ({ user }) => (user?.tier === 'pro' ? '3/min' : '1/min'),
+      key: 'global',
+      needs: 'user',
+    })
+    needs() {
+      return 'ok';
+    }
+  }
+  return Guarded;
+};
+
+type Case = [name: string, options: () => AppOptions];
+
+/** Where the request that the guards see is the platform's: the usual way, and a guard that each request makes. */
+const onBoth: Case[] = [
+  ['@UseGuards on the class', () => ({ controllers: [routes(JwtGuard)] })],
+  [
+    'a request-scoped APP_GUARD',
+    () => ({
+      controllers: [routes()],
+      providers: [{ provide: APP_GUARD, useClass: JwtGuard, scope: Scope.REQUEST }],
+    }),
+  ],
+];
+
+/** Other ways to register a guard, in which Nest itself knows no platform. */
+const others: Case[] = [
+  [
+    '@UseGuards on the method',
+    () => {
+      const type = routes();
+      for (const name of ['both', 'tiers', 'address', 'needs']) {
+        UseGuards(JwtGuard)(
+          type.prototype,
+          name,
+          Object.getOwnPropertyDescriptor(type.prototype, name) as PropertyDescriptor,
+        );
+      }
+      return { controllers: [type] };
+    },
+  ],
+  ['a guard instance in @UseGuards', () => ({ controllers: [routes(new AuthGuard(true))] })],
+  [
+    'APP_GUARD in the root module',
+    () => ({ controllers: [routes()], providers: [{ provide: APP_GUARD, useClass: JwtGuard }] }),
+  ],
+  [
+    'useGlobalGuards',
+    () => ({ controllers: [routes()], prepare: (app) => void app.useGlobalGuards(new AuthGuard(true)) }),
+  ],
+];
+
+/** What holds of routes behind a guard, in whichever way it is registered. */
+const behind = (start: (options: AppOptions) => Promise<TestApp>, options: () => AppOptions) => {
+  test('user limits, tiers and exempt see the user, and one call is charged once', async () => {
+    const app = await start({ ...options(), options: { tier, exempt } });
+    const first = await app.get('/both', { as: 'alice' });
+    expect(first.status).toBe(200);
+    expect(first.headers.get('ratelimit')).toBe('"address";r=3;t=60, "user";r=1;t=60');
+    expect(first.headers.get('x-ratelimit-remaining')).toBe('1');
+    expect(await statuses(app, 2, '/both', { as: 'alice' })).toEqual([200, 429]);
+    expect(await statuses(app, 3, '/tiers', { as: 'alice' })).toEqual([200, 200, 429]);
+    expect(await statuses(app, 4, '/tiers', { as: 'bob' })).toEqual([200, 200, 200, 429]);
+    expect(await statuses(app, 4, '/needs', { as: 'bob' })).toEqual([200, 200, 200, 429]);
+  });
+
+  test('what the first stage took is given back when the second denies', async () => {
+    const app = await start({ ...options(), options: { tier } });
+    await statuses(app, 2, '/both', { as: 'alice' });
+    for (let i = 0; i < 5; i++) {
+      const denied = await app.get('/both', { as: 'alice' });
+      expect([denied.status, denied.json.details.throttle_type]).toEqual([429, 'user']);
+      expect(denied.headers.get('ratelimit')).toBe('"address";r=2;t=60, "user";r=0;t=60');
+    }
+    expect(await statuses(app, 2, '/both', { as: 'bob' })).toEqual([200, 200]);
+    expect((await app.get('/both', { as: 'carol' })).json.details.throttle_type).toBe('address');
+  });
+
+  test('what the first stage took is given back when the caller turns out to be exempt', async () => {
+    const app = await start({ ...options(), options: { tier, exempt } });
+    for (const path of ['/both', '/tiers', '/address', '/needs']) {
+      expect(await statuses(app, 20, path, { as: 'staff' })).toEqual(times(20, 200));
+      const { headers } = await app.get(path, { as: 'staff' });
+      expect([...headers.keys()].filter((name) => name.includes('ratelimit'))).toEqual([]);
+    }
+    expect(await statuses(app, 5, '/address', { as: 'alice' })).toEqual([...times(4, 200), 429]);
+  });
+
+  test('address limits are decided before authentication, so that a flood of failed log-ins is limited', async () => {
+    const app = await start({ ...options(), options: { tier, exempt } });
+    for (const path of ['/both', '/address']) {
+      const seen = await statuses(app, 6, path, { as: 'nobody' });
+      expect(seen).toEqual([...times(4, 403), 429, 429]);
+    }
+  });
+};
+
 describe.each(platforms)('limits and authentication on %s', (platform) => {
   const start = starter(platform, { middleware: false });
 
-  /** The address limit allows 4 a minute, the user limit and the tiers 2 or 3. */
-  const routes = (...guards: (CanActivate | (new () => CanActivate))[]) => {
-    @Controller()
-    @UseGuards(...guards)
-    class Guarded {
-      @Get('both')
-      @RateLimit({ name: 'address', rate: '4/min', key: 'ip' })
-      @RateLimit({ name: 'user', rate: '2/min', key: 'user' })
-      both() {
-        return 'ok';
-      }
-      @Get('tiers')
-      @RateLimit({ name: 'tiers', rate: { free: '2/min', pro: '3/min', default: '1/min' }, key: 'user' })
-      tiers() {
-        return 'ok';
-      }
-      @Get('address') @RateLimit({ name: 'address', rate: '4/min', key: 'ip' }) address() {
-        return 'ok';
-      }
-      @Get('needs')
-      @RateLimit({
-        name: 'needs',
-        rate: ({ user }) => (user?.tier === 'pro' ? '3/min' : '1/min'),
-        key: 'global',
-        needs: 'user',
-      })
-      needs() {
-        return 'ok';
-      }
-    }
-    return Guarded;
-  };
+  describe.each(onBoth)('A23a with %s', (_name, options) => behind(start, options));
 
-  const cases: [name: string, options: () => Parameters<typeof serve>[1]][] = [
-    ['@UseGuards on the class', () => ({ controllers: [routes(JwtGuard)] })],
-    [
-      '@UseGuards on the method',
-      () => {
-        const type = routes();
-        for (const name of ['both', 'tiers', 'address', 'needs']) {
-          UseGuards(JwtGuard)(
-            type.prototype,
-            name,
-            Object.getOwnPropertyDescriptor(type.prototype, name) as PropertyDescriptor,
-          );
+  describe('functions that read the user of the request itself', () => {
+    const userOf = ({ request }: RateLimitContext) =>
+      request.user as { id: string; tier: string } | undefined;
+    /** What each gives bob for three requests and alice for one: with the user, and without. */
+    const limits: [string, RateLimitOptions, withUser: number[], without: number[]][] = [
+      [
+        'key',
+        { rate: '2/min', key: (context) => `caller:${userOf(context)?.id ?? 'nobody'}` },
+        [200, 200, 429, 200],
+        [200, 200, 429, 429],
+      ],
+      [
+        'rate',
+        { rate: (context) => (userOf(context)?.tier === 'pro' ? '2/min' : '5/min') },
+        [200, 200, 429, 200],
+        times(4, 200),
+      ],
+      [
+        'cost',
+        { rate: '4/min', cost: async (context) => (userOf(context)?.tier === 'pro' ? 2 : 1) },
+        [200, 200, 429, 200],
+        times(4, 200),
+      ],
+    ];
+    const startUnder = (limit: RateLimitOptions, guard: new () => CanActivate = JwtGuard) => {
+      @Controller()
+      class Reads {
+        @Get()
+        @UseGuards(guard)
+        @RateLimit({ name: 'address', rate: '9/min', key: 'ip' })
+        @RateLimit({ name: 'reads', ...limit })
+        get() {
+          return 'ok';
         }
-        return { controllers: [type] };
-      },
-    ],
-    ['a guard instance in @UseGuards', () => ({ controllers: [routes(new AuthGuard(true))] })],
-    [
-      'APP_GUARD in the root module',
-      () => ({ controllers: [routes()], providers: [{ provide: APP_GUARD, useClass: JwtGuard }] }),
-    ],
-    [
-      'useGlobalGuards',
-      () => ({ controllers: [routes()], prepare: (app) => void app.useGlobalGuards(new AuthGuard(true)) }),
-    ],
-    [
-      'a request-scoped APP_GUARD',
-      () => ({
-        controllers: [routes()],
-        providers: [{ provide: APP_GUARD, useClass: JwtGuard, scope: Scope.REQUEST }],
-      }),
-    ],
-  ];
+      }
+      return start({ controllers: [Reads] });
+    };
+    const bobAndAlice = async (app: TestApp) => [
+      ...(await statuses(app, 3, '/', { as: 'bob' })),
+      ...(await statuses(app, 1, '/', { as: 'alice', from: '203.0.113.7' })),
+    ];
 
-  describe.each(cases)('A23a with %s', (_name, options) => {
-    test('user limits, tiers and exempt see the user, and one call is charged once', async () => {
-      const app = await start({ ...options(), options: { tier, exempt } });
-      const first = await app.get('/both', { as: 'alice' });
-      expect(first.status).toBe(200);
-      expect(first.headers.get('ratelimit')).toBe('"address";r=3;t=60, "user";r=1;t=60');
-      expect(first.headers.get('x-ratelimit-remaining')).toBe('1');
-      expect(await statuses(app, 2, '/both', { as: 'alice' })).toEqual([200, 429]);
-      expect(await statuses(app, 3, '/tiers', { as: 'alice' })).toEqual([200, 200, 429]);
-      expect(await statuses(app, 4, '/tiers', { as: 'bob' })).toEqual([200, 200, 200, 429]);
-      expect(await statuses(app, 4, '/needs', { as: 'bob' })).toEqual([200, 200, 200, 429]);
+    test.each(limits)('%s: one warning says what to do', async (_part, limit, _withUser, without) => {
+      const app = await startUnder(limit);
+      expect(await bobAndAlice(app)).toEqual(without);
+      expect(app.warned).toEqual([
+        "Reads.get: a function of a limit was called before the user was known, and looked at the request. If it reads the user, add needs: 'user'; if not, needs: 'request' ends this warning.",
+      ]);
+      expect(app.logged).toEqual(app.warned);
     });
 
-    test('what the first stage took is given back when the second denies', async () => {
-      const app = await start({ ...options(), options: { tier } });
-      await statuses(app, 2, '/both', { as: 'alice' });
-      for (let i = 0; i < 5; i++) {
-        const denied = await app.get('/both', { as: 'alice' });
-        expect([denied.status, denied.json.details.throttle_type]).toEqual([429, 'user']);
-        expect(denied.headers.get('ratelimit')).toBe('"address";r=2;t=60, "user";r=0;t=60');
-      }
-      expect(await statuses(app, 2, '/both', { as: 'bob' })).toEqual([200, 200]);
-      expect((await app.get('/both', { as: 'carol' })).json.details.throttle_type).toBe('address');
+    test.each(limits)('%s: nothing is said of callers who are anonymous', async (_part, limit) => {
+      const app = await startUnder(limit, OptionalJwtGuard);
+      await statuses(app, 3, '/');
+      expect(app.logged).toEqual([]);
     });
 
-    test('what the first stage took is given back when the caller turns out to be exempt', async () => {
-      const app = await start({ ...options(), options: { tier, exempt } });
-      for (const path of ['/both', '/tiers', '/address', '/needs']) {
-        expect(await statuses(app, 20, path, { as: 'staff' })).toEqual(times(20, 200));
-        const { headers } = await app.get(path, { as: 'staff' });
-        expect([...headers.keys()].filter((name) => name.includes('ratelimit'))).toEqual([]);
-      }
-      expect(await statuses(app, 5, '/address', { as: 'alice' })).toEqual([...times(4, 200), 429]);
+    test.each(limits)("%s: with needs: 'request' no warning", async (_part, limit, _withUser, without) => {
+      const app = await startUnder({ ...limit, needs: 'request' });
+      expect(await bobAndAlice(app)).toEqual(without);
+      expect(app.logged).toEqual([]);
     });
 
-    test('address limits are decided before authentication, so that a flood of failed log-ins is limited', async () => {
-      const app = await start({ ...options(), options: { tier, exempt } });
-      for (const path of ['/both', '/address']) {
-        const seen = await statuses(app, 6, path, { as: 'nobody' });
-        expect(seen).toEqual([...times(4, 403), 429, 429]);
-      }
+    test.each(limits)("%s: with needs: 'user' the user is known", async (_part, limit, withUser) => {
+      const app = await startUnder({ ...limit, needs: 'user' });
+      expect(await bobAndAlice(app)).toEqual(withUser);
+      expect(app.logged).toEqual([]);
+    });
+
+    test('refused callers spend a limit that needs the request, and none that needs the user', async () => {
+      const [[, key]] = limits as [(typeof limits)[number]];
+      const refused = async (needs: 'user' | 'request') =>
+        statuses(await startUnder({ ...key, needs }), 3, '/', { as: 'nobody' });
+      expect(await refused('request')).toEqual([403, 403, 429]);
+      expect(await refused('user')).toEqual([403, 403, 403]);
     });
   });
+});
+
+describe('limits and authentication', () => {
+  const start = starter('fastify', { middleware: false });
+
+  describe.each(others)('A23a with %s', (_name, options) => behind(start, options));
 
   test('APP_GUARD ahead of ours knows the user, and there is one stage', async () => {
     const app = await start({
@@ -342,84 +444,6 @@ describe.each(platforms)('limits and authentication on %s', (platform) => {
       expect(await statuses(app, 3, '/', { as: 'staff' })).toEqual([200, 200, 200]);
       expect(await statuses(app, 2, '/', { as: 'alice' })).toEqual([200, 429]);
       expect(app.logged).toEqual([]);
-    });
-  });
-
-  describe('functions that read the user of the request itself', () => {
-    const userOf = ({ request }: RateLimitContext) =>
-      request.user as { id: string; tier: string } | undefined;
-    /** What each gives bob for three requests and alice for one: with the user, and without. */
-    const limits: [string, RateLimitOptions, withUser: number[], without: number[]][] = [
-      [
-        'key',
-        { rate: '2/min', key: (context) => `caller:${userOf(context)?.id ?? 'nobody'}` },
-        [200, 200, 429, 200],
-        [200, 200, 429, 429],
-      ],
-      [
-        'rate',
-        { rate: (context) => (userOf(context)?.tier === 'pro' ? '2/min' : '5/min') },
-        [200, 200, 429, 200],
-        times(4, 200),
-      ],
-      [
-        'cost',
-        { rate: '4/min', cost: async (context) => (userOf(context)?.tier === 'pro' ? 2 : 1) },
-        [200, 200, 429, 200],
-        times(4, 200),
-      ],
-    ];
-    const startUnder = (limit: RateLimitOptions, guard: new () => CanActivate = JwtGuard) => {
-      @Controller()
-      class Reads {
-        @Get()
-        @UseGuards(guard)
-        @RateLimit({ name: 'address', rate: '9/min', key: 'ip' })
-        @RateLimit({ name: 'reads', ...limit })
-        get() {
-          return 'ok';
-        }
-      }
-      return start({ controllers: [Reads] });
-    };
-    const bobAndAlice = async (app: TestApp) => [
-      ...(await statuses(app, 3, '/', { as: 'bob' })),
-      ...(await statuses(app, 1, '/', { as: 'alice', from: '203.0.113.7' })),
-    ];
-
-    test.each(limits)('%s: one warning says what to do', async (_part, limit, _withUser, without) => {
-      const app = await startUnder(limit);
-      expect(await bobAndAlice(app)).toEqual(without);
-      expect(app.warned).toEqual([
-        "Reads.get: a function of a limit was called before the user was known, and looked at the request. If it reads the user, add needs: 'user'; if not, needs: 'request' ends this warning.",
-      ]);
-      expect(app.logged).toEqual(app.warned);
-    });
-
-    test.each(limits)('%s: nothing is said of callers who are anonymous', async (_part, limit) => {
-      const app = await startUnder(limit, OptionalJwtGuard);
-      await statuses(app, 3, '/');
-      expect(app.logged).toEqual([]);
-    });
-
-    test.each(limits)("%s: with needs: 'request' no warning", async (_part, limit, _withUser, without) => {
-      const app = await startUnder({ ...limit, needs: 'request' });
-      expect(await bobAndAlice(app)).toEqual(without);
-      expect(app.logged).toEqual([]);
-    });
-
-    test.each(limits)("%s: with needs: 'user' the user is known", async (_part, limit, withUser) => {
-      const app = await startUnder({ ...limit, needs: 'user' });
-      expect(await bobAndAlice(app)).toEqual(withUser);
-      expect(app.logged).toEqual([]);
-    });
-
-    test('refused callers spend a limit that needs the request, and none that needs the user', async () => {
-      const [[, key]] = limits as [(typeof limits)[number]];
-      const refused = async (needs: 'user' | 'request') =>
-        statuses(await startUnder({ ...key, needs }), 3, '/', { as: 'nobody' });
-      expect(await refused('request')).toEqual([403, 403, 429]);
-      expect(await refused('user')).toEqual([403, 403, 403]);
     });
   });
 

@@ -38,7 +38,7 @@ class StrictGuard extends AuthGuard {
 const unregistered: AppOptions['root'] = (store) => RateLimitModule.forRoot({ store, registerGuard: false });
 
 describe('warnings at start-up', () => {
-  const start = starter('fastify', { middleware: false });
+  const start = starter('express', { middleware: false });
   const warningsOf = async (options: AppOptions) => {
     const { logged, warned } = await start(options);
     expect(logged).toEqual(warned);
@@ -325,6 +325,10 @@ describe.each(platforms)('warnings while requests run on %s', (platform) => {
     expect(await statuses(app, 3, '/by-address', { as: 'alice' })).toEqual(times(3, 200));
     expect(app.logged).toHaveLength(1);
   });
+});
+
+describe('warnings while requests run', () => {
+  const start = starter('fastify', { middleware: false });
 
   describe('a limit for signed-in users alone', () => {
     @Controller()

@@ -7,6 +7,11 @@ const BUDGET_KB = { tarball: 400, unpacked: 2_000, withDependencies: 4_500 };
 
 const packed = packedOnce();
 
+let app: string;
+beforeAll(async () => {
+  app = await application(packed, nest(12));
+});
+
 test('the tarball holds what users need and nothing else', () => {
   const other = packed.files.filter(
     (path) => !/^dist\/(esm|cjs)\/([a-z-]+\/)*[a-z-]+(\.gen)?\.(js|d\.ts)$/.test(path),
@@ -44,8 +49,7 @@ test('the tarball holds what users need and nothing else', () => {
 });
 
 test('it stays small, with all that it brings along', async () => {
-  const app = await application(packed, nest(12));
-  const folders = ['nestjs-ratelimit', ...(await dependencies(app, 'nestjs-ratelimit'))];
+  const folders = ['nestjs-ratelimit', ...(await dependencies('nestjs-ratelimit'))];
   const sizes = await Promise.all(
     folders.map(async (name) => Number.parseInt(await run(app, 'du', '-sk', `node_modules/${name}`), 10)),
   );
@@ -60,9 +64,8 @@ test('it stays small, with all that it brings along', async () => {
 });
 
 test('to install it runs no script, neither its own nor those of what it brings along', async () => {
-  const app = await application(packed, nest(12));
-  for (const name of ['nestjs-ratelimit', ...(await dependencies(app, 'nestjs-ratelimit'))]) {
-    const { scripts = {} } = await manifestOf(app, name);
+  for (const name of ['nestjs-ratelimit', ...(await dependencies('nestjs-ratelimit'))]) {
+    const { scripts = {} } = await manifestOf(name);
     expect([name, Object.keys(scripts).filter((script) => /^(pre|post)?install$/.test(script))]).toEqual([
       name,
       [],
@@ -80,12 +83,12 @@ interface Manifest {
   readonly dependencies?: Record<string, string>;
 }
 
-const manifestOf = async (app: string, name: string): Promise<Manifest> =>
+const manifestOf = async (name: string): Promise<Manifest> =>
   JSON.parse(await readFile(join(app, 'node_modules', name, 'package.json'), 'utf8'));
 
 /** The runtime dependencies of a package, and theirs. */
-async function dependencies(app: string, name: string): Promise<string[]> {
-  const own = Object.keys((await manifestOf(app, name)).dependencies ?? {});
-  const theirs = await Promise.all(own.map((other) => dependencies(app, other)));
+async function dependencies(name: string): Promise<string[]> {
+  const own = Object.keys((await manifestOf(name)).dependencies ?? {});
+  const theirs = await Promise.all(own.map(dependencies));
   return [...new Set([...own, ...theirs.flat()])];
 }

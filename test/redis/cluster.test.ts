@@ -1,9 +1,12 @@
 import { Cluster } from 'ioredis';
 import type { Decision } from 'nestjs-ratelimit';
 import { RedisStore, type RedisStoreSettings } from 'nestjs-ratelimit/redis';
+import { TestClock } from 'nestjs-ratelimit/testing';
 import { type ChargeOptions, chargeOf } from '../support/charges.js';
 import { busy, Load } from '../support/load.js';
+import { OwnTime } from '../support/own-time.mjs';
 import { keysWithoutExpiry } from '../support/redis/expiry.js';
+import { within } from '../support/redis/within.js';
 import { type RedisCluster, type RedisServer, startCluster } from '../support/redis.js';
 import { until } from '../support/until.js';
 
@@ -174,12 +177,15 @@ describe('a request with identities in several slots', () => {
   });
 
   test('is known to be denied, so that a flood of them costs the servers nothing', async () => {
-    const store = storeOf();
+    const clock = new TestClock();
+    const store = storeOf({ clock });
     const asked = [{ identity: a, limit: 1 }, { identity: b }];
     await decide(store, ...asked);
     await decide(store, ...asked);
     const before = await calls();
     for (let i = 0; i < 1_000; i++) {
+      // As long as a denial is known, so that what is asked again is seen as well.
+      clock.advance(1);
       expect(seen(await decide(store, ...asked))).toEqual([
         [false, 0],
         [true, 4],
@@ -315,10 +321,16 @@ describe('a master that is gone', () => {
     const store = storeOf();
     await decide(store, ...asked());
     const master = await cluster.ownerOf(c);
+    const replicas = await cluster.replicasOf(master);
     master.pause();
     await expect(decide(store, ...asked())).rejects.toThrow('Connection is closed');
     expect(await remainingOf(store, { identity: a }, { identity: b })).toEqual([4, 4]);
-    await until('its replica decides', () => decide(store, ...asked()).catch(() => false as const), 5_000);
+    const decides = until('its replica decides', () => decide(store, ...asked()).catch(() => false as const));
+    // Servers elect it within two seconds, on a busy machine later: the store has the rest of five.
+    await cluster.successorAmong(replicas);
+    const time = new OwnTime();
+    await decides;
+    expect(time.stop()).toBeLessThan(3_000);
     master.resume();
     await cluster.ok();
   });
@@ -329,13 +341,13 @@ describe('a master that is gone', () => {
     const master = await cluster.ownerOf(c);
     const replicas = await cluster.replicasOf(master);
     await Promise.all([master, ...replicas].map((node) => node.kill()));
-    const start = performance.now();
+    const time = new OwnTime();
     for (let i = 0; i < 5; i++) await expect(decide(store, ...asked())).rejects.toThrow();
-    expect(performance.now() - start).toBeLessThan(1_000);
+    expect(time.stop()).toBeLessThan(1_000);
     expect(await remainingOf(store, { identity: a }, { identity: b })).toEqual([4, 4]);
     await Promise.all([master, ...replicas].map((node) => node.start()));
     await cluster.ok();
-    await until('its slots decide', () => decide(store, ...asked()).catch(() => false as const), 5_000);
+    await within(5_000, 'its slots decide', () => decide(store, ...asked()).catch(() => false as const));
   });
 
   test('A39 its replica takes over with what it has been told, and the other slots go on', async () => {

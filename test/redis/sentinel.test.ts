@@ -2,7 +2,9 @@ import { Redis } from 'ioredis';
 import { RedisStore, type RedisStoreOptions } from 'nestjs-ratelimit/redis';
 import { chargeOf } from '../support/charges.js';
 import { busy, Load } from '../support/load.js';
+import { OwnTime } from '../support/own-time.mjs';
 import { keysWithoutExpiry } from '../support/redis/expiry.js';
+import { within } from '../support/redis/within.js';
 import { type RedisServer, type SentinelSet, startSentinelSet } from '../support/redis.js';
 import { until } from '../support/until.js';
 
@@ -42,7 +44,7 @@ async function fill(prefix: string): Promise<void> {
 const isDenied = async (prefix: string): Promise<boolean> =>
   (await storeOf({ prefix }).consume(full)).decisions.every(({ allowed }) => !allowed);
 
-/** Waits until a former master follows the present one; sentinels take their time to tell it. */
+/** Waits until a former master follows the present one, and may succeed it; sentinels take their time to tell it. */
 async function follows(former: RedisServer): Promise<void> {
   const { host, port } = await set.master();
   await former.cli('REPLICAOF', host, port);
@@ -50,6 +52,7 @@ async function follows(former: RedisServer): Promise<void> {
     const replication = await former.cli('INFO', 'replication').catch(() => '');
     return replication.includes('role:slave') && replication.includes('master_link_status:up');
   });
+  await set.ready();
 }
 
 /** How many scripts a server has run. */
@@ -67,9 +70,9 @@ describe('a store that asks sentinels for its master', () => {
     await load.more(100);
     await set.failover();
     const before = load.decided.length;
-    const start = performance.now();
+    const time = new OwnTime();
     await load.more(100);
-    expect(performance.now() - start).toBeLessThan(5_000);
+    expect(time.stop()).toBeLessThan(5_000);
     await load.stop();
     expect(load.errors.length).toBeGreaterThan(0);
     expect(load.overLimit(before)).toEqual([]);
@@ -105,7 +108,7 @@ describe('a store that asks sentinels for its master', () => {
     await set.sentinels[0]?.cli('SENTINEL', 'FAILOVER', set.name);
     await set.masterAfter(former);
     await follows(former);
-    await until('the next master decides', async () => (await calls(next)) > before, 5_000);
+    await within(5_000, 'the next master decides', async () => (await calls(next)) > before);
     const moved = load.decided.length;
     await load.more(100);
     await load.stop();

@@ -1,6 +1,7 @@
-import { type Charge, type Clock, type Decision, MemoryStore, type StoreReply } from 'nestjs-ratelimit';
+import type { Charge, Clock, Decision, StoreReply } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { definePolicy, type PolicyInput } from '../../lib/core/policy.js';
+import { MemoryStore } from '../../lib/store/memory/memory-store.js';
 import { ResilientStore } from '../../lib/store/resilience/resilient-store.js';
 import { CountedClock, HeldStore, type Manner, turn } from './held-store.js';
 

@@ -8,7 +8,7 @@ export interface Answered {
   /** 0 when the connection broke. */
   readonly status: number;
   readonly sentMs: number;
-  readonly tookMs: number;
+  readonly atMs: number;
 }
 
 export interface HttpLoadOptions {
@@ -44,12 +44,6 @@ export class HttpLoad {
   }
 }
 
-/** How long the slowest answers took, but for so many of a thousand. */
-export function slowestOf(answers: readonly Answered[], perMille = 0): number {
-  const took = answers.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
-  return took[Math.ceil(took.length * (1 - perMille / 1_000)) - 1] ?? 0;
-}
-
 /** How many were answered with each status. */
 export function statusesOf(answers: readonly Answered[]): Record<number, number> {
   const counts: Record<number, number> = {};
@@ -57,18 +51,22 @@ export function statusesOf(answers: readonly Answered[]): Record<number, number>
   return counts;
 }
 
-/** The most that any client was let through in any window, by when its requests were answered. */
-export function mostAdmitted(answers: readonly Answered[], windowMs: number): number {
+interface Admission {
+  readonly client: string;
+  readonly atMs: number;
+}
+
+/** The most that any client was let through in any window. */
+export function mostAdmitted(admissions: readonly Admission[], windowMs: number): number {
   const byClient = new Map<string, { atMs: number; cost: number }[]>();
-  for (const { client, status, sentMs, tookMs } of answers) {
-    if (status !== 200) continue;
-    const admissions = byClient.get(client) ?? [];
-    byClient.set(client, admissions);
-    admissions.push({ atMs: sentMs + tookMs, cost: 1 });
+  for (const { client, atMs } of admissions) {
+    const timeline = byClient.get(client) ?? [];
+    byClient.set(client, timeline);
+    timeline.push({ atMs, cost: 1 });
   }
-  const most = [...byClient.values()].map((admissions) =>
+  const most = [...byClient.values()].map((timeline) =>
     mostInAnyWindow(
-      admissions.sort((a, b) => a.atMs - b.atMs),
+      timeline.sort((a, b) => a.atMs - b.atMs),
       windowMs,
     ),
   );

@@ -3,6 +3,7 @@ import type { Charge, Decision, Store } from 'nestjs-ratelimit';
 import { ALGORITHM_NAMES } from '../../lib/core/policy.js';
 import { keepsBound } from './bounds.js';
 import { chargeOf } from './charges.js';
+import { within } from './redis/within.js';
 import { until } from './until.js';
 
 /** Three limits that bind over and over within a second, one of each algorithm. */
@@ -53,7 +54,7 @@ export class Load {
   /** Ends it; what is under way has to settle soon. */
   async stop(withinMs = 5_000): Promise<void> {
     this.end();
-    await until('every decision has settled', async () => this.#underWay === 0, withinMs);
+    await within(withinMs, 'every decision has settled', async () => this.#underWay === 0);
   }
 
   /** Limits and identities that were admitted more than they allow, by the times of the store. */
@@ -78,14 +79,17 @@ export class Load {
   async #ask(): Promise<void> {
     this.#underWay++;
     while (!this.#stops) {
+      // What is known at once would leave no time for anything else.
+      let restMs = 1;
       try {
         const { decisions } = await this.store.consume(this.charges(this.#asked++));
         this.decided.push(...decisions);
       } catch (error) {
         this.errors.push(error as Error);
+        // A server may be gone for seconds, and each request be refused at once.
+        restMs = 10;
       }
-      // What is known or refused at once would leave no time for anything else.
-      await sleep(1);
+      await sleep(restMs);
     }
     this.#underWay--;
   }

@@ -32,12 +32,12 @@ export interface Packed {
 let count = 0;
 
 const folders: string[] = [];
-afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))), 120_000);
+afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
 
 /** The packed library, for all tests of a file: there before the first of them. */
 export function packedOnce(): Packed {
   const packed = {} as Packed;
-  beforeAll(async () => Object.assign(packed, await pack()), 120_000);
+  beforeAll(async () => Object.assign(packed, await pack()));
   return packed;
 }
 

@@ -18,7 +18,7 @@ function ask(turn, { url, clients, paths }) {
   underWay++;
   const end = (status) => {
     underWay--;
-    answers.push({ client, path, status, sentMs, tookMs: nowMs() - sentMs });
+    answers.push({ client, path, status, sentMs, atMs: nowMs() });
   };
   get(`${url}${path}`, { agent, headers: { 'x-forwarded-for': client } }, (response) => {
     response.resume();

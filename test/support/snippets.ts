@@ -61,7 +61,8 @@ export class Snippets {
     };
     await writeFile(file, JSON.stringify(config));
     const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-    return exec(process.execPath, [tsc, '-p', file]).then(
+    // Several threads would each check what they share.
+    return exec(process.execPath, [tsc, '-p', file, '--singleThreaded']).then(
       () => '',
       (error: { stdout: string }) => error.stdout,
     );

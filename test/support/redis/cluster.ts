@@ -80,34 +80,37 @@ export class RedisCluster {
   async failover(master: RedisServer): Promise<RedisServer> {
     const replicas = await this.replicasOf(master);
     await master.kill();
-    const next = await until('a replica takes over', async () =>
-      (await this.masters()).find((node) => replicas.includes(node)),
-    );
+    const next = await this.successorAmong(replicas);
     await this.ok();
     return next;
+  }
+
+  /** The one of some replicas that has taken over, once it has. */
+  successorAmong(replicas: readonly RedisServer[]): Promise<RedisServer> {
+    return until('a replica takes over', async () => (await new RedisCluster(replicas).masters())[0]);
   }
 
   /** Waits until every node that answers sees a whole cluster, and replicas follow their masters. */
   async ok(): Promise<void> {
     const nodes = this.nodes.filter(({ answering }) => answering);
     await until('the cluster is ok', async () => {
-      const whole = await Promise.all(
-        nodes.map(async (node) => {
-          const cluster = await node.cli('CLUSTER', 'INFO');
-          const replication = await node.cli('INFO', 'replication');
-          return (
-            cluster.includes('cluster_state:ok') &&
-            cluster.includes(`cluster_known_nodes:${this.nodes.length}\r`) &&
-            (replication.includes('role:master') || replication.includes('master_link_status:up'))
-          );
-        }),
-      );
-      return whole.every(Boolean);
+      // One after the other, since this is asked often, and for long by one alone.
+      for (const node of nodes) if (!(await this.#isOk(node))) return false;
+      return true;
     });
   }
 
   async stop(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.kill()));
+  }
+
+  async #isOk(node: RedisServer): Promise<boolean> {
+    const cluster = await node.cli('CLUSTER', 'INFO');
+    const isWhole =
+      cluster.includes('cluster_state:ok') && cluster.includes(`cluster_known_nodes:${this.nodes.length}\r`);
+    if (!isWhole) return false;
+    const replication = await node.cli('INFO', 'replication');
+    return replication.includes('role:master') || replication.includes('master_link_status:up');
   }
 
   #any(): RedisServer {
@@ -132,7 +135,18 @@ export interface ClusterOptions {
   readonly config?: readonly string[];
 }
 
-/** Starts a cluster that is killed when the test file ends. */
+const SLOTS = 16_384;
+
+/** The slots of one of so many masters. */
+function slotsOf(at: number, masters: number): readonly number[] {
+  const [first, end] = [at, at + 1].map((edge) => Math.round((edge * SLOTS) / masters)) as [number, number];
+  return Array.from({ length: end - first }, (_, i) => first + i);
+}
+
+/**
+ * Starts a cluster that is killed when the test file ends. It takes the two seconds that a master waits before it
+ * writes; `redis-cli --cluster create` sleeps for longer.
+ */
 export async function startCluster({
   masters = 3,
   replicasPerMaster = 1,
@@ -144,9 +158,27 @@ export async function startCluster({
       startRedis({ config: [...lines, ...config] }),
     ),
   );
-  const addresses = nodes.map(({ host, port }) => `${host}:${port}`);
-  const replicas = ['--cluster-replicas', String(replicasPerMaster)];
-  await nodes[0]?.cli('--cluster', 'create', ...addresses, ...replicas, '--cluster-yes');
+  const ids = await Promise.all(nodes.map((node) => node.cli('CLUSTER', 'MYID')));
+  await Promise.all(
+    nodes.map(async (node, at) => {
+      // Masters with the same epoch would have to agree first on who gets another.
+      await node.cli('CLUSTER', 'SET-CONFIG-EPOCH', at + 1);
+      if (at < masters) await node.cli('CLUSTER', 'ADDSLOTS', ...slotsOf(at, masters));
+    }),
+  );
+  // Each meets each: else they would hear of one another in time.
+  for (const [at, node] of nodes.entries()) {
+    await Promise.all(nodes.slice(0, at).map(({ host, port }) => node.cli('CLUSTER', 'MEET', host, port)));
+  }
+  await Promise.all(
+    nodes
+      .slice(masters)
+      .map((node, at) =>
+        until('the replica has met its master', () =>
+          node.cli('CLUSTER', 'REPLICATE', ids[at % masters] as string).catch(() => false as const),
+        ),
+      ),
+  );
   const cluster = new RedisCluster(nodes);
   await cluster.ok();
   return cluster;

@@ -23,6 +23,18 @@ export class SentinelSet {
     });
   }
 
+  /** Waits until all sentinels reach every replica: none that they do not reach is elected. */
+  async ready(): Promise<void> {
+    const reached = `\nflags\nslave\n`;
+    await until('the sentinels reach the replicas', async () => {
+      for (const sentinel of this.sentinels) {
+        const replicas = await sentinel.cli('SENTINEL', 'REPLICAS', this.name);
+        if (replicas.split(reached).length !== this.servers.length) return false;
+      }
+      return true;
+    });
+  }
+
   /** Kills the master and gives the one that is elected then. */
   async failover(): Promise<RedisServer> {
     const former = await this.master();

@@ -1,14 +1,12 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
+import { type RedisOptions as ClientOptions, Redis } from 'ioredis';
 import { freePort } from './ports.js';
-
-const run = promisify(execFile);
 
 const onPath = (program: string): boolean =>
   (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
@@ -22,8 +20,17 @@ const product = onPath('redis-server') || !onPath('valkey-server') ? 'redis' : '
  */
 const WATCHED = '(trap "" HUP INT TERM; read _ <&3 || kill -9 $$) & exec "$@" 3<&-';
 
-/** The only reply that redis-cli ends with an empty line. */
-const ERROR = /^[A-Z]+ [^\n]*\n\n$/;
+/** Of a connection for one command: sends nothing else, and is not made anew. */
+const ONE_COMMAND: ClientOptions = {
+  disableClientInfo: true,
+  enableReadyCheck: false,
+  protocol: 2,
+  retryStrategy: () => null,
+};
+
+/** A reply as redis-cli prints it. */
+const printed = (reply: unknown): string =>
+  Array.isArray(reply) ? reply.map(printed).join('\n') : String(reply ?? '');
 
 /** A server of its own on 127.0.0.1, in a temporary folder that lasts until the test file ends. */
 export class RedisServer {
@@ -72,15 +79,21 @@ export class RedisServer {
     }
   }
 
-  /** What redis-cli prints for a command; an error reply is thrown. */
+  /**
+   * What redis-cli prints for a command; an error reply is thrown. Of its options it knows `-a password
+   * --no-auth-warning`. It is no process of its own: tests send hundreds of commands.
+   */
   async cli(...args: readonly (string | number)[]): Promise<string> {
-    const { stdout } = await run(
-      `${product}-cli`,
-      ['-h', this.host, '-p', String(this.port), ...args.map(String)],
-      { timeout: 30_000 },
-    );
-    if (ERROR.test(stdout)) throw new Error(stdout.trim());
-    return stdout.replace(/\n$/, '');
+    const [password, words] = args[0] === '-a' ? [String(args[1]), args.slice(3)] : [undefined, args];
+    const [name = '', ...given] = words.map(String);
+    const client = new Redis({ ...ONE_COMMAND, host: this.host, port: this.port, password });
+    // The command tells it, too.
+    client.on('error', () => undefined);
+    try {
+      return printed(await client.call(name, ...given)).replace(/\n$/, '');
+    } finally {
+      client.disconnect();
+    }
   }
 
   /** One field of what INFO, or a command that answers alike, says. */

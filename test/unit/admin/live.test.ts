@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { createServer, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { RateLimitStats } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { Live } from '../../../lib/admin/live.js';
+import { RateLimitStats } from '../../../lib/stats/stats.js';
 import { CountedClock } from '../../support/held-store.js';
 import { until } from '../../support/until.js';
 

@@ -1,9 +1,5 @@
-import {
-  type BreakerEvent,
-  type RateLimitEventHandler,
-  type RateLimitEventName,
-  RateLimitEvents,
-} from 'nestjs-ratelimit';
+import type { BreakerEvent, RateLimitEventHandler, RateLimitEventName } from 'nestjs-ratelimit';
+import { RateLimitEvents } from '../../../lib/events/events.js';
 import { turn } from '../../support/held-store.js';
 
 const OPEN: BreakerEvent = { part: '', state: 'open', cause: new Error('down') };

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import fc from 'fast-check';
 import { compileForwarded, type TrustProxy } from '../../../lib/key/forwarded.js';
@@ -55,9 +56,9 @@ describe('the walk over X-Forwarded-For', () => {
     fc.assert(
       fc.property(fc.array(hop, { maxLength: 6 }), fc.string(), fc.ipV4(), (hops, left, last) => {
         for (const walk of walks) {
-          expect(isIP(walk(proxy, hops.join(', ')) ?? '')).not.toBe(0);
+          assert.notEqual(isIP(walk(proxy, hops.join(', ')) ?? ''), 0);
           fc.pre(!last.startsWith('10.'));
-          expect(walk(proxy, `${left}, ${hops.join()}, ${last}`)).toBe(last);
+          assert.equal(walk(proxy, `${left}, ${hops.join()}, ${last}`), last);
         }
       }),
       { numRuns: 5_000 },

@@ -102,7 +102,7 @@ describe('keys', () => {
       fc.property(value, value, value, value, (a, b, c, d) => {
         const first = `${identityOf('user', a, hash)}+${identityOf('key', b, hash)}`;
         const second = `${identityOf('user', c, hash)}+${identityOf('key', d, hash)}`;
-        expect(first === second).toBe(a === c && b === d);
+        return (first === second) === (a === c && b === d);
       }),
       { numRuns: 20_000 },
     );
@@ -132,10 +132,11 @@ describe('keys', () => {
   });
 
   test('what keys write stays as it is when it is given by hand', () => {
+    const form = { hash, address: addressForm(64) };
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), (value) => {
         const identity = identityOf('user', value, hash);
-        expect(writtenIdentity(identity, { hash, address: addressForm(64) })).toBe(identity);
+        return writtenIdentity(identity, form) === identity;
       }),
       { numRuns: 5_000 },
     );
@@ -182,10 +183,13 @@ describe('addresses', () => {
 
   test('an address is the same the second time, and after many others', () => {
     const form = addressForm(64);
-    for (let i = 0; i < 25_000; i++)
-      expect(form(`2001:db8:${i.toString(16)}::1`)).toBe(
-        `2001:db8:${i.toString(16)}::/64`.replace('2001:db8:0::', '2001:db8::'),
-      );
+    const wrong: unknown[] = [];
+    for (let i = 0; i < 25_000; i++) {
+      const found = form(`2001:db8:${i.toString(16)}::1`);
+      const expected = i === 0 ? '2001:db8::/64' : `2001:db8:${i.toString(16)}::/64`;
+      if (found !== expected) wrong.push([found, expected]);
+    }
+    expect(wrong).toEqual([]);
     expect([form('2001:db8:1::2'), form('2001:db8:1::2')]).toEqual(['2001:db8:1::/64', '2001:db8:1::/64']);
   });
 
@@ -204,8 +208,9 @@ describe('addresses', () => {
         ),
         (text) => {
           const found = addressForm(64)(text);
-          expect(found === null || /^(\d{1,3}\.){3}\d{1,3}$|^[0-9a-f:]+\/64$/.test(found)).toBe(true);
-          if (found !== null && !found.includes('/')) expect(addressForm(64)(found)).toBe(found);
+          if (found === null) return true;
+          const isOurs = /^(\d{1,3}\.){3}\d{1,3}$|^[0-9a-f:]+\/64$/.test(found);
+          return isOurs && (found.includes('/') || addressForm(64)(found) === found);
         },
       ),
       { numRuns: 5_000 },

@@ -23,10 +23,12 @@ describe('addresses that were met before', () => {
   test('are few, and do not keep the long headers that they came in', () => {
     const isIn = compileNetworks(['10.0.0.0/8']);
     const networkOf = addressForm(64);
+    const rest = 'x'.repeat(2_000);
     const before = heapBytes();
     for (let i = 0; i < 90_000; i++) {
-      const address = `2001:db8:${(i >> 4).toString(16)}::${(i & 15).toString(16)}`;
-      const header = Buffer.from(`${address},${'x'.repeat(2_000)}`).toString('latin1');
+      // Link-local, which is found out first, and no shorter than what V8 would copy by itself.
+      const address = `fe80:1234:${(i >> 4).toString(16)}::${(i & 15).toString(16)}`;
+      const header = Buffer.from(`${address},${rest}`).toString('latin1');
       const cut = header.slice(0, address.length);
       isIn(cut);
       networkOf(cut);
@@ -37,9 +39,11 @@ describe('addresses that were met before', () => {
 
   test('are not those of any length: a zone is as long as its sender likes', () => {
     const isIn = compileNetworks(['fe80::/10']);
+    const rest = 'z'.repeat(10_000);
     const before = heapBytes();
-    for (let i = 0; i < 5_000; i++) expect(isIn(`fe80::1%${i}${'z'.repeat(10_000)}`)).toBe(true);
+    let found = 0;
+    for (let i = 0; i < 5_000; i++) if (isIn(`fe80::1%${i}${rest}`)) found++;
     expect(heapBytes() - before).toBeLessThan(8_000_000);
-    expect(isIn('10.1.2.3')).toBe(false);
+    expect([found, isIn('10.1.2.3')]).toEqual([5_000, false]);
   });
 });

@@ -8,6 +8,15 @@ const hash = hashUnder('secret');
 const form = { hash, address: addressForm(64) };
 const email = (raw: unknown) => identityOfValue('body', 'email', raw, hash);
 
+/** All of Unicode but surrogates, as the unit `binary` of fast-check, which would list a million of them first. */
+const characters = fc.nat({ max: 0x10f7ff }).map(
+  (at) => String.fromCodePoint(at < 0xd800 ? at : at + 0x800),
+  (character) => {
+    const code = (character as string).codePointAt(0) as number;
+    return code < 0xd800 ? code : code - 0x800;
+  },
+);
+
 describe('values of a request', () => {
   test.each(['header', 'query', 'cookie'] as const)(
     'a %s is kept as its hash, as it is written',
@@ -53,15 +62,16 @@ describe('values of a request', () => {
   });
 
   test('what is meant stays as it is when it is meant again, and case and space never tell two apart', () => {
-    const meant = (text: string) => email(text)?.slice('body:email:'.length);
     fc.assert(
-      fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (text) => {
+      fc.property(fc.string({ unit: characters, maxLength: 40 }), (text) => {
         const identity = email(text);
         fc.pre(identity !== undefined);
-        expect(email(` ${text}\t`)).toBe(identity);
-        expect(email(text.normalize('NFKC').trim().toLowerCase())).toBe(identity);
-        expect(writtenIdentity(identity as string, form)).toBe(identity);
-        expect(meant(text)).not.toBe('');
+        return (
+          email(` ${text}\t`) === identity &&
+          email(text.normalize('NFKC').trim().toLowerCase()) === identity &&
+          writtenIdentity(identity as string, form) === identity &&
+          identity !== 'body:email:'
+        );
       }),
       { numRuns: 5_000 },
     );

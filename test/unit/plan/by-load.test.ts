@@ -1,5 +1,9 @@
-import { byLoad, type LoadLevel, MemoryStore, RateLimitConfigError, RateLimiter } from 'nestjs-ratelimit';
+import type { LoadLevel } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
+import { RateLimitConfigError } from '../../../lib/core/errors.js';
+import { byLoad } from '../../../lib/plan/by-load.js';
+import { RateLimiter } from '../../../lib/plan/rate-limiter.js';
+import { MemoryStore } from '../../../lib/store/memory/memory-store.js';
 
 const rates = { normal: '5/hour', elevated: '3/hour', critical: '1/hour' } as const;
 

@@ -1,6 +1,9 @@
-import { byLoad, MemoryStore, RateLimiter, type Store } from 'nestjs-ratelimit';
+import type { Store } from 'nestjs-ratelimit';
 import { RedisStore } from 'nestjs-ratelimit/redis';
 import { TestClock } from 'nestjs-ratelimit/testing';
+import { byLoad } from '../../../lib/plan/by-load.js';
+import { RateLimiter } from '../../../lib/plan/rate-limiter.js';
+import { MemoryStore } from '../../../lib/store/memory/memory-store.js';
 import { type RedisServer, startRedis } from '../../support/redis.js';
 
 let redis: RedisServer;
@@ -32,7 +35,8 @@ describe.each(['memory', 'Redis'] as const)('explain over %s', (kind) => {
       kind === 'memory'
         ? new MemoryStore({ clock })
         : new RedisStore({ url: redis.url, prefix: `explain-${runs++}`, clock });
-    limiter = new RateLimiter({ scopes, store });
+    // So long that a busy machine is not taken for an outage.
+    limiter = new RateLimiter({ scopes, store, timeoutMs: 60_000 });
   });
   afterEach(async () => store.close?.());
   const identity = 'user:42';

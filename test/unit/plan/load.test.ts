@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { jest } from '@jest/globals';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { LoadMeter, type LoadSample, type LoadThresholds } from '../../../lib/plan/load.js';
+import { turn } from '../../support/held-store.js';
 import { until } from '../../support/until.js';
 
 /** A meter of a load that the test sets, and the level after a while of it. */
@@ -123,16 +124,33 @@ describe('the load of a process', () => {
 
   test('of the event loop itself: quiet at first, critical while it is busy, and no handle is left', async () => {
     const before = process.getActiveResourcesInfo();
-    const meter = new LoadMeter();
-    expect(meter.level()).toBe('normal');
-    expect(process.getActiveResourcesInfo()).toEqual(before);
-    const busy = async () => {
-      const endMs = performance.now() + 300;
-      while (performance.now() < endMs);
-      await sleep(1);
-      return meter.level() === 'critical';
+    const clock = new TestClock();
+    // Each goes by one measure alone, since the other one never reaches so much.
+    const meterWithout = (measure: keyof LoadSample) => {
+      const never = { [measure]: 1_000_000 };
+      return new LoadMeter({ clock, thresholds: { elevated: never, critical: never } });
     };
-    await until('critical under a busy loop', busy);
-    await until('normal in quiet', async () => meter.level() === 'normal');
+    const [byUtilization, byDelay] = [meterWithout('delayMs'), meterWithout('utilization')];
+    /** The level since the last look, with nothing of what was before. */
+    const levelOf = (meter: LoadMeter) => {
+      clock.advance('1h');
+      return meter.level();
+    };
+    expect([levelOf(byUtilization), levelOf(byDelay)]).toEqual(['normal', 'normal']);
+    expect(process.getActiveResourcesInfo()).toEqual(before);
+
+    // A delay counts from a turn of the event loop that was measured, and utilization from the last look.
+    await sleep(50);
+    levelOf(byUtilization);
+    const endMs = performance.now() + 300;
+    while (performance.now() < endMs);
+    await turn();
+    await turn();
+    expect([levelOf(byUtilization), levelOf(byDelay)]).toEqual(['critical', 'critical']);
+    // Others may keep the machine busy, but not in each of hundreds of looks.
+    await until('normal in quiet', async () => {
+      await sleep(100);
+      return levelOf(byUtilization) === 'normal' && levelOf(byDelay) === 'normal';
+    });
   });
 });

@@ -1,4 +1,6 @@
-import { presets, RateLimitConfigError, RateLimiter } from 'nestjs-ratelimit';
+import { RateLimitConfigError } from '../../../lib/core/errors.js';
+import { presets } from '../../../lib/plan/presets.js';
+import { RateLimiter } from '../../../lib/plan/rate-limiter.js';
 
 const names = ['login', 'register', 'publicApi', 'expensive'] as const;
 

@@ -1,6 +1,8 @@
 import { jest } from '@jest/globals';
-import { MemoryStore, RateLimitConfigError, RateLimiter } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
+import { RateLimitConfigError } from '../../../lib/core/errors.js';
+import { RateLimiter } from '../../../lib/plan/rate-limiter.js';
+import { MemoryStore } from '../../../lib/store/memory/memory-store.js';
 
 const setUp = () => {
   const clock = new TestClock();

@@ -1,5 +1,5 @@
-import { RateLimitConfigError } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
+import { RateLimitConfigError } from '../../../lib/core/errors.js';
 import { RateLimitStats, type RateLimitStatsOptions } from '../../../lib/stats/stats.js';
 import { ALLOWED, DENIED, outcomeUnder } from '../../support/outcomes.js';
 

@@ -6,7 +6,8 @@ function registersOf(count: number, first = 0): Uint8Array {
   const registers = new Uint8Array(REGISTERS);
   for (let at = first; at < first + count; at++) {
     const entry = entryOf(`${10 + (at >>> 24)}.${(at >>> 16) & 255}.${(at >>> 8) & 255}.${at & 255}`);
-    registers[entry >>> 5] = Math.max(registers[entry >>> 5] as number, entry & 31);
+    const rank = entry & 31;
+    if (rank > (registers[entry >>> 5] as number)) registers[entry >>> 5] = rank;
   }
   return registers;
 }

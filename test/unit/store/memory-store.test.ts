@@ -1,7 +1,7 @@
-import { MemoryStore } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { ALGORITHMS } from '../../../lib/core/algorithms/index.js';
 import { definePolicy, type Policy } from '../../../lib/core/policy.js';
+import { MemoryStore } from '../../../lib/store/memory/memory-store.js';
 import { chargeOf } from '../../support/charges.js';
 
 const policy = definePolicy({ name: 'limit', scope: 'scope', rate: { limit: 10, windowMs: 60_000 } });
@@ -21,11 +21,12 @@ const setUp = (maxBuckets: number) => {
 describe('A41 the memory store is bounded', () => {
   test('it never holds more than its configured number of buckets', () => {
     const { store, charge } = setUp(1_000);
+    let most = 0;
     for (let i = 0; i < 10_000; i++) {
       charge(`user:${i}`);
-      expect(store.size).toBeLessThanOrEqual(1_000);
+      most = Math.max(most, store.size);
     }
-    expect(store.size).toBe(1_000);
+    expect([most, store.size]).toEqual([1_000, 1_000]);
   });
 
   test('what has ended goes first', () => {

@@ -1,4 +1,5 @@
-import { type Decision, type StoreReply, StoreUnavailableError } from 'nestjs-ratelimit';
+import type { Decision, StoreReply } from 'nestjs-ratelimit';
+import { StoreUnavailableError } from '../../../../lib/store/store.js';
 import { type Asked, Guarded, MINUTE } from '../../../support/guarded.js';
 import { type Manner, turn } from '../../../support/held-store.js';
 

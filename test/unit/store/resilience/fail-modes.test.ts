@@ -1,6 +1,7 @@
-import { type Charge, type FailMode, StoreUnavailableError } from 'nestjs-ratelimit';
+import type { Charge, FailMode } from 'nestjs-ratelimit';
 import { definePolicy } from '../../../../lib/core/policy.js';
 import { decideWithout } from '../../../../lib/store/resilience/fail-modes.js';
+import { StoreUnavailableError } from '../../../../lib/store/store.js';
 import { DOWN } from '../../../support/held-store.js';
 
 /** `local`, or `local shadow` for a shadow limit; the name of the limit tells its place as well. */

@@ -1,5 +1,7 @@
-import { type FailMode, RateLimiter, StoreUnavailableError } from 'nestjs-ratelimit';
+import type { FailMode } from 'nestjs-ratelimit';
 import { outcomeOf } from '../../../../lib/core/decision.js';
+import { RateLimiter } from '../../../../lib/plan/rate-limiter.js';
+import { StoreUnavailableError } from '../../../../lib/store/store.js';
 import { type Asked, asCharge, Guarded, MINUTE } from '../../../support/guarded.js';
 import { DOWN, type Manner, turn } from '../../../support/held-store.js';
 
