@@ -18,7 +18,7 @@ const succeeds = (command, args, stderr = 'inherit') =>
 
 const isRoot = () => process.getuid?.() === 0;
 
-/** Whether this user may install packages: as root, or through sudo where that asks for no password. */
+/** Returns true if this user may install packages: as root, or through sudo without a password. */
 export const mayInstall = () =>
   onPath('apt-get') !== undefined && (isRoot() || succeeds('sudo', ['-n', 'true'], 'ignore'));
 

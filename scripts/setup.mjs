@@ -19,7 +19,7 @@ function checkNode() {
   stop(`nestjs-ratelimit needs Node ${LEAST_NODE.join('.')} or later; this is ${process.version}.`);
 }
 
-/** Tells which lock file the packages were installed from. */
+/** Holds the hash of the lock file that the packages were installed from. */
 const stamp = join(root, 'node_modules', '.installed-lock');
 
 const lockHash = () =>
@@ -44,7 +44,7 @@ const stopFor = (programs) => {
 export async function setUp(...programs) {
   checkNode();
   const absent = missing(programs);
-  if (!mayInstall()) stopFor(absent);
+  if (absent.length > 0 && !mayInstall()) stopFor(absent);
   const names = absent.map(({ debianPackage }) => debianPackage);
   const steps = names.map((name) => `${name} (by apt-get)`);
   if (!hasPackages()) steps.push('the packages of package-lock.json (by npm, into node_modules)');

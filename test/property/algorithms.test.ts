@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Clock, Decision } from 'nestjs-ratelimit';
+import { TestClock } from 'nestjs-ratelimit/testing';
 import { ALGORITHM_NAMES, type Policy } from '../../lib/core/policy.js';
 import { MemoryStore } from '../../lib/store/memory/memory-store.js';
 import { policies, type Step, stepsFor, timelines } from '../support/arbitraries.js';
 import { type Admission, keepsBound } from '../support/bounds.js';
-import { runs } from '../support/runs.js';
+import { isLong, runs } from '../support/runs.js';
 
 // A property is tried for tens of thousands of steps. Unlike `expect`, `assert` costs next to nothing where it holds.
 
@@ -17,7 +18,7 @@ interface Task {
 
 /**
  * A clock that the test turns. Turned past many ticks of a task, it runs it at the last of them, as the timer of a busy
- * process does. A store that looks at one bucket every second is left as after all of them, and windows are up to a day
+ * process does; the long runs turn a `TestClock`, tick by tick. A store that looks at one bucket every second is left as after all of them, and windows are up to a day
  * long.
  */
 class SkippingClock implements Clock {
@@ -52,7 +53,7 @@ class SkippingClock implements Clock {
 
 /** A memory store in one bucket's use. */
 class Player {
-  readonly clock = new SkippingClock();
+  readonly clock = isLong ? new TestClock() : new SkippingClock();
   readonly store = new MemoryStore({ clock: this.clock });
 
   constructor(readonly policy: Policy) {}

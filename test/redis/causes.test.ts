@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { Controller, Get } from '@nestjs/common';
 import { Redis, type RedisOptions } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis5';
@@ -172,15 +173,17 @@ describe('a store that cannot decide', () => {
 const ONCE = { autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 };
 
 test('a store that is never used connects to nothing', async () => {
-  const redis = await startRedis();
-  const store = new RedisStore({ url: redis.url });
+  const connections: Socket[] = [];
+  const server = createServer((socket) => connections.push(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const store = new RedisStore({ url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}` });
   // One that is used connects meanwhile.
-  const other = new RedisStore({ url: redis.url });
+  const other = new RedisStore({ url: (await startRedis()).url });
   await other.consume([chargeOf()]);
-  const ours = (await redis.cli('CLIENT', 'LIST')).split('\n').filter((line) => line.includes('cmd=eval'));
-  expect(ours).toHaveLength(1);
+  expect(connections).toEqual([]);
   other.close();
   store.close();
+  server.close();
 });
 
 test('A38 a server that answers nothing is not called once the breaker has opened, but for one probe at a time', async () => {
@@ -200,12 +203,13 @@ test('A38 a server that answers nothing is not called once the breaker has opene
   const time = new OwnTime();
   const start = performance.now();
   let requests = 0;
-  while (requests <= 100 || time.now() < 3_000) {
+  while (time.now() < 3_000) {
     expect([200, 429]).toContain((await app.get('/five', { from: `203.0.113.${requests++ % 50}` })).status);
   }
   time.stop();
   const callsIn3s = (((await proxy.calls()) - callsBefore) * 3_000) / (performance.now() - start);
   console.log(`${requests} requests, ${callsIn3s.toFixed(1)} calls of the store in 3 s`);
+  expect(requests).toBeGreaterThan(100);
   expect(callsIn3s).toBeGreaterThan(1);
   expect(callsIn3s).toBeLessThanOrEqual(10);
   expect(health(app).parts).toEqual([

@@ -48,7 +48,7 @@ const nothing = () => ({
   requestsMs: [],
   slowestDecisionMs: 0,
   slowestRoundMs: 0,
-  backMs: 0,
+  backMs: null,
   events: [],
   admitted: [],
 });

@@ -2,7 +2,7 @@
 
 const TICK_MS = 5;
 
-/** What a process has used of its processors, in milliseconds. */
+/** Returns the CPU time of this process in milliseconds. */
 const usedMs = () => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1_000;
@@ -11,7 +11,7 @@ const usedMs = () => {
 /**
  * A clock that stands still while the process waits for a processor that others use. A process that has its turn runs
  * a timer every 5 ms; a longer pause counts in full only as far as the process itself was computing. So what code
- * waits for counts, and so does an event loop that it blocks.
+ * waits for counts, and so does an event loop that it keeps busy; a call that blocks it without computing does not.
  */
 export class OwnTime {
   #countedMs = 0;
