@@ -51,6 +51,10 @@ Controller()(Bench);
 class Reply {
   raw = { once() {}, on() {}, writableFinished: false, destroyed: false };
   headers = {};
+  /** By this the adapter tells a reply of Fastify from one of Node. */
+  status() {
+    return this;
+  }
   header(name, value) {
     this.headers[name] = value;
     return this;
