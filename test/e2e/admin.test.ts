@@ -17,7 +17,14 @@ import {
   VersioningType,
 } from '@nestjs/common';
 import { RouterModule } from '@nestjs/core';
-import { MemoryStore, RateLimit, RateLimitModule, systemClock, ThrottleScope } from 'nestjs-ratelimit';
+import {
+  MemoryStore,
+  RATE_LIMIT_STORE,
+  RateLimit,
+  RateLimitModule,
+  systemClock,
+  ThrottleScope,
+} from 'nestjs-ratelimit';
 import { type RateLimitAdminAsyncOptions, RateLimitAdminModule } from 'nestjs-ratelimit/admin';
 import { RedisStore } from 'nestjs-ratelimit/redis';
 import { TestClock } from 'nestjs-ratelimit/testing';
@@ -35,6 +42,7 @@ import {
   times,
 } from '../support/app.js';
 import { HeldStore } from '../support/held-store.js';
+import { OwnTime } from '../support/own-time.mjs';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
@@ -143,10 +151,11 @@ const operates = (
     const app = await open(options());
     for (let i = 0; i < 3; i++) await app.get('/shop/list', { from: '203.0.113.7' });
     for (let i = 0; i < 10; i++) await app.get('/shop/mine', { as: 'bob' });
-    // Where a busy machine is late with an answer, the statistics say that they are not complete.
-    const { status, json, headers } = await until('the store answers in time', async () => {
+    const { status, json, headers } = await until('the statistics are complete', async () => {
       const answer = await ask(app, '/stats?hours=2&top=1');
-      return answer.json.is_complete && answer;
+      // Only a shared store can be late, on a busy machine.
+      const mayBeLate = !(app.app.get(RATE_LIMIT_STORE) instanceof MemoryStore);
+      return (answer.json.is_complete || !mayBeLate) && answer;
     });
     expect([status, headers.get('cache-control')]).toEqual([200, 'no-store']);
     expect(json).toEqual({
@@ -225,7 +234,9 @@ const operates = (
       expect((sentMs[i] as number) - (sentMs[i - 1] as number)).toBeGreaterThan(800);
 
     const last = readLive(await openLive(app), () => false);
+    const time = new OwnTime();
     await app.app.close();
+    expect(time.stop()).toBeLessThan(1_000);
     // None, unless a busy machine has taken a second over it.
     const sinceMs = systemClock.now() - (sentMs.at(-1) as number);
     expect((await last).length).toBeLessThanOrEqual(Math.floor(sinceMs / 1_000));
