@@ -1,41 +1,81 @@
-// The doors of the house: what each room under lib/ may import.
-// core <- {store, key, http, events, stats} <- plan <- nest <- admin, and those in braces never import one another.
+// The doors of the house: what each room under lib/ may import. Imports point to the left only:
+// core <- {identity, store, http} <- {resilience, plan} <- limiter <- observe <- nest <- admin, and within nest
+// context <- handlers <- request <- startup. Rooms in braces never import one another.
 
-const ROOMS = {
-  core: [],
-  store: ['core'],
-  key: ['core'],
-  http: ['core'],
-  events: ['core'],
-  stats: ['core'],
-  plan: ['core', 'store', 'key'],
-  nest: ['core', 'store', 'key', 'http', 'events', 'stats', 'plan'],
-  admin: ['core', 'store', 'key', 'http', 'events', 'stats', 'plan', 'nest'],
-  testing: ['core', 'store'],
+const FLOORS = [
+  ['core'],
+  ['identity', 'store', 'http'],
+  ['resilience', 'plan'],
+  ['limiter'],
+  ['observe'],
+  ['nest'],
+  ['admin'],
+];
+const ROOMS = FLOORS.flat();
+const NEST = ['context', 'handlers', 'request', 'startup'];
+/** For users' tests; nothing that is shipped imports it. */
+const TESTING = ['core', 'store'];
+
+// Doors that the code does not keep yet. Each goes with a step of the rebuilding.
+const OPEN = {
+  observe:
+    'the publisher and telemetry take plans of nest/, until statistics and telemetry are subscribers of one event',
+  'nest/handlers': 'decorators take their types from startup/options',
+  'nest/request': 'Runtime, and with it plans and settings of startup/, are given to requests as an object',
 };
 
-const doors = Object.entries(ROOMS).map(([room, open]) => ({
-  name: `door-of-${room}`,
-  severity: 'error',
-  from: { path: `^lib/${room}/` },
-  to: { path: '^lib/', pathNot: `^lib/(${[room, ...open].join('|')})/` },
-}));
+const door = (room, from, to, open) => ({
+  name: `door-of-${room.replace('/', '-')}`,
+  ...(OPEN[room] === undefined ? {} : { comment: OPEN[room] }),
+  severity: OPEN[room] === undefined ? 'error' : 'warn',
+  from: { path: from },
+  to: { path: to, pathNot: open },
+});
+
+const doors = FLOORS.flatMap((floor, at) => {
+  const left = FLOORS.slice(0, at).flat();
+  return floor.map((room) => door(room, `^lib/${room}/`, '^lib/', `^lib/(${[room, ...left].join('|')})/`));
+});
+const nestDoors = NEST.map((room, at) =>
+  door(`nest/${room}`, `^lib/nest/${room}/`, '^lib/nest/', `^lib/nest/(${NEST.slice(0, at + 1).join('|')})/`),
+);
 
 module.exports = {
   forbidden: [
     ...doors,
+    ...nestDoors,
+    {
+      name: 'door-of-testing',
+      severity: 'error',
+      from: { path: '^lib/testing/' },
+      to: { path: '^lib/', pathNot: `^lib/(${['testing', ...TESTING].join('|')})/` },
+    },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'only-nest-imports-nest',
       severity: 'error',
-      from: { path: '^lib/', pathNot: '^lib/(nest|admin)/' },
+      from: { path: '^lib/', pathNot: '^lib/(nest|admin)/|^lib/observe/denial-log\\.ts$' },
       to: { path: '^(node_modules/)?(@nestjs/|rxjs|reflect-metadata)' },
+    },
+    {
+      name: 'denial-log-imports-nest',
+      comment: 'Until it takes a function that warns.',
+      severity: 'warn',
+      from: { path: '^lib/observe/denial-log\\.ts$' },
+      to: { path: '^(node_modules/)?@nestjs/' },
     },
     {
       name: 'only-the-redis-store-imports-ioredis',
       severity: 'error',
       from: { path: '^lib/', pathNot: '^lib/store/redis/' },
       to: { path: '^(node_modules/)?ioredis|^lib/store/redis/' },
+    },
+    {
+      name: 'only-its-driver-imports-ioredis',
+      comment: 'Until driver.ts stands between the store and its clients.',
+      severity: 'warn',
+      from: { path: '^lib/store/redis/', pathNot: '^lib/store/redis/ioredis\\.ts$' },
+      to: { path: '^(node_modules/)?ioredis' },
     },
     {
       name: 'no-shipped-testing',
@@ -47,7 +87,10 @@ module.exports = {
       name: 'no-new-rooms',
       comment: 'A room that is not listed above has no doors yet.',
       severity: 'error',
-      from: { path: '^lib/(?!index\\.ts$)', pathNot: `^lib/(${Object.keys(ROOMS).join('|')})/` },
+      from: {
+        path: '^lib/(?!index\\.ts$)',
+        pathNot: `^lib/(${[...ROOMS.filter((room) => room !== 'nest'), 'testing', ...NEST.map((room) => `nest/${room}`)].join('|')})/`,
+      },
       to: {},
     },
     { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },

@@ -3,7 +3,7 @@
 import { ConsecutiveBreaker, circuitBreaker, ExponentialBackoff, handleAll } from 'cockatiel';
 import Opossum from 'opossum';
 import { systemClock } from '../dist/esm/core/clock.js';
-import { Breaker } from '../dist/esm/store/resilience/breaker.js';
+import { CircuitBreaker } from '../dist/esm/resilience/circuit-breaker.js';
 
 const ROUNDS = 9;
 const CALLS = 50_000;
@@ -11,12 +11,12 @@ const AT_ONCE = 100;
 
 const call = async () => 1;
 
-const guarded = { probe: call, changed: () => undefined };
-const ours = new Breaker({ threshold: 5, pauseMs: 100 }, systemClock, guarded);
+const target = { probe: call, onStateChange: () => undefined };
+const ours = new CircuitBreaker({ threshold: 5, initialBackoffMs: 100 }, systemClock, target);
 const viaOurs = () => {
   if (ours.state !== 'closed') return Promise.reject(new Error('open'));
   return call().then((value) => {
-    ours.answered(systemClock.now());
+    ours.onSuccess(systemClock.now());
     return value;
   });
 };

@@ -2,7 +2,7 @@
 // most. In virtual time, with the algorithm and the memory of denials that the library has.
 import { definePolicy } from '../dist/esm/core/policy.js';
 import { MemoryStore } from '../dist/esm/index.js';
-import { KnownDenials } from '../dist/esm/store/redis/known-denials.js';
+import { DenialCache } from '../dist/esm/store/redis/denial-cache.js';
 import { randomFrom, zipf } from '../test/support/traffic.mjs';
 import { atMost, table, whole } from './support/section.mjs';
 
@@ -63,7 +63,7 @@ async function simulate(algorithm) {
         agenda.at(agenda.nowMs + hopMs(), () => resolve(decisions));
       });
     });
-  const instances = Array.from({ length: INSTANCES }, () => new KnownDenials(() => agenda.nowMs));
+  const instances = Array.from({ length: INSTANCES }, () => new DenialCache(() => agenda.nowMs));
   const asked = new Array(CLIENTS).fill(0);
   let denied = 0;
   for (let request = 0; request < REQUESTS; request++) {
@@ -71,8 +71,8 @@ async function simulate(algorithm) {
     const instance = instances[Math.floor(random() * INSTANCES)];
     asked[client]++;
     agenda.at(random() * SECONDS * 1_000, async () => {
-      const charges = [{ policy, identity: String(client), cost: 1, shadow: false, blocks: [] }];
-      const [decision] = await instance.decide(charges, () => ask(charges));
+      const charges = [{ policy, identity: String(client), cost: 1, shadow: false, blockDurationsMs: [] }];
+      const [decision] = await instance.getOrFetch(charges, () => ask(charges));
       if (!decision.allowed) denied++;
     });
   }

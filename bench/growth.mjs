@@ -43,7 +43,7 @@ const way =
       definePolicy({ name: `limit${at}`, scope: 'all', rate: { limit, windowMs: WINDOW_MS } }),
     );
     const chargesOf = (identity, cost) =>
-      policies.map((policy) => ({ policy, identity, cost, shadow: false, blocks: NO_BLOCKS }));
+      policies.map((policy) => ({ policy, identity, cost, shadow: false, blockDurationsMs: NO_BLOCKS }));
     const fillings = Math.min(FILLING, Math.floor(0.9 * limit));
     const cost = Math.max(1, Math.floor((0.85 * limit) / fillings));
     for (let filling = 0; filling < fillings; filling++) {

@@ -38,7 +38,9 @@ async function awaited(clients, decide) {
 
 const store = () => new MemoryStore({ maxBuckets: 2_000_000 });
 const NO_BLOCKS = [];
-const charges = (policy, identity) => [{ policy, identity, cost: 1, shadow: false, blocks: NO_BLOCKS }];
+const charges = (policy, identity) => [
+  { policy, identity, cost: 1, shadow: false, blockDurationsMs: NO_BLOCKS },
+];
 const policyOf = (algorithm) =>
   algorithm === 'token-bucket'
     ? definePolicy({ name: 'all', scope: 'all', rate: RATE, algorithm, burst: 1_000_000 })

@@ -48,7 +48,7 @@ const ours = (algorithm, charges) => () =>
     for (let charge = 0; charge < charges; charge++) {
       nowMs += 1_000;
       for (let at = 0; at < BUCKETS; at++) {
-        store.consume([{ policy, identity: identityOf(at), cost: 1, shadow: false, blocks: [] }]);
+        store.consume([{ policy, identity: identityOf(at), cost: 1, shadow: false, blockDurationsMs: [] }]);
       }
     }
     return { store };
@@ -92,7 +92,7 @@ async function inRedis(server, algorithm, charges, windowMs, cost) {
   const policy = definePolicy({ name, scope: 'all', rate: { limit: 1_000_000, windowMs }, algorithm });
   for (let charge = 0; charge < charges; charge++) {
     nowMs += Math.max(1, Math.floor((0.9 * windowMs) / charges));
-    await store.consume([{ policy, identity: IDENTITY, cost, shadow: false, blocks: [] }]);
+    await store.consume([{ policy, identity: IDENTITY, cost, shadow: false, blockDurationsMs: [] }]);
   }
   store.close();
   const [key] = await server.client.keys('*');

@@ -44,7 +44,7 @@ const decider = async (port, limits, algorithm, cluster) => {
   const store = client ? new RedisStore(client, { prefix }) : new RedisStore({ port, prefix });
   await store.open();
   const chargesOf = (identity) =>
-    policies.map((policy) => ({ policy, identity, cost: 1, shadow: false, blocks: NO_BLOCKS }));
+    policies.map((policy) => ({ policy, identity, cost: 1, shadow: false, blockDurationsMs: NO_BLOCKS }));
   return {
     decide: (identity) => store.consume(chargesOf(identity)),
     close: () => (client ? client.disconnect() : store.close()),

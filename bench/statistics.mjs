@@ -1,7 +1,7 @@
 // What statistics cost a request: one that passes two limits, one that a limit denies, and junk that never comes twice.
 // Run: npm run build && node bench/statistics.mjs
 import { definePolicy } from '../dist/esm/core/policy.js';
-import { RateLimitStats } from '../dist/esm/stats/stats.js';
+import { RateLimitStats } from '../dist/esm/observe/stats/stats.js';
 
 const ROUNDS = 9;
 const REQUESTS = 500_000;
@@ -9,15 +9,15 @@ const REQUESTS = 500_000;
 const policies = ['burst', 'user'].map((name) =>
   definePolicy({ name, scope: '', rate: { limit: 100, windowMs: 60_000 } }),
 );
-const outcomeOf = (allowed) => ({
+const toOutcome = (allowed) => ({
   allowed,
   degraded: false,
   decisions: policies.map((policy, at) => ({
     allowed: allowed || at === 0,
-    charge: { policy, identity: 'ip:203.0.113.7', cost: 1, shadow: false, blocks: [] },
+    charge: { policy, identity: 'ip:203.0.113.7', cost: 1, shadow: false, blockDurationsMs: [] },
   })),
 });
-const [admitted, denied] = [outcomeOf(true), outcomeOf(false)];
+const [admitted, denied] = [toOutcome(true), toOutcome(false)];
 
 /** As requests bring them: new texts, each made for one. */
 const made = (count, text) =>

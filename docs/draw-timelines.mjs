@@ -30,7 +30,7 @@ function replay({ limits: { a: line }, steps }, endMs) {
     algorithm: line.algorithm,
     burst: line.burst,
   });
-  const charge = (cost) => [{ policy, identity: 'user:1', cost, shadow: false, blocks: [] }];
+  const charge = (cost) => [{ policy, identity: 'user:1', cost, shadow: false, blockDurationsMs: [] }];
   const usedNow = () => policy.capacity - store.peek(charge(1)).decisions[0].remaining;
   const moments = new Set(Array.from({ length: LOOKS + 1 }, (_, look) => Math.round((look * endMs) / LOOKS)));
   for (const { at } of steps) moments.add(at);

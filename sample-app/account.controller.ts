@@ -27,7 +27,7 @@ export class AccountController {
   @Get('limits')
   @SignedIn()
   limits(@Req() { user }: { readonly user: AppUser }) {
-    return this.limiter.explain({ identity: `user:${user.id}`, tier: user.tier });
+    return this.limiter.status({ identity: `user:${user.id}`, tier: user.tier });
   }
 
   /** Heavy work for few, and for all together: a large one costs more. */

@@ -92,7 +92,7 @@ const EXAMPLES: readonly Example[] = [
     curl: `curl -i ${as('bob-token')}'{url}/account/summary?of=year'`,
   },
   {
-    limit: 'none: how a user stands under every scope (explain)',
+    limit: 'none: how a user stands under every scope (status)',
     what: 'From the service',
     curl: `curl ${as('bob-token')}{url}/account/limits`,
   },

@@ -8,13 +8,12 @@ import {
 } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { isObservable, lastValueFrom } from 'rxjs';
-import { mistake } from '../core/errors.js';
-import { shown } from '../core/shown.js';
-import { isObject } from '../plan/option-rules.js';
+import { configError, describeValue } from '../core/errors.js';
+import { isObject } from '../core/validate.js';
+import { FailedAttempts } from './failed-attempts.js';
 import type { AdminGuard, RateLimitAdminAccess } from './options.js';
-import { refuseForeign } from './same-site.js';
+import { rejectCrossSite } from './same-site.js';
 import { ADMIN_ACCESS, PROVIDED_GUARDS } from './tokens.js';
-import { WrongTokens } from './wrong-tokens.js';
 
 /** Where `@Injectable({ scope })` notes it. */
 const SCOPE_OPTIONS = 'scope:options';
@@ -38,18 +37,22 @@ export class AdminAccess implements OnModuleInit {
   /** @throws RateLimitConfigError `bad-option` when nothing guards the API, or what should is no guard. */
   async onModuleInit(): Promise<void> {
     if (!isObject(this.access)) {
-      throw mistake(
+      throw configError(
         'bad-option',
-        `The useFactory of RateLimitAdminModule gave ${shown(this.access)}.`,
+        `The useFactory of RateLimitAdminModule gave ${describeValue(this.access)}.`,
         'Return an object, such as { guards: [AdminGuard] }.',
       );
     }
     const { guards = [], allowUnguarded = false } = this.access;
     if (!Array.isArray(guards)) {
-      throw mistake('bad-option', `guards cannot be ${shown(guards)}.`, 'Give a list, such as [AdminGuard].');
+      throw configError(
+        'bad-option',
+        `guards cannot be ${describeValue(guards)}.`,
+        'Give a list, such as [AdminGuard].',
+      );
     }
     if (guards.length === 0 && allowUnguarded !== true) {
-      throw mistake(
+      throw configError(
         'bad-option',
         'RateLimitAdminModule has no guards, so that everybody could block clients and reset limits.',
         'Give it guards: [AdminGuard]; or allowUnguarded: true, where nobody else can reach its path.',
@@ -73,7 +76,7 @@ export class AdminAccess implements OnModuleInit {
     if (typeof guard === 'function') {
       const options = Reflect.getMetadata(SCOPE_OPTIONS, guard) as { readonly scope?: unknown } | undefined;
       if (options?.scope) {
-        throw mistake(
+        throw configError(
           'bad-option',
           `${guard.name} is made for each request, and one is to guard the admin API for all of them.`,
           'Give a guard of the default scope.',
@@ -82,7 +85,11 @@ export class AdminAccess implements OnModuleInit {
       const made: unknown = this.provided.get(guard) ?? (await this.moduleRef.create(guard));
       if (isGuard(made)) return made;
     }
-    throw mistake('bad-option', `${shown(guard)} is no guard.`, 'Give classes or objects with canActivate.');
+    throw configError(
+      'bad-option',
+      `${describeValue(guard)} is no guard.`,
+      'Give classes or objects with canActivate.',
+    );
   }
 }
 
@@ -91,13 +98,13 @@ export class AdminAccess implements OnModuleInit {
 export class AdminApiGuard implements CanActivate {
   constructor(
     @Inject(AdminAccess) private readonly access: AdminAccess,
-    @Inject(WrongTokens) private readonly wrongTokens: WrongTokens,
+    @Inject(FailedAttempts) private readonly failedAttempts: FailedAttempts,
   ) {}
 
   async canActivate(execution: ExecutionContext): Promise<boolean> {
-    refuseForeign(execution.switchToHttp().getRequest());
+    rejectCrossSite(execution.switchToHttp().getRequest());
     const allows = () => this.access.allows(execution);
-    if (await this.wrongTokens.counted(execution, allows)) return true;
+    if (await this.failedAttempts.limited(execution, allows)) return true;
     throw new ForbiddenException('The guards of the admin API do not let you pass.');
   }
 }

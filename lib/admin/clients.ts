@@ -1,12 +1,12 @@
 import type { Charge } from '../core/decision.js';
 import { definePolicy, type Policy } from '../core/policy.js';
-import { retrySeconds } from '../http/seconds.js';
-import { kindOf } from '../key/identity.js';
+import { retryAfterSeconds } from '../http/duration-words.js';
+import { identityKind } from '../identity/identity.js';
+import { type BucketStatus, bucketStatuses } from '../limiter/status.js';
 import type { Limit } from '../plan/limit.js';
 import type { KeyRule } from '../plan/options.js';
-import { type BucketStanding, standingsOf } from '../plan/standings.js';
-import type { ResilientStore } from '../store/resilience/resilient-store.js';
-import { momentIn } from './answers.js';
+import type { ResilientStore } from '../resilience/resilient-store.js';
+import { isoTimeAfter } from './responses.js';
 
 type AnyLimit = Pick<Limit<never>, 'key' | 'rate' | 'shadow'>;
 
@@ -14,13 +14,14 @@ type AnyLimit = Pick<Limit<never>, 'key' | 'rate' | 'shadow'>;
 const KINDS: Readonly<Record<string, string>> = { ip: 'ip', anon: 'ip', user: 'user', global: 'global' };
 
 /** Whether a key is meant to charge an identity. What charges it besides, such as an address in place of a value that is missing, shows when it has. */
-function isMeantFor(key: KeyRule<never>, identity: string): boolean {
+function isIntendedFor(key: KeyRule<never>, identity: string): boolean {
   if (typeof key !== 'string') return false;
-  const kinds = identity.split('+').map(kindOf);
+  const kinds = identity.split('+').map(identityKind);
   return key.split('|').some((together) => {
     const words = together.split('+').map((word) => word.trim());
     return (
-      words.length === kinds.length && words.every((word, at) => (KINDS[word] ?? kindOf(word)) === kinds[at])
+      words.length === kinds.length &&
+      words.every((word, at) => (KINDS[word] ?? identityKind(word)) === kinds[at])
     );
   });
 }
@@ -42,7 +43,7 @@ function policiesOf({ rate }: AnyLimit): readonly TierPolicy[] {
 // Nothing is charged under it: what it is denied by is a block of the whole identity.
 const UNCHARGED = definePolicy({ name: 'block', scope: 'admin', rate: { limit: 1, windowMs: 1_000 } });
 
-const bucketAnswer = ({ decision, nextUnitMs }: BucketStanding, tier: string | null, nowMs: number) => {
+const bucketResponse = ({ decision, nextUnitMs }: BucketStatus, tier: string | null, nowMs: number) => {
   const { charge, name, limit, remaining, resetAfterMs, retryAfterMs, blockedForMs } = decision;
   return {
     scope: charge.policy.scope,
@@ -50,46 +51,46 @@ const bucketAnswer = ({ decision, nextUnitMs }: BucketStanding, tier: string | n
     tier,
     limit,
     remaining,
-    reset_at: momentIn(resetAfterMs, nowMs),
-    retry_after_seconds: retryAfterMs === 0 ? 0 : retrySeconds(retryAfterMs),
-    next_unit_at: momentIn(nextUnitMs ?? 0, nowMs),
-    blocked_until: momentIn(blockedForMs, nowMs),
+    reset_at: isoTimeAfter(resetAfterMs, nowMs),
+    retry_after_seconds: retryAfterMs === 0 ? 0 : retryAfterSeconds(retryAfterMs),
+    next_unit_at: isoTimeAfter(nextUnitMs ?? 0, nowMs),
+    blocked_until: isoTimeAfter(blockedForMs, nowMs),
   };
 };
 
 /** A bucket that is asked about. */
-interface Asked {
+interface BucketQuery {
   readonly charge: Charge;
   readonly tier: string | null;
   /** Whether it is told of also when nothing is charged to it. */
-  readonly isMeant: boolean;
+  readonly isIntended: boolean;
 }
 
-function* askedOf(identity: string, limits: Iterable<AnyLimit>): Iterable<Asked> {
+function* queriesFor(identity: string, limits: Iterable<AnyLimit>): Iterable<BucketQuery> {
   const seen = new Set<string>();
   for (const limit of limits) {
     for (const { policy, tier } of policiesOf(limit)) {
       // A bucket of several tiers is told of under each, since nobody knows which one its client has.
-      const key = `${policy?.tail} ${tier}`;
+      const key = `${policy?.bucketKey} ${tier}`;
       if (policy === null || seen.has(key)) continue;
       seen.add(key);
-      const charge = { policy, identity, cost: 1, shadow: limit.shadow, blocks: [] };
-      yield { charge, tier, isMeant: isMeantFor(limit.key, identity) };
+      const charge = { policy, identity, cost: 1, shadow: limit.shadow, blockDurationsMs: [] };
+      yield { charge, tier, isIntended: isIntendedFor(limit.key, identity) };
     }
   }
 }
 
 /** Groups in which no bucket is asked about twice, as stores want it. */
-function groupsOf(asked: readonly Asked[]): readonly (readonly Asked[])[] {
-  const groups: Map<string, Asked>[] = [];
-  for (const one of asked) {
-    const { tail } = one.charge.policy;
-    let group = groups.find((known) => !known.has(tail));
+function batches(queries: readonly BucketQuery[]): readonly (readonly BucketQuery[])[] {
+  const groups: Map<string, BucketQuery>[] = [];
+  for (const one of queries) {
+    const { bucketKey } = one.charge.policy;
+    let group = groups.find((known) => !known.has(bucketKey));
     if (group === undefined) {
       group = new Map();
       groups.push(group);
     }
-    group.set(tail, one);
+    group.set(bucketKey, one);
   }
   return groups.map((group) => [...group.values()]);
 }
@@ -98,31 +99,31 @@ function groupsOf(asked: readonly Asked[]): readonly (readonly Asked[])[] {
  * How every bucket of an identity stands that a limit is meant to charge, or has charged, and until when all of them
  * are blocked.
  */
-export async function clientAnswer(
+export async function clientStatus(
   identity: string,
   limits: Iterable<AnyLimit>,
   store: ResilientStore,
   now: () => number,
 ) {
-  const whole = { policy: UNCHARGED, identity, cost: 1, shadow: false, blocks: [] };
-  const [block] = await standingsOf(store, [whole]);
+  const whole = { policy: UNCHARGED, identity, cost: 1, shadow: false, blockDurationsMs: [] };
+  const [block] = await bucketStatuses(store, [whole]);
   const blockedForMs = block?.decision.blockedForMs ?? 0;
   const buckets: object[] = [];
   const nowMs = now();
-  for (const group of groupsOf([...askedOf(identity, limits)])) {
-    const standings = await standingsOf(
+  for (const group of batches([...queriesFor(identity, limits)])) {
+    const statuses = await bucketStatuses(
       store,
       group.map(({ charge }) => charge),
     );
-    for (const standing of standings) {
-      const { used, charge } = standing.decision;
-      const asked = group.find((one) => one.charge.policy.tail === charge.policy.tail);
-      if (asked?.isMeant || used > 0) buckets.push(bucketAnswer(standing, asked?.tier ?? null, nowMs));
+    for (const status of statuses) {
+      const { used, charge } = status.decision;
+      const query = group.find((one) => one.charge.policy.bucketKey === charge.policy.bucketKey);
+      if (query?.isIntended || used > 0) buckets.push(bucketResponse(status, query?.tier ?? null, nowMs));
     }
   }
   return {
     identity,
-    blocked_until: momentIn(blockedForMs, nowMs),
+    blocked_until: isoTimeAfter(blockedForMs, nowMs),
     is_complete: store.health().status === 'up',
     buckets,
   };

@@ -18,19 +18,19 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { RateLimitConfigError } from '../core/errors.js';
-import { SkipRateLimit } from '../nest/decorators.js';
+import { SkipRateLimit } from '../nest/handlers/decorators.js';
 import { AdminAccess, AdminApiGuard, AdminPageGuard } from './access.js';
-import type { Live } from './live.js';
+import { FailedAttempts } from './failed-attempts.js';
+import type { LiveStream } from './live.js';
 import { Operator } from './operator.js';
-import type { RateLimitAdminPlace } from './options.js';
+import type { RateLimitAdminRouteOptions } from './options.js';
 import { PAGE, PAGE_CSP } from './page.gen.js';
-import { refuseForeign } from './same-site.js';
-import { WrongTokens } from './wrong-tokens.js';
+import { rejectCrossSite } from './same-site.js';
 
 const Execution = createParamDecorator((_data: unknown, execution: ExecutionContext) => execution);
 
-const NOT_KEPT = { 'Cache-Control': 'no-store' };
-const OF_PAGE = {
+const NO_STORE = { 'Cache-Control': 'no-store' };
+const PAGE_HEADERS = {
   'Content-Type': 'text/html; charset=utf-8',
   'Content-Security-Policy': PAGE_CSP,
   'Cache-Control': 'no-cache',
@@ -43,14 +43,14 @@ function asHttpError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   if (error.name === 'RateLimitConfigError') {
     const { problems } = error as RateLimitConfigError;
-    return new BadRequestException(problems.map(({ what, mend }) => `${what} ${mend}`).join(' '));
+    return new BadRequestException(problems.map(({ message, fix }) => `${message} ${fix}`).join(' '));
   }
   if (error.name === 'StoreUnavailableError') return new ServiceUnavailableException(error.message);
-  return error.name === 'NoRoomError' ? new ConflictException(error.message) : error;
+  return error.name === 'StoreFullError' ? new ConflictException(error.message) : error;
 }
 
 /** Answers past interceptors of the application, which may wrap what handlers give. */
-class Answers {
+class Responses {
   constructor(readonly adapterHost: HttpAdapterHost) {}
 
   send(response: unknown, headers: Readonly<Record<string, string>>, status: number, body?: unknown): void {
@@ -60,12 +60,12 @@ class Answers {
   }
 
   async sendJson(response: unknown, make: () => object | Promise<object>): Promise<void> {
-    this.send(response, NOT_KEPT, 200, await this.#made(make));
+    this.send(response, NO_STORE, 200, await this.#made(make));
   }
 
   async sendDone(response: unknown, act: () => Promise<void>): Promise<void> {
     await this.#made(act);
-    this.send(response, NOT_KEPT, 204);
+    this.send(response, NO_STORE, 204);
   }
 
   async #made<T>(make: () => T | Promise<T>): Promise<T> {
@@ -83,52 +83,52 @@ export function apiController(path: string): Type {
   @UseGuards(AdminApiGuard)
   @SkipRateLimit()
   class RateLimitAdminController {
-    readonly #answers: Answers;
+    readonly #responses: Responses;
 
     constructor(
       @Inject(Operator) private readonly operator: Operator,
       @Inject(HttpAdapterHost) adapterHost: HttpAdapterHost,
     ) {
-      this.#answers = new Answers(adapterHost);
+      this.#responses = new Responses(adapterHost);
     }
 
     @Get('stats')
     stats(@Query('hours') hours: unknown, @Query('top') top: unknown, @Res() response: unknown) {
-      return this.#answers.sendJson(response, () => this.operator.stats(hours, top));
+      return this.#responses.sendJson(response, () => this.operator.stats(hours, top));
     }
 
     @Get('limits')
     limits(@Res() response: unknown) {
-      return this.#answers.sendJson(response, () => this.operator.limits());
+      return this.#responses.sendJson(response, () => this.operator.limits());
     }
 
     @Get('health')
     health(@Res() response: unknown) {
-      return this.#answers.sendJson(response, () => this.operator.health());
+      return this.#responses.sendJson(response, () => this.operator.health());
     }
 
     @Get('clients/:identity')
     client(@Param('identity') identity: string, @Res() response: unknown) {
-      return this.#answers.sendJson(response, () => this.operator.client(identity));
+      return this.#responses.sendJson(response, () => this.operator.client(identity));
     }
 
     @Post('clients/:identity/block')
     block(@Param('identity') identity: string, @Body() body: unknown, @Res() response: unknown) {
-      return this.#answers.sendDone(response, () => this.operator.block(identity, body));
+      return this.#responses.sendDone(response, () => this.operator.block(identity, body));
     }
 
     @Post('clients/:identity/unblock')
     unblock(@Param('identity') identity: string, @Res() response: unknown) {
-      return this.#answers.sendDone(response, () => this.operator.unblock(identity));
+      return this.#responses.sendDone(response, () => this.operator.unblock(identity));
     }
 
     @Post('clients/:identity/reset')
     reset(@Param('identity') identity: string, @Res() response: unknown) {
-      return this.#answers.sendDone(response, () => this.operator.reset(identity));
+      return this.#responses.sendDone(response, () => this.operator.reset(identity));
     }
 
     @Get('live')
-    live(@Res() response: Parameters<Live['stream']>[0]): void {
+    live(@Res() response: Parameters<LiveStream['stream']>[0]): void {
       this.operator.live.stream(response);
     }
   }
@@ -136,34 +136,37 @@ export function apiController(path: string): Type {
 }
 
 /** The page at a path. */
-export function pageController(path: string, { page, pageDecorators = [] }: RateLimitAdminPlace): Type {
+export function pageController(
+  path: string,
+  { page, pageDecorators = [] }: RateLimitAdminRouteOptions,
+): Type {
   @Controller({ path, version: VERSION_NEUTRAL })
   @SkipRateLimit()
   class RateLimitAdminPageController {
-    readonly #answers: Answers;
+    readonly #responses: Responses;
 
     constructor(
       @Inject(AdminAccess) private readonly access: AdminAccess,
-      @Inject(WrongTokens) private readonly wrongTokens: WrongTokens,
+      @Inject(FailedAttempts) private readonly failedAttempts: FailedAttempts,
       @Inject(HttpAdapterHost) adapterHost: HttpAdapterHost,
     ) {
-      this.#answers = new Answers(adapterHost);
+      this.#responses = new Responses(adapterHost);
     }
 
     @Get()
     page(@Res() response: unknown): void {
-      this.#answers.send(response, OF_PAGE, 200, PAGE);
+      this.#responses.send(response, PAGE_HEADERS, 200, PAGE);
     }
 
     /** Whether the page can do without a token: 204 if so, without an error that a console would show. */
     @Get('access')
     async mayPass(@Execution() execution: ExecutionContext, @Res() response: unknown): Promise<void> {
-      refuseForeign(execution.switchToHttp().getRequest());
+      rejectCrossSite(execution.switchToHttp().getRequest());
       const allows = () => this.access.allows(execution).catch(() => false);
-      const isAllowed = await this.wrongTokens.counted(execution, allows);
-      this.#answers.send(
+      const isAllowed = await this.failedAttempts.limited(execution, allows);
+      this.#responses.send(
         response,
-        NOT_KEPT,
+        NO_STORE,
         isAllowed ? 204 : 200,
         isAllowed ? undefined : { allowed: false },
       );

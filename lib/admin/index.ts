@@ -4,5 +4,5 @@ export type {
   RateLimitAdminAccess,
   RateLimitAdminAsyncOptions,
   RateLimitAdminOptions,
-  RateLimitAdminPlace,
+  RateLimitAdminRouteOptions,
 } from './options.js';

@@ -1,13 +1,13 @@
 import type { ServerResponse } from 'node:http';
 import { ServiceUnavailableException } from '@nestjs/common';
 import type { Clock } from '../core/clock.js';
-import type { Runtime } from '../nest/runtime.js';
-import { secondAnswer } from './answers.js';
+import type { Runtime } from '../nest/request/runtime.js';
+import { liveMessage } from './responses.js';
 
 const SECOND_MS = 1_000;
 /** Then readers ask again, and guards are asked too. */
-const LONGEST_MS = 600_000;
-const MOST_STREAMS = 100;
+const MAX_STREAM_MS = 600_000;
+const MAX_STREAMS = 100;
 
 const HEADERS = {
   'Content-Type': 'text/event-stream',
@@ -29,7 +29,7 @@ interface Flushing {
 }
 
 /** What this process counts, sent second by second to all who look on; nothing is done while nobody does. */
-export class Live {
+export class LiveStream {
   /** When each ends. */
   readonly #streams = new Map<ServerResponse & Flushing, number>();
   #isEnded = false;
@@ -46,7 +46,7 @@ export class Live {
    * @throws ServiceUnavailableException when the application closes, or too many look on.
    */
   stream(response: ServerResponse | Reply): void {
-    if (this.#isEnded || this.#streams.size >= MOST_STREAMS) {
+    if (this.#isEnded || this.#streams.size >= MAX_STREAMS) {
       throw new ServiceUnavailableException('No more streams can be opened now.');
     }
     const reply = 'raw' in response ? response : null;
@@ -54,7 +54,7 @@ export class Live {
     // Its reader has gone while guards were asked, and nobody would hear of it any more.
     if (stream.destroyed) return;
     reply?.hijack();
-    this.#streams.set(stream, this.clock.now() + LONGEST_MS);
+    this.#streams.set(stream, this.clock.now() + MAX_STREAM_MS);
     stream.once('close', () => this.#leave(stream));
     // A connection that stayed open behind it would keep the server from closing; HTTP/2 has no such header.
     if (stream.req.httpVersionMajor === 1) stream.setHeader('Connection', 'close');
@@ -73,7 +73,7 @@ export class Live {
     let before = this.runtime.stats.totals;
     return this.clock.every(SECOND_MS, () => {
       const now = this.runtime.stats.totals;
-      const second = secondAnswer(now, before, this.runtime.limiter.health().status, this.clock.now());
+      const second = liveMessage(now, before, this.runtime.limiter.health().status, this.clock.now());
       before = now;
       for (const [stream, endMs] of this.#streams) {
         if (this.clock.now() >= endMs) stream.end();

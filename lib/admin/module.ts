@@ -8,49 +8,59 @@ import {
   type Type,
 } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { mistake } from '../core/errors.js';
-import { shown } from '../core/shown.js';
-import { refuseRequestScope } from '../nest/lifecycle.js';
-import { checkOption, isFunction, isObject, isText, type OptionRules, oneOf } from '../plan/option-rules.js';
+import { configError, describeValue } from '../core/errors.js';
+import {
+  isFunction,
+  isNonEmptyString,
+  isObject,
+  type OptionRules,
+  oneOf,
+  validateOption,
+} from '../core/validate.js';
+import { rejectRequestScope } from '../nest/startup/lifecycle.js';
 import { AdminAccess, AdminApiGuard, AdminPageGuard } from './access.js';
 import { apiController, pageController } from './controllers.js';
+import { FailedAttempts } from './failed-attempts.js';
 import { Operator } from './operator.js';
-import type { RateLimitAdminAsyncOptions, RateLimitAdminOptions, RateLimitAdminPlace } from './options.js';
+import type {
+  RateLimitAdminAsyncOptions,
+  RateLimitAdminOptions,
+  RateLimitAdminRouteOptions,
+} from './options.js';
 import { ADMIN_ACCESS, PROVIDED_GUARDS } from './tokens.js';
-import { WrongTokens } from './wrong-tokens.js';
 
 const DEFAULT_PATH = 'admin/rate-limits';
 
-const PLACE_RULES: OptionRules<keyof RateLimitAdminPlace> = {
+const ROUTE_RULES: OptionRules<keyof RateLimitAdminRouteOptions> = {
   imports: null,
-  path: { fits: isText, mend: `Give a path such as '${DEFAULT_PATH}'.` },
+  path: { accepts: isNonEmptyString, fix: `Give a path such as '${DEFAULT_PATH}'.` },
   page: {
-    fits: (value) => typeof value === 'boolean' || oneOf('guarded').fits(value),
-    mend: `Give true, false or 'guarded'.`,
+    accepts: (value) => typeof value === 'boolean' || oneOf('guarded').accepts(value),
+    fix: `Give true, false or 'guarded'.`,
   },
-  pageDecorators: { fits: Array.isArray, mend: 'Give a list of class decorators.' },
+  pageDecorators: { accepts: Array.isArray, fix: 'Give a list of class decorators.' },
 };
 const RULES: OptionRules<keyof RateLimitAdminOptions> = {
-  ...PLACE_RULES,
+  ...ROUTE_RULES,
   guards: null,
-  allowUnguarded: { fits: (value) => typeof value === 'boolean', mend: 'Give true or false.' },
+  allowUnguarded: { accepts: (value) => typeof value === 'boolean', fix: 'Give true or false.' },
 };
 const ASYNC_RULES: OptionRules<keyof RateLimitAdminAsyncOptions> = {
-  ...PLACE_RULES,
-  inject: { fits: Array.isArray, mend: 'Give a list of providers.' },
-  useFactory: { fits: isFunction, mend: 'Give a function.' },
+  ...ROUTE_RULES,
+  inject: { accepts: Array.isArray, fix: 'Give a list of providers.' },
+  useFactory: { accepts: isFunction, fix: 'Give a function.' },
 };
 
 function checked<T extends object>(options: T, rules: OptionRules, method: string): T {
   if (!isObject(options)) {
-    throw mistake(
+    throw configError(
       'bad-option',
-      `RateLimitAdminModule.${method} was given ${shown(options)}.`,
+      `RateLimitAdminModule.${method} was given ${describeValue(options)}.`,
       'Give it an object of options, such as { guards: [AdminGuard] }.',
     );
   }
   for (const [name, value] of Object.entries(options))
-    checkOption(name, value, rules, 'of RateLimitAdminModule');
+    validateOption(name, value, rules, 'of RateLimitAdminModule');
   return options;
 }
 
@@ -66,22 +76,22 @@ const providedGuards = (guards: readonly unknown[]): Provider => {
 };
 
 const adminModule = (
-  place: RateLimitAdminPlace,
+  route: RateLimitAdminRouteOptions,
   access: Provider,
   guards: readonly unknown[],
 ): DynamicModule => {
-  const { path = DEFAULT_PATH, page = true, imports = [] } = place;
+  const { path = DEFAULT_PATH, page = true, imports = [] } = route;
   return {
     module: RateLimitAdminModule,
     imports,
-    controllers: [apiController(path), ...(page === false ? [] : [pageController(path, place)])],
+    controllers: [apiController(path), ...(page === false ? [] : [pageController(path, route)])],
     providers: [
       access,
       providedGuards(guards),
       AdminAccess,
       AdminApiGuard,
       AdminPageGuard,
-      WrongTokens,
+      FailedAttempts,
       Operator,
     ],
   };
@@ -100,7 +110,7 @@ export class RateLimitAdminModule implements OnModuleInit {
 
   onModuleInit(): void {
     const what = 'The guards of RateLimitAdminModule depend';
-    refuseRequestScope(this.modules, AdminAccess, what, 'nobody would be let in');
+    rejectRequestScope(this.modules, AdminAccess, what, 'nobody would be let in');
   }
 
   /**
@@ -108,9 +118,9 @@ export class RateLimitAdminModule implements OnModuleInit {
    *   guards, unless `allowUnguarded` is true.
    */
   static forRoot(options: RateLimitAdminOptions): DynamicModule {
-    const { guards, allowUnguarded, ...place } = checked(options, RULES, 'forRoot');
+    const { guards, allowUnguarded, ...route } = checked(options, RULES, 'forRoot');
     const access = { provide: ADMIN_ACCESS, useValue: { guards, allowUnguarded } };
-    return adminModule(place, access, Array.isArray(guards) ? guards : []);
+    return adminModule(route, access, Array.isArray(guards) ? guards : []);
   }
 
   /**
@@ -123,7 +133,7 @@ export class RateLimitAdminModule implements OnModuleInit {
    * })
    */
   static forRootAsync(options: RateLimitAdminAsyncOptions): DynamicModule {
-    const { inject = [], useFactory, ...place } = checked(options, ASYNC_RULES, 'forRootAsync');
-    return adminModule(place, { provide: ADMIN_ACCESS, useFactory, inject }, []);
+    const { inject = [], useFactory, ...route } = checked(options, ASYNC_RULES, 'forRootAsync');
+    return adminModule(route, { provide: ADMIN_ACCESS, useFactory, inject }, []);
   }
 }

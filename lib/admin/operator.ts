@@ -2,36 +2,35 @@ import { ConflictException, Inject, Injectable, type OnModuleDestroy } from '@ne
 import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import { systemClock } from '../core/clock.js';
 import type { Duration } from '../core/duration.js';
-import { mistake } from '../core/errors.js';
-import { shown } from '../core/shown.js';
-import type { Runtime } from '../nest/runtime.js';
-import { RUNTIME } from '../nest/tokens.js';
+import { configError, describeValue } from '../core/errors.js';
+import { RUNTIME } from '../nest/handlers/tokens.js';
+import type { Runtime } from '../nest/request/runtime.js';
 import type { Limit } from '../plan/limit.js';
-import { healthAnswer, statsAnswer } from './answers.js';
-import { clientAnswer } from './clients.js';
-import { Live } from './live.js';
+import { clientStatus } from './clients.js';
+import { LiveStream } from './live.js';
 import { modulePaths } from './module-paths.js';
+import { healthResponse, statsResponse } from './responses.js';
 import { Routes } from './routes.js';
 
 /** Longer than keys write any identity. */
-const LONGEST_IDENTITY = 1_000;
+const MAX_IDENTITY_LENGTH = 1_000;
 
 /** A whole number of a query; undefined where it was left out. */
 function numberIn(name: string, given: unknown): number | undefined {
   if (given === undefined) return undefined;
   if (typeof given === 'string' && /^\d{1,6}$/.test(given)) return Number(given);
-  throw mistake('bad-option', `${name} cannot be ${shown(given)}.`, 'Give a whole number.');
+  throw configError('bad-option', `${name} cannot be ${describeValue(given)}.`, 'Give a whole number.');
 }
 
 function checkedIdentity(identity: string): string {
-  if (identity.length <= LONGEST_IDENTITY && identity.trim() !== '') return identity;
-  throw mistake('bad-key', `${shown(identity)} is no identity.`, `Give one such as 'user:42'.`);
+  if (identity.length <= MAX_IDENTITY_LENGTH && identity.trim() !== '') return identity;
+  throw configError('bad-key', `${describeValue(identity)} is no identity.`, `Give one such as 'user:42'.`);
 }
 
 /** What an operator may see and do. */
 @Injectable()
 export class Operator implements OnModuleDestroy {
-  readonly live: Live;
+  readonly live: LiveStream;
   #routes: Routes | null = null;
 
   constructor(
@@ -39,7 +38,7 @@ export class Operator implements OnModuleDestroy {
     @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {
-    this.live = new Live(runtime, systemClock);
+    this.live = new LiveStream(runtime, systemClock);
   }
 
   onModuleDestroy(): void {
@@ -50,20 +49,20 @@ export class Operator implements OnModuleDestroy {
     if (!this.runtime.isCounting)
       throw new ConflictException('Nothing is counted: statistics are turned off.');
     const asked = { hours: numberIn('hours', hours), top: numberIn('top', top) };
-    return statsAnswer(await this.runtime.stats.snapshot(asked), this.#known().endpointOf);
+    return statsResponse(await this.runtime.stats.snapshot(asked), this.#routeTable().endpointOf);
   }
 
   limits(): object {
-    return { routes: this.#known().list };
+    return { routes: this.#routeTable().list };
   }
 
   health(): object {
-    return healthAnswer(this.runtime.limiter.health());
+    return healthResponse(this.runtime.limiter.health());
   }
 
   client(given: string): Promise<object> {
-    const identity = this.runtime.written(checkedIdentity(given));
-    return clientAnswer(identity, this.#limits(), this.runtime.parts.store, systemClock.now);
+    const identity = this.runtime.normalize(checkedIdentity(given));
+    return clientStatus(identity, this.#limits(), this.runtime.parts.store, systemClock.now);
   }
 
   block(identity: string, body: unknown): Promise<void> {
@@ -81,7 +80,7 @@ export class Operator implements OnModuleDestroy {
   }
 
   /** Not before the first call: prefix and versions are set after modules are put together. */
-  #known(): Routes {
+  #routeTable(): Routes {
     this.#routes ??= new Routes(this.runtime.plans.routes, {
       config: this.config,
       modulePathOf: modulePaths(this.modules),

@@ -1,5 +1,5 @@
 import type { CanActivate, FactoryProvider, ModuleMetadata, Type } from '@nestjs/common';
-import type { Later } from '../core/later.js';
+import type { Awaitable } from '../core/awaitable.js';
 
 /**
  * A guard, or its class, of the default scope. With `forRoot` one that an imported module provides is taken; any other
@@ -16,7 +16,7 @@ export interface RateLimitAdminAccess {
 }
 
 /** Where the admin API is, which has to be known when the module is imported. */
-export interface RateLimitAdminPlace extends Pick<ModuleMetadata, 'imports'> {
+export interface RateLimitAdminRouteOptions extends Pick<ModuleMetadata, 'imports'> {
   /** Without the global prefix, in all versions. Default `'admin/rate-limits'`. */
   readonly path?: string | undefined;
   /**
@@ -29,12 +29,12 @@ export interface RateLimitAdminPlace extends Pick<ModuleMetadata, 'imports'> {
 }
 
 /** The options of `RateLimitAdminModule.forRoot`. */
-export interface RateLimitAdminOptions extends RateLimitAdminPlace, RateLimitAdminAccess {}
+export interface RateLimitAdminOptions extends RateLimitAdminRouteOptions, RateLimitAdminAccess {}
 
 /** The options of `RateLimitAdminModule.forRootAsync`. */
-export interface RateLimitAdminAsyncOptions extends RateLimitAdminPlace {
+export interface RateLimitAdminAsyncOptions extends RateLimitAdminRouteOptions {
   /** What `useFactory` is called with. */
   readonly inject?: FactoryProvider['inject'];
   /** Returns who may use the API, at once or later. */
-  readonly useFactory: (...given: never[]) => Later<RateLimitAdminAccess>;
+  readonly useFactory: (...given: never[]) => Awaitable<RateLimitAdminAccess>;
 }

@@ -1,12 +1,12 @@
 import { RequestMethod, type Type, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
 import { parseRate } from '../core/rate.js';
-import { inWords, rateInWords } from '../http/seconds.js';
-import type { RateLimitContext } from '../nest/context.js';
-import type { Handler } from '../nest/handlers.js';
-import type { CompiledRoute } from '../nest/warnings.js';
-import { RateByLoad } from '../plan/by-load.js';
+import { formatDuration, formatRate } from '../http/duration-words.js';
+import type { RateLimitContext } from '../nest/context/call-context.js';
+import type { CompiledRoute } from '../nest/startup/diagnostics.js';
+import type { Handler } from '../nest/startup/find-handlers.js';
 import type { Limit } from '../plan/limit.js';
+import { RateByLoad } from '../plan/load.js';
 import type { KeyRule, RateRule } from '../plan/options.js';
 
 type RouteLimit = Limit<RateLimitContext>;
@@ -28,7 +28,7 @@ function rateText(rule: RateRule<RateLimitContext>): string {
   if ('default' in rule) return byName(rule);
   const rate = parseRate(rule as Parameters<typeof parseRate>[0]);
   if (rate === null) return 'unlimited';
-  return rate.burst === undefined ? rateInWords(rate) : `${rateInWords(rate)}, burst ${rate.burst}`;
+  return rate.burst === undefined ? formatRate(rate) : `${formatRate(rate)}, burst ${rate.burst}`;
 }
 
 const byName = (rates: object): string =>
@@ -40,34 +40,34 @@ const keyText = (key: KeyRule<RateLimitContext>): string =>
   typeof key === 'string' ? key : nameOfFunction(key);
 
 const blockText = (blocks: readonly number[]): string | null =>
-  blocks.length === 0 ? null : blocks.map((ms) => inWords(ms / 1_000) || `${ms} ms`).join(', then ');
+  blocks.length === 0 ? null : blocks.map((ms) => formatDuration(ms / 1_000) || `${ms} ms`).join(', then ');
 
-const SOURCES = { everywhere: 'module', scope: 'scope', class: 'class', route: 'method' } as const;
+const SOURCES = { global: 'module', scope: 'scope', class: 'class', route: 'method' } as const;
 
-function rateOf({ written: { rate, burst } }: RouteLimit): string {
+function rateOf({ options: { rate, burst } }: RouteLimit): string {
   return burst === undefined ? rateText(rate) : `${rateText(rate)}, burst ${burst}`;
 }
 
-const limitAnswer = (limit: RouteLimit) => ({
+const limitResponse = (limit: RouteLimit) => ({
   name: limit.name,
   scope: limit.scope,
   rate: rateOf(limit),
   key: keyText(limit.key),
-  algorithm: limit.frame.algorithm,
+  algorithm: limit.template.algorithm,
   cost: typeof limit.cost === 'number' ? limit.cost : 'function',
   shadow: limit.shadow,
-  block: blockText(limit.blocks),
-  methods: limit.written.methods ?? null,
-  conditional: (limit.written.when ?? limit.written.skipIf) !== undefined,
-  counts_when: limit.counts !== null,
-  fail_mode: limit.frame.failMode,
-  source: limit.isOfModule ? 'module' : SOURCES[limit.reach],
+  block: blockText(limit.blockDurationsMs),
+  methods: limit.options.methods ?? null,
+  conditional: (limit.options.when ?? limit.options.skipIf) !== undefined,
+  counts_when: limit.countWhen !== null,
+  fail_mode: limit.template.failMode,
+  source: limit.isModuleLimit ? 'module' : SOURCES[limit.reach],
 });
 
 const listOf = <T>(given: T | readonly T[] | undefined): readonly T[] =>
   given === undefined ? [] : Array.isArray(given) ? given : [given as T];
 
-const noted = <T>(key: string, target: object): T | undefined =>
+const metadataOf = <T>(key: string, target: object): T | undefined =>
   Reflect.getMetadata(key, target) as T | undefined;
 
 /** One path of segments, each with or without slashes around it. */
@@ -89,8 +89,8 @@ function versionsOf({ type, method }: Handler, config: ApplicationConfig): reado
   const versioning = config.getVersioning();
   if (versioning?.type !== VersioningType.URI) return [''];
   const versions = listOf(
-    noted<Version | readonly Version[]>(VERSION, method) ??
-      noted<Version | readonly Version[]>(VERSION, type) ??
+    metadataOf<Version | readonly Version[]>(VERSION, method) ??
+      metadataOf<Version | readonly Version[]>(VERSION, type) ??
       (versioning.defaultVersion as Version | readonly Version[] | undefined) ??
       VERSION_NEUTRAL,
   );
@@ -109,11 +109,11 @@ function isExcluded(path: string, method: number | undefined, config: Applicatio
 
 /** The paths at which Nest serves a handler of HTTP. */
 function pathsOf(handler: Handler, { config, modulePathOf }: PathRules): readonly string[] {
-  const method = noted<number>(METHOD, handler.method);
+  const method = metadataOf<number>(METHOD, handler.method);
   const paths: string[] = [];
   for (const version of versionsOf(handler, config)) {
-    for (const outer of listOf(noted<string | readonly string[]>(PATH, handler.type))) {
-      for (const inner of listOf(noted<string | readonly string[]>(PATH, handler.method))) {
+    for (const outer of listOf(metadataOf<string | readonly string[]>(PATH, handler.type))) {
+      for (const inner of listOf(metadataOf<string | readonly string[]>(PATH, handler.method))) {
         const path = joined(modulePathOf(handler.type), outer, inner);
         const prefix = isExcluded(path, method, config) ? '' : config.getGlobalPrefix();
         paths.push(joined(prefix, version, path));
@@ -133,11 +133,13 @@ export class Routes {
     this.list = routes.map(({ handler, limits }) => {
       const isHttp = handler.transport === 'http';
       const path = isHttp ? pathsOf(handler, rules).join(', ') : '';
-      const method = isHttp ? (RequestMethod[noted<number>(METHOD, handler.method) ?? -1] ?? null) : null;
+      const method = isHttp
+        ? (RequestMethod[metadataOf<number>(METHOD, handler.method) ?? -1] ?? null)
+        : null;
       const isKnown = this.#endpoints.has(handler.name);
       this.#endpoints.set(handler.name, path === '' || isKnown ? null : `${method} ${path}`);
       const { name: route, transport } = handler;
-      return { route, transport, method, path: path || null, limits: limits.map(limitAnswer) };
+      return { route, transport, method, path: path || null, limits: limits.map(limitResponse) };
     });
   }
 

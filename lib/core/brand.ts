@@ -3,12 +3,12 @@
  * version. Classes that extend the branded one are told apart as ever.
  */
 export function brand(type: abstract new (...given: never[]) => object, name: string): void {
-  const mark = Symbol.for(`nestjs-ratelimit:${name}`);
-  Object.defineProperty(type.prototype, mark, { value: true });
+  const symbol = Symbol.for(`nestjs-ratelimit:${name}`);
+  Object.defineProperty(type.prototype, symbol, { value: true });
   Object.defineProperty(type, Symbol.hasInstance, {
     value(this: unknown, value: unknown): boolean {
       if (this !== type) return Function.prototype[Symbol.hasInstance].call(this, value);
-      return typeof value === 'object' && value !== null && mark in value;
+      return typeof value === 'object' && value !== null && symbol in value;
     },
   });
 }

@@ -11,7 +11,7 @@ export interface Clock {
 }
 
 /** Runs `task` once, after about `ms` milliseconds; gives a function that keeps it from running. */
-export function after(clock: Clock, ms: number, task: () => void): () => void {
+export function runAfter(clock: Clock, ms: number, task: () => void): () => void {
   const stop = clock.every(ms, () => {
     stop();
     task();

@@ -14,7 +14,7 @@ export interface Charge {
    * How long the bucket is blocked after a denial by this charge's own limit: the first time, the second,
    * and so on, the last for all after it; in milliseconds, none shorter than the one before; empty for not at all.
    */
-  readonly blocks: readonly number[];
+  readonly blockDurationsMs: readonly number[];
 }
 
 /** One limit's verdict on a request. */
@@ -46,7 +46,7 @@ export interface Decision {
 }
 
 /** Whether a decision turns the request away. */
-export const denies = ({ allowed, charge }: Decision): boolean => !allowed && !charge.shadow;
+export const isDenial = ({ allowed, charge }: Decision): boolean => !allowed && !charge.shadow;
 
 /** What became of a request under all its limits. */
 export interface Outcome {
@@ -60,7 +60,7 @@ export interface Outcome {
    * The decision that clients hear of: of the denying ones the longest wait, else the one with the
    * fewest units remaining; null when no limit applied, or shadow limits alone.
    */
-  readonly binding: Decision | null;
+  readonly decidedBy: Decision | null;
   /** Every limit's decision, from outer to inner. */
   readonly decisions: readonly Decision[];
   /** 0 when allowed, else the milliseconds to wait; null when no wait helps. */
@@ -68,7 +68,7 @@ export interface Outcome {
 }
 
 /** A bucket as a store has found it, or left it, for a charge. */
-export interface Finding {
+export interface BucketUsage {
   /** Units that count against its capacity. */
   readonly used: number;
   /** Milliseconds until none of them does. */
@@ -84,18 +84,18 @@ export interface Finding {
 }
 
 /** The verdict on a charge. Nothing remains of a blocked bucket, which is full again no sooner than that ends. */
-export function decisionOf(charge: Charge, found: Finding): Decision {
+export function toDecision(charge: Charge, usage: BucketUsage): Decision {
   const { policy } = charge;
-  const { waitMs, blockedMs, startsBlock, atMs, receipt } = found;
+  const { waitMs, blockedMs, startsBlock, atMs, receipt } = usage;
   const nothing = policy.limit === 0;
-  const left = nothing || blockedMs > 0 ? 0 : policy.capacity - found.used;
+  const left = nothing || blockedMs > 0 ? 0 : policy.capacity - usage.used;
   return {
     name: policy.name,
     allowed: waitMs === 0,
     limit: policy.capacity,
     remaining: Math.max(0, left),
-    used: found.used,
-    resetAfterMs: nothing ? 0 : Math.max(found.resetMs, blockedMs),
+    used: usage.used,
+    resetAfterMs: nothing ? 0 : Math.max(usage.resetMs, blockedMs),
     retryAfterMs: waitMs === Number.POSITIVE_INFINITY ? null : waitMs,
     blockedForMs: Math.max(0, blockedMs),
     startsBlock,
@@ -108,40 +108,40 @@ export function decisionOf(charge: Charge, found: Finding): Decision {
 const waitOf = (decision: Decision): number => decision.retryAfterMs ?? Number.POSITIVE_INFINITY;
 
 /** Whether `a` says more to the client than `b`. */
-function bindsBefore(a: Decision, b: Decision): boolean {
+function ranksBefore(a: Decision, b: Decision): boolean {
   if (a.allowed !== b.allowed) return !a.allowed;
   if (!a.allowed) return waitOf(a) > waitOf(b);
   if (a.remaining !== b.remaining) return a.remaining < b.remaining;
   return a.resetAfterMs > b.resetAfterMs;
 }
 
-function bindingOf(decisions: readonly Decision[]): Decision | null {
-  let binding: Decision | null = null;
+function findDeciding(decisions: readonly Decision[]): Decision | null {
+  let deciding: Decision | null = null;
   for (const decision of decisions) {
     if (decision.charge.shadow) continue;
-    if (binding === null || bindsBefore(decision, binding)) binding = decision;
+    if (deciding === null || ranksBefore(decision, deciding)) deciding = decision;
   }
-  return binding;
+  return deciding;
 }
 
 /** The outcome that decisions add up to. */
-export function outcomeOf(decisions: readonly Decision[], degraded: boolean): Outcome {
-  const binding = bindingOf(decisions);
+export function toOutcome(decisions: readonly Decision[], degraded: boolean): Outcome {
+  const decidedBy = findDeciding(decisions);
   return {
-    allowed: binding === null || binding.allowed,
+    allowed: decidedBy === null || decidedBy.allowed,
     skipped: decisions.length === 0 && !degraded,
     degraded,
-    binding,
+    decidedBy,
     decisions,
-    retryAfterMs: binding === null ? 0 : binding.retryAfterMs,
+    retryAfterMs: decidedBy === null ? 0 : decidedBy.retryAfterMs,
   };
 }
 
 /** The outcome of a request that no limit applied to. */
-export const SKIPPED: Outcome = Object.freeze(outcomeOf(Object.freeze([]), false));
+export const SKIPPED_OUTCOME: Outcome = Object.freeze(toOutcome(Object.freeze([]), false));
 
 /** A decision as it stands once its charge has been given back. */
-export function uncharged(decision: Decision): Decision {
+export function withoutCharge(decision: Decision): Decision {
   if (decision.receipt === null) return decision;
   const remaining = Math.min(decision.limit, decision.remaining + decision.charge.cost);
   const resetAfterMs = remaining === decision.limit ? 0 : decision.resetAfterMs;

@@ -1,5 +1,4 @@
-import { mistake } from './errors.js';
-import { shown } from './shown.js';
+import { configError, describeValue } from './errors.js';
 
 const UNITS_MS = {
   s: 1_000,
@@ -41,11 +40,11 @@ export const MAX_DURATION_MS = 3_650 * UNITS_MS.day;
 export const unitMs = (unit: Unit): number => UNITS_MS[unit];
 
 /** A whole number of milliseconds from 1 to ten years, or a configuration error. */
-export function checkDurationMs(ms: number, written: string): number {
+export function requireDurationMs(ms: number, source: string): number {
   if (Number.isSafeInteger(ms) && ms >= 1 && ms <= MAX_DURATION_MS) return ms;
-  throw mistake(
+  throw configError(
     'bad-duration',
-    `${written} is not a length of time that a limit can have.`,
+    `${source} is not a length of time that a limit can have.`,
     'Give a whole number of milliseconds from 1 up to ten years.',
   );
 }
@@ -62,11 +61,11 @@ const DURATION = new RegExp(`^(0|[1-9]\\d*)(${UNIT_NAMES.join('|')})$`);
 export function parseDuration(text: string): number {
   const match = typeof text === 'string' ? DURATION.exec(text) : null;
   if (match === null) {
-    throw mistake(
+    throw configError(
       'bad-duration',
-      `${shown(text)} is not a duration.`,
+      `${describeValue(text)} is not a duration.`,
       `Write a whole number and a unit, such as '30s', '15min', '1h' or '7d'.`,
     );
   }
-  return checkDurationMs(Number(match[1]) * unitMs(match[2] as Unit), shown(text));
+  return requireDurationMs(Number(match[1]) * unitMs(match[2] as Unit), describeValue(text));
 }

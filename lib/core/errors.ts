@@ -28,15 +28,15 @@ export interface Problem {
   /** Its kind: docs/errors.md has a section for each. */
   readonly code: ProblemCode;
   /** `Class.method`, `scopes.login`, `limits[0]`: where the reader has to look; '' while not known. */
-  readonly place: string;
+  readonly source: string;
   /** What is wrong, as a sentence. */
-  readonly what: string;
+  readonly message: string;
   /** What to write instead, as a sentence. */
-  readonly mend: string;
+  readonly fix: string;
 }
 
-const line = ({ code, place, what, mend }: Problem): string =>
-  `[${code}] ${place === '' ? '' : `${place}: `}${what} ${mend}`;
+const formatProblem = ({ code, source, message, fix }: Problem): string =>
+  `[${code}] ${source === '' ? '' : `${source}: `}${message} ${fix}`;
 
 /**
  * Thrown for a configuration that cannot be meant: at start-up with every mistake found, or at once
@@ -44,7 +44,7 @@ const line = ({ code, place, what, mend }: Problem): string =>
  *
  * @example
  * try { rate(process.env.LOGIN_RATE ?? '') } catch (error) {
- *   if (error instanceof RateLimitConfigError) console.error(error.problems[0]?.mend);
+ *   if (error instanceof RateLimitConfigError) console.error(error.problems[0]?.fix);
  * }
  */
 export class RateLimitConfigError extends Error {
@@ -56,8 +56,8 @@ export class RateLimitConfigError extends Error {
   constructor(problems: readonly Problem[]) {
     super(
       problems.length === 1
-        ? line(problems[0] as Problem)
-        : `${problems.length} mistakes in the rate limits:\n${problems.map((problem) => `  ${line(problem)}`).join('\n')}`,
+        ? formatProblem(problems[0] as Problem)
+        : `${problems.length} mistakes in the rate limits:\n${problems.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`,
     );
     // Node prints what can be enumerated behind the message, which says the same.
     Object.defineProperty(this, 'problems', { value: problems, enumerable: false });
@@ -67,38 +67,56 @@ export class RateLimitConfigError extends Error {
 brand(RateLimitConfigError, 'RateLimitConfigError');
 
 /** The error for one mistake whose place only the caller knows. */
-export const mistake = (code: ProblemCode, what: string, mend: string): RateLimitConfigError =>
-  new RateLimitConfigError([{ code, place: '', what, mend }]);
+export const configError = (code: ProblemCode, message: string, fix: string): RateLimitConfigError =>
+  new RateLimitConfigError([{ code, source: '', message, fix }]);
 
 /** Gathers the mistakes of many declarations, so that one error can name them all. */
-export class Problems {
-  readonly #found: Problem[] = [];
+export class ErrorCollector {
+  readonly #errors: Problem[] = [];
 
   /** Keeps a mistake; one that many routes run into is kept once. */
-  add(code: ProblemCode, place: string, what: string, mend: string): void {
-    const problem = { code, place, what, mend };
-    const text = line(problem);
-    if (!this.#found.some((known) => line(known) === text)) this.#found.push(problem);
+  add(code: ProblemCode, source: string, message: string, fix: string): void {
+    const problem = { code, source, message, fix };
+    const text = formatProblem(problem);
+    if (!this.#errors.some((known) => formatProblem(known) === text)) this.#errors.push(problem);
   }
 
-  /** What `make` gives, or undefined when it throws a configuration error, which is kept under `place`. */
-  try<T>(place: string, make: () => T): T | undefined {
+  /** What `make` gives, or undefined when it throws a configuration error, which is kept under `source`. */
+  try<T>(source: string, make: () => T): T | undefined {
     try {
       return make();
     } catch (error) {
       if (!(error instanceof RateLimitConfigError)) throw error;
       for (const problem of error.problems) {
-        this.add(problem.code, problem.place || place, problem.what, problem.mend);
+        this.add(problem.code, problem.source || source, problem.message, problem.fix);
       }
       return undefined;
     }
   }
 
-  get found(): readonly Problem[] {
-    return this.#found;
+  get errors(): readonly Problem[] {
+    return this.#errors;
   }
 
   throwIfAny(): void {
-    if (this.#found.length > 0) throw new RateLimitConfigError(this.#found);
+    if (this.#errors.length > 0) throw new RateLimitConfigError(this.#errors);
   }
+}
+
+const MAX_TEXT = 100;
+const MAX_KEYS = 10;
+
+/**
+ * A value in an error or a log: texts and numbers as they are, on one line and not for ever; objects by
+ * what they are, since their contents may be circular, or a password.
+ */
+export function describeValue(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, MAX_TEXT));
+  if (typeof value === 'function') return 'a function';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value !== 'object' || value === null) return String(value);
+  const type: unknown = value.constructor;
+  if (typeof type === 'function' && type !== Object) return `an object of class ${type.name}`;
+  const names = Object.keys(value).slice(0, MAX_KEYS);
+  return `{ ${names.map((name) => (/^\w{1,30}$/.test(name) ? name : JSON.stringify(name.slice(0, 30)))).join(', ')} }`;
 }

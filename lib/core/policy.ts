@@ -1,7 +1,6 @@
-import { mistake } from './errors.js';
+import { configError, describeValue } from './errors.js';
 import { escapeSegment } from './escape.js';
 import type { Rate } from './rate.js';
-import { shown } from './shown.js';
 
 /**
  * How charges fade:
@@ -44,7 +43,7 @@ export interface Policy {
   /** The most units that can be charged at once: the burst of a token bucket, else the limit. */
   readonly capacity: number;
   /** Time in which an emptied bucket is full again: what clients are told beside the capacity. */
-  readonly fillMs: number;
+  readonly refillMs: number;
   /** What a denied client reads in place of the usual message; null for the usual one. */
   readonly message: string | null;
   /** What becomes of it while the store fails. */
@@ -53,7 +52,7 @@ export interface Policy {
    * `scope:policy:algorithm:windowMs`, escaped, the algorithm by a letter: the bucket's key without the
    * identity. The limit is not in it, so that a rate may change while its buckets live.
    */
-  readonly tail: string;
+  readonly bucketKey: string;
 }
 
 export interface PolicyInput {
@@ -70,14 +69,14 @@ export interface PolicyInput {
 }
 
 // A String of RFC 9651: what `RateLimit` and `RateLimit-Policy` can carry.
-const VISIBLE_NAME = /^[\u0020-\u007e]{1,128}$/;
+const PRINTABLE_NAME = /^[\u0020-\u007e]{1,128}$/;
 
 /** Throws `bad-name` for a name that the rate-limit headers could not carry. */
-export function checkName(name: unknown): string {
-  if (typeof name === 'string' && VISIBLE_NAME.test(name)) return name;
-  throw mistake(
+export function requireName(name: unknown): string {
+  if (typeof name === 'string' && PRINTABLE_NAME.test(name)) return name;
+  throw configError(
     'bad-name',
-    `${shown(name)} cannot name a limit.`,
+    `${describeValue(name)} cannot name a limit.`,
     'Use 1 to 128 printable ASCII characters: the name stands in response headers.',
   );
 }
@@ -88,7 +87,7 @@ const MAX_DEBT = 2 ** 52;
 function capacityOf({ rate, algorithm, burst = rate.burst }: PolicyInput): number {
   if (algorithm !== 'token-bucket') {
     if (burst === undefined) return rate.limit;
-    throw mistake(
+    throw configError(
       'bad-burst',
       `A burst means nothing to ${algorithm ?? DEFAULT_ALGORITHM}.`,
       `Add algorithm: 'token-bucket', or leave the burst out.`,
@@ -96,14 +95,14 @@ function capacityOf({ rate, algorithm, burst = rate.burst }: PolicyInput): numbe
   }
   const capacity = burst ?? rate.limit;
   if (!Number.isSafeInteger(capacity) || capacity < 0 || (capacity === 0 && rate.limit > 0)) {
-    throw mistake(
+    throw configError(
       'bad-burst',
-      `A burst of ${shown(capacity)} is no capacity.`,
+      `A burst of ${describeValue(capacity)} is no capacity.`,
       'Give a whole number, 1 or more.',
     );
   }
   if (capacity * rate.windowMs > MAX_DEBT) {
-    throw mistake(
+    throw configError(
       'bad-policy',
       `${capacity} units over ${rate.windowMs} ms are more than a token bucket counts exactly.`,
       'Keep capacity times window in milliseconds within 2^52 (52 million a day): take a shorter window.',
@@ -112,7 +111,7 @@ function capacityOf({ rate, algorithm, burst = rate.burst }: PolicyInput): numbe
   return capacity;
 }
 
-const fillMsOf = ({ limit, windowMs }: Rate, capacity: number): number =>
+const refillMsOf = ({ limit, windowMs }: Rate, capacity: number): number =>
   limit === 0 || capacity === limit ? windowMs : Math.ceil((capacity * windowMs) / limit);
 
 /**
@@ -124,13 +123,13 @@ const fillMsOf = ({ limit, windowMs }: Rate, capacity: number): number =>
 export function definePolicy(input: PolicyInput): Policy {
   const { scope, rate, algorithm = DEFAULT_ALGORITHM } = input;
   if (!ALGORITHM_NAMES.includes(algorithm)) {
-    throw mistake(
+    throw configError(
       'bad-policy',
-      `There is no algorithm ${shown(algorithm)}.`,
+      `There is no algorithm ${describeValue(algorithm)}.`,
       `Choose one of ${ALGORITHM_NAMES.join(', ')}.`,
     );
   }
-  const name = checkName(input.name);
+  const name = requireName(input.name);
   const capacity = capacityOf({ ...input, algorithm });
   return Object.freeze({
     name,
@@ -139,19 +138,19 @@ export function definePolicy(input: PolicyInput): Policy {
     windowMs: rate.windowMs,
     algorithm,
     capacity: rate.limit === 0 ? 0 : capacity,
-    fillMs: fillMsOf(rate, capacity),
+    refillMs: refillMsOf(rate, capacity),
     message: input.message ?? null,
     failMode: input.failMode ?? DEFAULT_FAIL_MODE,
-    tail: `${escapeSegment(scope)}:${escapeSegment(name)}:${LETTERS[algorithm]}:${rate.windowMs}`,
+    bucketKey: `${escapeSegment(scope)}:${escapeSegment(name)}:${LETTERS[algorithm]}:${rate.windowMs}`,
   });
 }
 
 /** A policy of the same buckets with another limit; of a window, whose capacity is its limit. */
 export const withLimit = (policy: Policy, limit: number): Policy =>
-  Object.freeze({ ...policy, limit, capacity: limit, fillMs: policy.windowMs });
+  Object.freeze({ ...policy, limit, capacity: limit, refillMs: policy.windowMs });
 
 /** A policy of the same buckets that never fails a request: one that needs the store is left out without it. */
-export const neverFailing = (policy: Policy): Policy =>
+export const asFailOpen = (policy: Policy): Policy =>
   policy.failMode === 'closed' ? Object.freeze({ ...policy, failMode: 'open' }) : policy;
 
 /**
@@ -159,10 +158,10 @@ export const neverFailing = (policy: Policy): Policy =>
  * so that together they admit no more, but with room for `cost`, so that a request that fits is not denied
  * for ever. Its buckets are those of the whole policy.
  */
-export function partOfPolicy(policy: Policy, processes: number, cost: number): Policy {
-  if (policy.limit === 0 || processes === 1) return policy;
-  const part = (whole: number) => Math.max(1, Math.floor(whole / processes));
+export function perInstancePolicy(policy: Policy, instances: number, cost: number): Policy {
+  if (policy.limit === 0 || instances === 1) return policy;
+  const part = (whole: number) => Math.max(1, Math.floor(whole / instances));
   const capacity = Math.min(policy.capacity, Math.max(part(policy.capacity), cost));
   const limit = policy.algorithm === 'token-bucket' ? part(policy.limit) : capacity;
-  return Object.freeze({ ...policy, limit, capacity, fillMs: fillMsOf({ ...policy, limit }, capacity) });
+  return Object.freeze({ ...policy, limit, capacity, refillMs: refillMsOf({ ...policy, limit }, capacity) });
 }

@@ -1,6 +1,12 @@
-import { checkDurationMs, type Duration, parseDuration, UNIT_NAMES, type Unit, unitMs } from './duration.js';
-import { mistake, Problems } from './errors.js';
-import { shown } from './shown.js';
+import {
+  type Duration,
+  parseDuration,
+  requireDurationMs,
+  UNIT_NAMES,
+  type Unit,
+  unitMs,
+} from './duration.js';
+import { configError, describeValue, ErrorCollector } from './errors.js';
 
 /**
  * A rate as text: `'<n>/<unit>'` or `'<n>/<k><unit>'`, so `'5/15min'` is five in fifteen minutes.
@@ -36,10 +42,10 @@ export const MAX_LIMIT = 999_999_999_999_999;
 
 const RATE = new RegExp(`^(0|[1-9]\\d*)/(0|[1-9]\\d*)?(${UNIT_NAMES.join('|')})$`);
 
-const bad = (written: unknown, why: string) =>
-  mistake(
+const rateError = (value: unknown, why: string) =>
+  configError(
     'bad-rate',
-    `${shown(written)} is not a rate${why}.`,
+    `${describeValue(value)} is not a rate${why}.`,
     `Write '<n>/<unit>' or '<n>/<k><unit>' with whole numbers, such as '100/hour' or '5/15min', or 'unlimited'.`,
   );
 
@@ -47,40 +53,40 @@ const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= MAX_LIMIT;
 
 // As a rate, but with a word that is no unit.
-const NEARLY = /^\d+\/\d*([a-z]+)$/i;
+const NEAR_MISS = /^\d+\/\d*([a-z]+)$/i;
 
-function fromText(text: string): Rate {
+function parseText(text: string): Rate {
   const match = RATE.exec(text);
   if (match === null) {
-    const word = NEARLY.exec(text)?.[1];
-    throw bad(
+    const word = NEAR_MISS.exec(text)?.[1];
+    throw rateError(
       text,
-      word === undefined ? '' : `: there is no unit ${shown(word)}, but ${UNIT_NAMES.join(', ')}`,
+      word === undefined ? '' : `: there is no unit ${describeValue(word)}, but ${UNIT_NAMES.join(', ')}`,
     );
   }
   const limit = Number(match[1]);
-  if (!isCount(limit)) throw bad(text, ': its limit is too large');
+  if (!isCount(limit)) throw rateError(text, ': its limit is too large');
   const count = match[2] === undefined ? 1 : Number(match[2]);
-  if (count === 0) throw bad(text, ': its window is zero');
-  return { limit, windowMs: checkDurationMs(count * unitMs(match[3] as Unit), shown(text)) };
+  if (count === 0) throw rateError(text, ': its window is zero');
+  return { limit, windowMs: requireDurationMs(count * unitMs(match[3] as Unit), describeValue(text)) };
 }
 
-function fromObject(value: RateObject | Rate): Rate {
-  if (Array.isArray(value)) throw bad(value, ', and a limit takes one');
+function parseObject(value: RateObject | Rate): Rate {
+  if (Array.isArray(value)) throw rateError(value, ', and a limit takes one');
   if ('ttl' in value)
-    throw bad(value, `: there is no ttl, but a window, as in { limit: 10, window: '1min' }`);
-  if (!('windowMs' in value || 'window' in value)) throw bad(value, ': it has no window');
-  if (!isCount(value.limit)) throw bad(value, ': its limit must be a whole number, 0 or more');
+    throw rateError(value, `: there is no ttl, but a window, as in { limit: 10, window: '1min' }`);
+  if (!('windowMs' in value || 'window' in value)) throw rateError(value, ': it has no window');
+  if (!isCount(value.limit)) throw rateError(value, ': its limit must be a whole number, 0 or more');
   const windowMs =
     'windowMs' in value
-      ? checkDurationMs(value.windowMs, `A window of ${shown(value.windowMs)} ms`)
+      ? requireDurationMs(value.windowMs, `A window of ${describeValue(value.windowMs)} ms`)
       : parseDuration(value.window);
   const { limit, burst } = value;
   if (burst === undefined) return { limit, windowMs };
   if (!isCount(burst) || burst === 0) {
-    throw mistake(
+    throw configError(
       'bad-burst',
-      `A burst of ${shown(burst)} is no capacity.`,
+      `A burst of ${describeValue(burst)} is no capacity.`,
       'Give a whole number, 1 or more.',
     );
   }
@@ -94,9 +100,9 @@ function fromObject(value: RateObject | Rate): Rate {
  */
 export function parseRate(input: RateInput): Rate | null {
   if (input === null || input === 'unlimited') return null;
-  if (typeof input === 'string') return Object.freeze(fromText(input));
-  if (typeof input === 'object') return Object.freeze(fromObject(input));
-  throw bad(input, '');
+  if (typeof input === 'string') return Object.freeze(parseText(input));
+  if (typeof input === 'object') return Object.freeze(parseObject(input));
+  throw rateError(input, '');
 }
 
 /**
@@ -109,8 +115,8 @@ export function parseRate(input: RateInput): Rate | null {
  * RateLimitModule.forRoot({ scopes: { login: rate(process.env.LOGIN_RATE ?? '5/15min', 'LOGIN_RATE') } });
  */
 export function rate(text: string, name = ''): Rate | null {
-  const problems = new Problems();
-  const found = problems.try(name, () => parseRate(text as RateText));
-  problems.throwIfAny();
+  const errors = new ErrorCollector();
+  const found = errors.try(name, () => parseRate(text as RateText));
+  errors.throwIfAny();
   return found as Rate | null;
 }

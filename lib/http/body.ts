@@ -1,5 +1,5 @@
-import { type Decision, denies, type Outcome } from '../core/decision.js';
-import { inWords, retrySeconds, toSeconds } from './seconds.js';
+import { type Decision, isDenial, type Outcome } from '../core/decision.js';
+import { formatDuration, retryAfterSeconds, toSeconds } from './duration-words.js';
 
 /** The 429's default body. */
 export interface RateLimitBody {
@@ -39,38 +39,38 @@ export interface RateLimitProblem {
   readonly 'violated-policies': readonly string[];
 }
 
-const usualMessage = (seconds: number | null): string =>
+const defaultMessage = (seconds: number | null): string =>
   seconds === null
     ? 'This request exceeds what its rate limit can ever admit.'
-    : `Too many requests. Try again in ${inWords(seconds)}.`;
+    : `Too many requests. Try again in ${formatDuration(seconds)}.`;
 
-const messageOf = (binding: Decision, seconds: number | null): string =>
-  binding.charge.policy.message ?? usualMessage(seconds);
+const messageOf = (decision: Decision, seconds: number | null): string =>
+  decision.charge.policy.message ?? defaultMessage(seconds);
 
-/** The default body of a denial that `binding` stands for. */
-export function jsonBody(binding: Decision): RateLimitBody {
-  const seconds = retrySeconds(binding.retryAfterMs);
+/** The default body of a denial that `decision` stands for. */
+export function jsonBody(decision: Decision): RateLimitBody {
+  const seconds = retryAfterSeconds(decision.retryAfterMs);
   return {
     statusCode: 429,
     error: 'rate_limit_exceeded',
-    message: messageOf(binding, seconds),
+    message: messageOf(decision, seconds),
     details: {
-      throttle_type: binding.name,
+      throttle_type: decision.name,
       retry_after_seconds: seconds,
-      retry_after_timestamp: seconds === null ? null : toSeconds(binding.atMs) + seconds,
-      retry_after_human: seconds === null ? null : inWords(seconds),
+      retry_after_timestamp: seconds === null ? null : toSeconds(decision.atMs) + seconds,
+      retry_after_human: seconds === null ? null : formatDuration(seconds),
     },
   };
 }
 
 /** The body of a denial as problem details. */
-export function problemBody(binding: Decision, { decisions }: Outcome): RateLimitProblem {
+export function problemBody(decision: Decision, { decisions }: Outcome): RateLimitProblem {
   return {
     type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
     title: 'Request cannot be satisfied as assigned quota has been exceeded',
     status: 429,
-    detail: messageOf(binding, retrySeconds(binding.retryAfterMs)),
-    'violated-policies': decisions.filter(denies).map(({ name }) => name),
+    detail: messageOf(decision, retryAfterSeconds(decision.retryAfterMs)),
+    'violated-policies': decisions.filter(isDenial).map(({ name }) => name),
   };
 }
 

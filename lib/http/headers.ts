@@ -1,10 +1,9 @@
 import { validateHeaderName } from 'node:http';
 import { serializeItem } from 'structured-headers';
 import type { Outcome } from '../core/decision.js';
-import { mistake } from '../core/errors.js';
+import { configError, describeValue } from '../core/errors.js';
 import type { Policy } from '../core/policy.js';
-import { shown } from '../core/shown.js';
-import { retrySeconds, toSeconds } from './seconds.js';
+import { retryAfterSeconds, toSeconds } from './duration-words.js';
 
 /** Which headers tell a client of its limits, and what they are called. */
 export interface HeaderOptions {
@@ -35,54 +34,54 @@ const DEFAULTS = {
 } as const;
 
 /** The options of one family of headers over its default names; null where it is switched off. */
-function familyOf<Name extends string>(
+function resolveFamily<Name extends string>(
   given: unknown,
   defaults: Record<Name, string>,
 ): Record<Name, string> | null {
   if (given === false) return null;
-  checkNames(given, defaults);
+  rejectUnknownNames(given, defaults);
   const names = given as Partial<Record<Name, string>>;
   const all = Object.entries(defaults).map(([name, usual]) => [name, names[name as Name] ?? usual]);
   return Object.fromEntries(all) as Record<Name, string>;
 }
 
-function namesOf(options: HeaderOptions): Names {
-  checkNames(options, DEFAULTS);
+function resolveNames(options: HeaderOptions): Names {
+  rejectUnknownNames(options, DEFAULTS);
   const { legacy = {}, standard = {}, retryAfter = DEFAULTS.retryAfter } = options;
   return {
-    legacy: familyOf(legacy, DEFAULTS.legacy),
-    standard: familyOf(standard, DEFAULTS.standard),
+    legacy: resolveFamily(legacy, DEFAULTS.legacy),
+    standard: resolveFamily(standard, DEFAULTS.standard),
     retryAfter: retryAfter === false ? null : retryAfter,
   };
 }
 
 /** Throws `bad-option` for anything but an object with some of these names. */
-function checkNames(given: unknown, known: object): void {
+function rejectUnknownNames(given: unknown, known: object): void {
   const names = Object.keys(known);
   const isObject = typeof given === 'object' && given !== null;
   const wrong = isObject ? Object.keys(given).find((name) => !names.includes(name)) : String(given);
   if (wrong === undefined) return;
-  throw mistake(
+  throw configError(
     'bad-option',
-    `The headers have no option ${shown(wrong)}.`,
+    `The headers have no option ${describeValue(wrong)}.`,
     `Use ${names.join(', ')}, or false for none.`,
   );
 }
 
 /** A policy's fixed parts of the two fields. */
-interface Items {
+interface StructuredItems {
   readonly policy: string;
   readonly name: string;
 }
 
-const itemsByPolicy = new WeakMap<Policy, Items>();
+const itemsByPolicy = new WeakMap<Policy, StructuredItems>();
 
-function itemsOf(policy: Policy): Items {
+function structuredItems(policy: Policy): StructuredItems {
   let items = itemsByPolicy.get(policy);
   if (items === undefined) {
     const quota = new Map([
       ['q', policy.capacity],
-      ['w', toSeconds(policy.fillMs)],
+      ['w', toSeconds(policy.refillMs)],
     ]);
     items = { policy: serializeItem([policy.name, quota]), name: serializeItem(policy.name) };
     itemsByPolicy.set(policy, items);
@@ -94,31 +93,31 @@ function itemsOf(policy: Policy): Items {
 export class RateLimitHeaders {
   readonly #names: Names;
   /** Every header that an allowed response may carry. */
-  readonly onAllowed: readonly string[];
+  readonly names: readonly string[];
 
   /** @throws RateLimitConfigError `bad-header-name` for a name that no header can have. */
   constructor(options: HeaderOptions) {
-    this.#names = namesOf(options);
+    this.#names = resolveNames(options);
     const { legacy, standard, retryAfter } = this.#names;
-    this.onAllowed = [...Object.values(legacy ?? {}), ...Object.values(standard ?? {})];
-    for (const name of [...this.onAllowed, ...(retryAfter === null ? [] : [retryAfter])]) checkName(name);
+    this.names = [...Object.values(legacy ?? {}), ...Object.values(standard ?? {})];
+    for (const name of [...this.names, ...(retryAfter === null ? [] : [retryAfter])]) requireHeaderName(name);
   }
 
   /** The headers of a limited response; none when no limit has a word in it. */
-  of({ binding, decisions }: Outcome): HeaderList {
-    if (binding === null) return [];
+  format({ decidedBy, decisions }: Outcome): HeaderList {
+    if (decidedBy === null) return [];
     const { legacy, standard, retryAfter } = this.#names;
     const list: string[] = [];
     if (legacy !== null) {
-      list.push(legacy.limit, String(binding.limit), legacy.remaining, String(binding.remaining));
-      list.push(legacy.reset, String(toSeconds(binding.atMs + binding.resetAfterMs)));
+      list.push(legacy.limit, String(decidedBy.limit), legacy.remaining, String(decidedBy.remaining));
+      list.push(legacy.reset, String(toSeconds(decidedBy.atMs + decidedBy.resetAfterMs)));
     }
     if (standard !== null) {
       let policies = '';
       let limits = '';
       for (const { charge, remaining, resetAfterMs } of decisions) {
         if (charge.shadow) continue;
-        const items = itemsOf(charge.policy);
+        const items = structuredItems(charge.policy);
         if (policies !== '') {
           policies += ', ';
           limits += ', ';
@@ -128,19 +127,19 @@ export class RateLimitHeaders {
       }
       list.push(standard.policy, policies, standard.limits, limits);
     }
-    const seconds = binding.allowed ? null : retrySeconds(binding.retryAfterMs);
+    const seconds = decidedBy.allowed ? null : retryAfterSeconds(decidedBy.retryAfterMs);
     if (retryAfter !== null && seconds !== null) list.push(retryAfter, String(seconds));
     return list;
   }
 }
 
-function checkName(name: unknown): void {
+function requireHeaderName(name: unknown): void {
   try {
     validateHeaderName(name as string);
   } catch {
-    throw mistake(
+    throw configError(
       'bad-header-name',
-      `${shown(name)} cannot name a header.`,
+      `${describeValue(name)} cannot name a header.`,
       'Use letters, digits and hyphens, or false to leave the header out.',
     );
   }

@@ -1,26 +1,25 @@
 import { METHODS } from 'node:http';
-import { mistake } from '../core/errors.js';
-import { andThen, type Later, rescued } from '../core/later.js';
-import { shown } from '../core/shown.js';
-import type { Caller } from '../key/caller.js';
+import { type Awaitable, andThen, rescued } from '../core/awaitable.js';
+import { type ErrorReporter, reportFor } from '../core/error-reporter.js';
+import { configError, describeValue } from '../core/errors.js';
+import type { Caller } from '../identity/caller.js';
 import type { ConditionFunction, ConditionOptions } from './options.js';
-import { type Report, reportFor } from './report.js';
 
 /** Whether a limit applies to a request. */
-export type Condition<Context> = (context: Context) => Later<boolean>;
+export type Condition<Context> = (context: Context) => Awaitable<boolean>;
 
 /** The methods that a limit is for. HEAD counts as GET. */
 function methodCondition(methods: readonly string[]): Condition<Caller> {
   const unknown = methods.filter((method) => !METHODS.includes(method));
   if (unknown.length > 0) {
-    throw mistake(
+    throw configError(
       'bad-option',
-      `methods cannot hold ${shown(unknown[0])}.`,
+      `methods cannot hold ${describeValue(unknown[0])}.`,
       `Give a list of methods in capital letters, such as ['POST', 'PUT'].`,
     );
   }
   if (methods.length === 0) {
-    throw mistake(
+    throw configError(
       'bad-option',
       'methods is empty, so the limit would never apply.',
       'Name the methods, or leave it out: the limit then applies to all of them.',
@@ -34,14 +33,14 @@ function methodCondition(methods: readonly string[]): Condition<Caller> {
 function functionCondition<Context>(
   name: 'when' | 'skipIf',
   applies: ConditionFunction<Context>,
-  place: string,
-  report: Report,
+  source: string,
+  report: ErrorReporter,
 ): Condition<Context> {
   return rescued(
     (context) =>
       andThen(applies(context), (answer) => (name === 'when' ? answer !== false : answer !== true)),
     (error, context) => {
-      reportFor(context, report)(place, `The ${name} function failed, so the limit applies.`, error);
+      reportFor(context, report)(source, `The ${name} function failed, so the limit applies.`, error);
       return true;
     },
   );
@@ -54,13 +53,13 @@ function functionCondition<Context>(
  */
 export function compileCondition<Context extends Caller>(
   { methods, when, skipIf }: ConditionOptions<Context>,
-  place: string,
-  report: Report,
+  source: string,
+  report: ErrorReporter,
 ): Condition<Context> | null {
   const all: Condition<Context>[] = [];
   if (methods !== undefined) all.push(methodCondition(methods));
-  if (when !== undefined) all.push(functionCondition('when', when, place, report));
-  if (skipIf !== undefined) all.push(functionCondition('skipIf', skipIf, place, report));
+  if (when !== undefined) all.push(functionCondition('when', when, source, report));
+  if (skipIf !== undefined) all.push(functionCondition('skipIf', skipIf, source, report));
   const [first, ...others] = all;
   if (first === undefined) return null;
   return others.reduce<Condition<Context>>(

@@ -1,34 +1,33 @@
-import { mistake } from '../core/errors.js';
-import { andThen, type Later, rescued } from '../core/later.js';
-import { shown } from '../core/shown.js';
-import type { Caller } from '../key/caller.js';
-import type { Hash, Hashing } from '../key/hash.js';
-import { addressIdentity, compileKey } from '../key/key.js';
-import { identityOf } from '../key/value.js';
+import { type Awaitable, andThen, rescued } from '../core/awaitable.js';
+import { type ErrorReporter, reportFor } from '../core/error-reporter.js';
+import { configError, describeValue } from '../core/errors.js';
+import type { Caller } from '../identity/caller.js';
+import type { Hasher, IdentityHashing } from '../identity/hash.js';
+import { addressIdentity, compileKey } from '../identity/key.js';
+import { formatIdentity } from '../identity/key-forms.js';
 import type { KeyFunction, KeyResolver, KeyRule } from './options.js';
-import { type Report, reportFor } from './report.js';
-import { isResolver, type Resolve } from './resolve.js';
+import { isResolverClass, type ProviderResolver } from './resolvers.js';
 
 /** Finds who is charged, or null to skip the limit. */
-export interface Identifier<Context> {
-  readonly needsUser: boolean;
-  readonly identify: (context: Context) => Later<string | null>;
+export interface CompiledKey<Context> {
+  readonly readsUser: boolean;
+  readonly identify: (context: Context) => Awaitable<string | null>;
 }
 
-function byFunction<Context extends Caller>(
+function keyFromCallback<Context extends Caller>(
   find: KeyFunction<Context>,
-  place: string,
-  hash: Hash,
-  report: Report,
-): (context: Context) => Later<string | null> {
-  const orAddress = (context: Context, what: string | null, detail: unknown): string => {
-    const heard = reportFor(context, report);
-    if (what !== null) heard(place, `${what}, so the caller's address is charged.`, detail);
-    return addressIdentity(context, (text) => heard(place, text));
+  source: string,
+  hash: Hasher,
+  report: ErrorReporter,
+): (context: Context) => Awaitable<string | null> {
+  const orAddress = (context: Context, message: string | null, detail: unknown): string => {
+    const reporter = reportFor(context, report);
+    if (message !== null) reporter(source, `${message}, so the caller's address is charged.`, detail);
+    return addressIdentity(context, (text) => reporter(source, text));
   };
   const ofAnswer = (answer: unknown, context: Context): string | null => {
     if (answer === null) return null;
-    if (typeof answer === 'string' && answer !== '') return identityOf('key', answer, hash);
+    if (typeof answer === 'string' && answer !== '') return formatIdentity('key', answer, hash);
     return orAddress(context, answer === undefined ? null : 'The key function gave no identity', answer);
   };
   return rescued(
@@ -38,34 +37,34 @@ function byFunction<Context extends Caller>(
 }
 
 /** What a limit takes from its surroundings to find who is charged. */
-export interface IdentifySurroundings<Context> extends Hashing {
-  readonly report: Report;
-  readonly resolve: Resolve<Context>;
+export interface IdentifySurroundings<Context> extends IdentityHashing {
+  readonly report: ErrorReporter;
+  readonly resolve: ProviderResolver<Context>;
 }
 
 /**
- * Compiles the key of the limit at `place`.
+ * Compiles the key of the limit at `source`.
  *
  * @throws RateLimitConfigError `bad-key` for a text that is no key.
  */
-export function compileIdentifier<Context extends Caller>(
+export function compileKeyRule<Context extends Caller>(
   key: KeyRule<Context>,
-  place: string,
-  { hash, keepsSecrets, report, resolve }: IdentifySurroundings<Context>,
-): Identifier<Context> {
-  if (isResolver<KeyResolver<Context>>(key, 'resolveKey')) {
-    const found = resolve(key, place);
+  source: string,
+  { hash, isKeyed, report, resolve }: IdentifySurroundings<Context>,
+): CompiledKey<Context> {
+  if (isResolverClass<KeyResolver<Context>>(key, 'resolveKey')) {
+    const found = resolve(key, source);
     const find = (context: Context) => andThen(found(context), (resolver) => resolver.resolveKey(context));
-    return { needsUser: false, identify: byFunction(find, place, hash, report) };
+    return { readsUser: false, identify: keyFromCallback(find, source, hash, report) };
   }
   if (typeof key === 'function')
-    return { needsUser: false, identify: byFunction(key as KeyFunction<Context>, place, hash, report) };
+    return { readsUser: false, identify: keyFromCallback(key as KeyFunction<Context>, source, hash, report) };
   if (typeof key !== 'string') {
-    throw mistake(
+    throw configError(
       'bad-key',
-      `${shown(key)} is no key.`,
+      `${describeValue(key)} is no key.`,
       `Give a text such as 'user|ip', or a function of the context.`,
     );
   }
-  return compileKey(key, { hash, keepsSecrets, report: (what) => report(place, what) });
+  return compileKey(key, { hash, isKeyed, report: (message) => report(source, message) });
 }

@@ -1,7 +1,9 @@
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
-import type { Clock } from '../core/clock.js';
-import { systemClock } from '../core/clock.js';
-import { mistake } from '../core/errors.js';
+import { brand } from '../core/brand.js';
+import { type Clock, systemClock } from '../core/clock.js';
+import { configError, describeValue } from '../core/errors.js';
+import type { RateInput } from '../core/rate.js';
+import { isObject } from '../core/validate.js';
 
 /** How busy this process is. */
 export type LoadLevel = 'normal' | 'elevated' | 'critical';
@@ -36,9 +38,9 @@ export interface LoadOptions {
 
 const SAMPLE_EVERY_MS = 500;
 /** How much of what is older counts, for each half second: about the last three seconds do. */
-const OLD_SHARE = 0.7;
+const SMOOTHING = 0.7;
 /** A level ends once the load is this share of what began it, so that it does not flicker. */
-const ENDS_AT = 0.8;
+const HYSTERESIS = 0.8;
 
 const DEFAULTS: Readonly<Record<'elevated' | 'critical', LoadSample>> = {
   elevated: { utilization: 0.7, delayMs: 70 },
@@ -46,7 +48,7 @@ const DEFAULTS: Readonly<Record<'elevated' | 'critical', LoadSample>> = {
 };
 
 /** Measures the event loop, in whatever time has passed since the last call. */
-function eventLoop(): () => LoadSample {
+function eventLoopSampler(): () => LoadSample {
   // Its timer keeps no process alive.
   const histogram = monitorEventLoopDelay({ resolution: 20 });
   histogram.enable();
@@ -69,7 +71,7 @@ function thresholdsOf(given: LoadThresholds = {}): typeof DEFAULTS {
   };
   for (const value of ['utilization', 'delayMs'] as const) {
     if (thresholds.elevated[value] > 0 && thresholds.elevated[value] <= thresholds.critical[value]) continue;
-    throw mistake(
+    throw configError(
       'bad-rate',
       `The load cannot be elevated from ${thresholds.elevated[value]} and critical from ${thresholds.critical[value]}.`,
       `Give thresholds above 0, the one for elevated no higher than the one for critical.`,
@@ -101,13 +103,13 @@ export class LoadMeter {
     this.#lastMs = nowMs;
     if (this.#measure === undefined) {
       // What it measures has no length yet, in which the event loop was at work all along.
-      this.#measure = eventLoop();
+      this.#measure = eventLoopSampler();
       return this.#level;
     }
     const sample = this.#measure();
     const before = this.#smooth ?? sample;
     // A sample is of all the time since the last one, which may be long.
-    const share = 1 - OLD_SHARE ** (Math.max(sinceMs, SAMPLE_EVERY_MS) / SAMPLE_EVERY_MS);
+    const share = 1 - SMOOTHING ** (Math.max(sinceMs, SAMPLE_EVERY_MS) / SAMPLE_EVERY_MS);
     this.#smooth = {
       utilization: before.utilization + share * (sample.utilization - before.utilization),
       delayMs: before.delayMs + share * (sample.delayMs - before.delayMs),
@@ -121,9 +123,50 @@ export class LoadMeter {
     return this.#reaches(load, 'elevated', this.#level !== 'normal') ? 'elevated' : 'normal';
   }
 
-  #reaches({ utilization, delayMs }: LoadSample, level: 'elevated' | 'critical', isThere: boolean): boolean {
-    const share = isThere ? ENDS_AT : 1;
+  #reaches({ utilization, delayMs }: LoadSample, level: 'elevated' | 'critical', isActive: boolean): boolean {
+    const share = isActive ? HYSTERESIS : 1;
     const threshold = this.#thresholds[level];
     return utilization >= share * threshold.utilization || delayMs >= share * threshold.delayMs;
   }
+}
+
+/** A rate for each level of load. */
+export type LoadRates = Readonly<Record<LoadLevel, RateInput>>;
+
+/** A rate that depends on how busy this process is. Made by {@link byLoad}. */
+export class RateByLoad {
+  /** @throws RateLimitConfigError `bad-rate` for what are no rates by load. */
+  constructor(
+    readonly rates: LoadRates,
+    /** The level of now. */
+    readonly level: () => LoadLevel,
+  ) {
+    if (isObject(rates)) return;
+    throw configError(
+      'bad-rate',
+      `${describeValue(rates)} stands where the rates by load belong.`,
+      `Give a rate for each load: byLoad({ normal: '500/hour', elevated: '100/hour', critical: '50/hour' }).`,
+    );
+  }
+}
+
+brand(RateByLoad, 'RateByLoad');
+
+/** One meter for all that measure alike: a histogram of the event loop is not for nothing. */
+const meter = new LoadMeter();
+
+/**
+ * A rate by the load of this process. A level begins when the event loop is at work for 70 (90) percent of
+ * the time, or late by 70 (250) ms, smoothed over about three seconds, and ends at four fifths of that.
+ *
+ * @param options Other thresholds, another measure, or a function that tells the level.
+ * @throws RateLimitConfigError `bad-rate` for what are no rates by load, and for thresholds out of order; for a
+ *   wrong rate at start-up.
+ * @example
+ * @RateLimit({ rate: byLoad({ normal: '500/hour', elevated: '100/hour', critical: '50/hour' }) })
+ */
+export function byLoad(rates: LoadRates, options?: LoadOptions | (() => LoadLevel)): RateByLoad {
+  if (typeof options === 'function') return new RateByLoad(rates, options);
+  const own = options === undefined ? meter : new LoadMeter(options);
+  return new RateByLoad(rates, () => own.level());
 }

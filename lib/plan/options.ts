@@ -1,15 +1,15 @@
+import type { Awaitable } from '../core/awaitable.js';
 import type { Duration } from '../core/duration.js';
-import type { Later } from '../core/later.js';
 import type { AlgorithmName, FailMode } from '../core/policy.js';
 import type { RateInput } from '../core/rate.js';
-import type { KeyText } from '../key/key.js';
-import type { RateByLoad } from './by-load.js';
+import type { KeyText } from '../identity/key.js';
+import type { RateByLoad } from './load.js';
 
 /** A rate by the caller's tier; `default` is for every tier that is not named. */
 export type TierMap = Readonly<Record<string, RateInput>> & { readonly default: RateInput };
 
 /** A rate worked out for each request. */
-export type RateFunction<Context> = (context: Context) => Later<RateInput>;
+export type RateFunction<Context> = (context: Context) => Awaitable<RateInput>;
 
 /** Every way to give a rate: fixed, by tier, by load, or worked out for each request. */
 export type RateRule<Context> =
@@ -24,16 +24,16 @@ export type RateRule<Context> =
  * null skips the limit. An empty string, or anything else that is no identity, is logged and charges the
  * address.
  */
-export type KeyFunction<Context> = (context: Context) => Later<string | null | undefined>;
+export type KeyFunction<Context> = (context: Context) => Awaitable<string | null | undefined>;
 
 /** Every way to give a key. */
 export type KeyRule<Context> = KeyText | KeyFunction<Context> | ResolverClass<KeyResolver<Context>>;
 
 /** Finds what a request costs: a whole number, 0 or more. */
-export type CostFunction<Context> = (context: Context) => Later<number>;
+export type CostFunction<Context> = (context: Context) => Awaitable<number>;
 
 /** Whether a limit applies to a request. */
-export type ConditionFunction<Context> = (context: Context) => Later<boolean>;
+export type ConditionFunction<Context> = (context: Context) => Awaitable<boolean>;
 
 /** What became of a call. */
 export interface CallResult {
@@ -49,7 +49,7 @@ export interface CallResult {
 }
 
 /** Whether a call counts, once it is seen what became of it. */
-export type CountFunction<Context> = (context: Context, result: CallResult) => Later<boolean>;
+export type CountFunction<Context> = (context: Context, result: CallResult) => Awaitable<boolean>;
 
 /** Which requests a limit applies to. Default: all. */
 export interface ConditionOptions<Context> {
@@ -74,13 +74,13 @@ export interface ConditionOptions<Context> {
  */
 export interface KeyResolver<Context> {
   /** As a key function. */
-  resolveKey(context: Context): Later<string | null | undefined>;
+  resolveKey(context: Context): Awaitable<string | null | undefined>;
 }
 
 /** Works out a rate, as a class that Nest makes: see {@link KeyResolver}. */
 export interface RateResolver<Context> {
   /** As a rate function. */
-  resolveRate(context: Context): Later<RateInput>;
+  resolveRate(context: Context): Awaitable<RateInput>;
 }
 
 /** A class whose instances Nest makes. */
@@ -159,15 +159,17 @@ export type ScopeRule<Context> =
 export type ScopeOverrides<Context> = Pick<LimitOptions<Context>, 'key' | 'cost' | 'needs'>;
 
 /** What a decorator has noted of one limit. */
-export type Declaration<Context> =
+export type DeclaredLimit<Context> =
   | { readonly kind: 'limit'; readonly options: LimitOptions<Context> }
   | { readonly kind: 'scope'; readonly scope: string; readonly overrides: ScopeOverrides<Context> };
 
 /** What `@SkipRateLimit` has noted: every limit from further out, or those of these names. */
-export type Skip = 'all' | readonly string[];
+export type SkipDeclaration = 'all' | readonly string[];
 
 /** A rate, or a limit with options, as a limit with options. A map of tiers is told by its `default`. */
-export const asLimit = <Context>(rule: RateRule<Context> | LimitOptions<Context>): LimitOptions<Context> =>
+export const toLimitOptions = <Context>(
+  rule: RateRule<Context> | LimitOptions<Context>,
+): LimitOptions<Context> =>
   typeof rule === 'object' && rule !== null && 'rate' in rule && !('default' in rule)
     ? (rule as LimitOptions<Context>)
     : { rate: rule as RateRule<Context> };

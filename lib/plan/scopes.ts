@@ -1,28 +1,27 @@
-import { mistake, type Problems } from '../core/errors.js';
-import { shown } from '../core/shown.js';
-import type { Caller } from '../key/caller.js';
-import { checkOverrides } from './check-limit.js';
+import { configError, describeValue, type ErrorCollector } from '../core/errors.js';
+import type { Caller } from '../identity/caller.js';
 import { compileLimit, type Limit, type LimitDefaults } from './limit.js';
 import {
-  asLimit,
   type LimitOptions,
   type ScopeLimit,
   type ScopeOverrides,
   type ScopeRule,
+  toLimitOptions,
 } from './options.js';
+import { validateOverrides } from './validate-limit.js';
 
 // Segments of what people call things; nothing that a route's own scope could look like.
 const SCOPE_NAME = /^[A-Za-z0-9_-]+(?:[:/][A-Za-z0-9_-]+)*$/;
 
 /** A set of scopes and where it was declared. */
-export interface ScopeSource<Context> {
+export interface ScopeDeclarations<Context> {
   readonly scopes: Readonly<Record<string, ScopeRule<Context>>>;
   /** Such as `scopes` for those of the module, or `ShopModule.scopes`. */
-  readonly place: string;
+  readonly source: string;
 }
 
-interface Entry<Context> {
-  readonly place: string;
+interface CompiledScope<Context> {
+  readonly source: string;
   readonly rule: ScopeRule<Context>;
   /** The options of its limits, named. */
   readonly options: readonly LimitOptions<Context>[];
@@ -33,7 +32,7 @@ interface Entry<Context> {
 function namedLimits<Context>(rule: ScopeRule<Context>, scope: string): readonly LimitOptions<Context>[] {
   const rules = (Array.isArray(rule) ? rule : [rule]) as readonly ScopeLimit<Context>[];
   return rules.map((limit, at) => {
-    const options = asLimit<Context>(limit);
+    const options = toLimitOptions<Context>(limit);
     return { ...options, name: options.name ?? (at === 0 ? scope : `${scope}-${at}`) };
   });
 }
@@ -48,30 +47,30 @@ function isAlike(a: unknown, b: unknown): boolean {
 
 /** The named scopes of an application. */
 export class Scopes<Context extends Caller> {
-  readonly #entries = new Map<string, Entry<Context>>();
+  readonly #entries = new Map<string, CompiledScope<Context>>();
   /** Names whose declaration is a mistake, which is said once and not of each use. */
-  readonly #broken = new Set<string>();
+  readonly #invalid = new Set<string>();
 
   constructor(readonly defaults: LimitDefaults<Context>) {}
 
-  /** Compiles the scopes of one source; what is wrong with them goes to `problems`. */
-  add({ scopes, place }: ScopeSource<Context>, problems: Problems): void {
+  /** Compiles the scopes of one source; what is wrong with them goes to `errors`. */
+  add({ scopes, source }: ScopeDeclarations<Context>, errors: ErrorCollector): void {
     for (const [name, rule] of Object.entries(scopes)) {
-      const here = `${place}.${name}`;
+      const here = `${source}.${name}`;
       const known = this.#entries.get(name);
       if (known !== undefined) {
         if (isAlike(known.rule, rule)) continue;
-        problems.add(
+        errors.add(
           'duplicate-name',
           here,
-          `The scope ${shown(name)} is already declared with other options at ${known.place}.`,
+          `The scope ${describeValue(name)} is already declared with other options at ${known.source}.`,
           'Declare it once, or give the two scopes different names.',
         );
         continue;
       }
-      const entry = problems.try(here, () => this.#compile(rule, name, here));
+      const entry = errors.try(here, () => this.#compile(rule, name, here));
       if (entry !== undefined) this.#entries.set(name, entry);
-      else this.#broken.add(name);
+      else this.#invalid.add(name);
     }
   }
 
@@ -89,54 +88,62 @@ export class Scopes<Context extends Caller> {
   }
 
   /** The limits of a named scope as one place uses it; none where the scope itself is a mistake. */
-  use(name: string, overrides: ScopeOverrides<Context>, place: string): readonly Limit<Context>[] {
-    checkOverrides(overrides);
-    if (this.#broken.has(name)) return [];
+  resolve(name: string, overrides: ScopeOverrides<Context>, source: string): readonly Limit<Context>[] {
+    validateOverrides(overrides);
+    if (this.#invalid.has(name)) return [];
     const { options, limits } = this.#entry(name);
     if (Object.keys(overrides).length === 0) return limits;
     if (overrides.key !== undefined && options.length > 1) {
-      throw mistake(
+      throw configError(
         'bad-option',
-        `The scope ${shown(name)} carries several limits, and one key cannot stand for those of all.`,
+        `The scope ${describeValue(name)} carries several limits, and one key cannot stand for those of all.`,
         'Leave the key out, or declare another scope.',
       );
     }
-    return options.map((own) => this.#limit({ ...own, ...overrides }, name, place));
+    return options.map((own) => this.#limit({ ...own, ...overrides }, name, source));
   }
 
-  #entry(name: string): Entry<Context> {
+  #entry(name: string): CompiledScope<Context> {
     const entry = this.#entries.get(name);
     if (entry !== undefined) return entry;
     const known = this.names.join(', ');
-    throw mistake(
+    throw configError(
       'unknown-scope',
-      `There is no scope ${shown(name)}.`,
+      `There is no scope ${describeValue(name)}.`,
       `Declare it under scopes of RateLimitModule${known === '' ? '' : `, or use one of: ${known}`}.`,
     );
   }
 
-  #compile(rule: ScopeRule<Context>, name: string, place: string): Entry<Context> {
+  #compile(rule: ScopeRule<Context>, name: string, source: string): CompiledScope<Context> {
     if (!SCOPE_NAME.test(name)) {
-      throw mistake(
+      throw configError(
         'bad-scope-name',
-        `${shown(name)} cannot name a scope.`,
+        `${describeValue(name)} cannot name a scope.`,
         `Use letters, digits, '-' and '_', with ':' or '/' between words.`,
       );
     }
     if (Array.isArray(rule) && rule.length === 0) {
-      throw mistake('bad-rate', 'The scope has no limit.', `Give it a rate, or 'unlimited'.`);
+      throw configError('bad-rate', 'The scope has no limit.', `Give it a rate, or 'unlimited'.`);
     }
     const options = namedLimits(rule, name);
     const names = options.map((limit) => limit.name);
     const twice = names.find((own, at) => names.indexOf(own) < at);
     if (twice !== undefined) {
-      throw mistake('duplicate-name', `Two of its limits are called ${shown(twice)}.`, 'Name them apart.');
+      throw configError(
+        'duplicate-name',
+        `Two of its limits are called ${describeValue(twice)}.`,
+        'Name them apart.',
+      );
     }
-    return { place, rule, options, limits: options.map((own) => this.#limit(own, name, place)) };
+    return { source, rule, options, limits: options.map((own) => this.#limit(own, name, source)) };
   }
 
-  #limit(options: LimitOptions<Context>, scope: string, place: string): Limit<Context> {
+  #limit(options: LimitOptions<Context>, scope: string, source: string): Limit<Context> {
     const name = options.name as string;
-    return compileLimit(options, { name, scope, reach: 'scope', place, isOfModule: false }, this.defaults);
+    return compileLimit(
+      options,
+      { name, scope, reach: 'scope', source, isModuleLimit: false },
+      this.defaults,
+    );
   }
 }

@@ -1,7 +1,7 @@
+import type { Awaitable } from '../core/awaitable.js';
 import { brand } from '../core/brand.js';
 import type { Charge, Decision } from '../core/decision.js';
-import type { Later } from '../core/later.js';
-import type { SharedCounters } from '../core/statistics.js';
+import type { SharedCounters } from './shared-counters.js';
 
 /** What a store answers: the decisions in the order of the charges. */
 export interface StoreReply {
@@ -33,36 +33,36 @@ export interface Store {
    * Decides all charges of one request together: they are written when every charge that is not a
    * shadow is admitted, else none is. Charges name different buckets. A shadow charge is written when
    * the request passes and its own limit admits it. A cost of 0 passes uncharged, unless the limit is 0
-   * or the bucket blocked. A denial by a charge with `blocks` blocks that bucket, unless it is blocked
+   * or the bucket blocked. A denial by a charge with `blockDurationsMs` blocks that bucket, unless it is blocked
    * already or the wait is for ever.
    */
-  consume(charges: readonly Charge[]): Later<StoreReply>;
+  consume(charges: readonly Charge[]): Awaitable<StoreReply>;
   /** What {@link Store.consume} would answer now; writes nothing. */
-  peek(charges: readonly Charge[]): Later<StoreReply>;
+  peek(charges: readonly Charge[]): Awaitable<StoreReply>;
   /**
    * Gives back what was charged and still counts, into the window or sub-window it was charged to, so
    * that no room comes up that the limit does not have. The caller gives each decision once.
    */
-  refund(decisions: readonly Decision[]): Later<void>;
+  refund(decisions: readonly Decision[]): Awaitable<void>;
   /** Forgets charges and blocks of the identity's buckets. */
-  reset(target: StoreTarget): Later<void>;
+  reset(target: StoreTarget): Awaitable<void>;
   /** Denies every charge to the identity for `forMs` from now on. */
-  block(identity: string, forMs: number): Later<void>;
+  block(identity: string, forMs: number): Awaitable<void>;
   /** Ends the identity's blocks, those that denials started included. */
-  unblock(identity: string): Later<void>;
+  unblock(identity: string): Awaitable<void>;
   /** Connects, so that the first request need not wait for it. Called when the application starts. */
-  open?(): Later<void>;
+  open?(): Awaitable<void>;
   /** Calls `listener` whenever it has connected anew: then one that failed is worth a probe at once. */
   onReady?(listener: () => void): void;
   /**
    * What keeps an identity, where parts of the store can fail by themselves: of a Cluster the node. Calls to
    * a part that fails stop, those to the others go on. Default: there is but one.
    */
-  partOf?(identity: string): string;
+  shardOf?(identity: string): string;
   /** Counts that processes share, for statistics. Default: each process counts for itself. */
   readonly counters?: SharedCounters;
   /** Lets go of timers and connections. */
-  close?(): Later<void>;
+  close?(): Awaitable<void>;
 }
 
 /**

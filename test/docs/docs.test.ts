@@ -4,8 +4,8 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { transform } from '@swc/core';
-import { OPTION_NAMES } from '../../lib/nest/check-options.js';
-import { LIMIT_OPTION_NAMES } from '../../lib/plan/check-limit.js';
+import { OPTION_NAMES } from '../../lib/nest/startup/check-options.js';
+import { LIMIT_OPTION_NAMES } from '../../lib/plan/validate-limit.js';
 import { root, type Snippet, Snippets } from '../support/snippets.js';
 
 const exec = promisify(execFile);

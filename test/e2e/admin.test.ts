@@ -561,14 +561,14 @@ describe('the admin API', () => {
     expect(json).toEqual({
       status: 'up',
       degraded: 0,
-      parts: [{ part: '', breaker: 'closed', failures: 0, error: null, retry_after_seconds: 0 }],
+      shards: [{ shard: '', breaker: 'closed', failures: 0, error: null, retry_after_seconds: 0 }],
     });
     (held as HeldStore).manner = 'rejects';
     await app.get('/plain', { from: '203.0.113.7' });
     expect((await ask(app, '/health')).json).toMatchObject({
       status: 'degraded',
       degraded: expect.any(Number),
-      parts: [{ breaker: expect.stringMatching('open'), error: 'store is down' }],
+      shards: [{ breaker: expect.stringMatching('open'), error: 'store is down' }],
     });
     const { json: client } = await ask(app, '/clients/ip:203.0.113.7');
     expect(client.buckets).toContainEqual(expect.objectContaining({ name: 'list', remaining: 1 }));

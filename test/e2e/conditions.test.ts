@@ -168,7 +168,7 @@ describe('conditions of limits', () => {
     const error = await start({ controllers: [Wrong] }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(RateLimitConfigError);
     expect((error as RateLimitConfigError).problems).toMatchObject([
-      { code: 'bad-option', place: 'Wrong.handler' },
+      { code: 'bad-option', source: 'Wrong.handler' },
     ]);
   });
 });

@@ -262,7 +262,7 @@ describe('identities by hand', () => {
     ['together', ['ip:203.0.113.7', 'user:bob+tag@example.org'], { as: 'tagged', from: '203.0.113.7' }],
   ])('under %s, %s is whom the route charges', async (scope, identity, call) => {
     const limiter = app.app.get(RateLimiter);
-    const left = async () => (await limiter.peek({ scope, identity })).binding?.remaining;
+    const left = async () => (await limiter.peek({ scope, identity })).decidedBy?.remaining;
     expect(await left()).toBe(2);
     expect(await statuses(app, 1, `/${scope}`, call)).toEqual([200]);
     expect(await left()).toBe(1);
@@ -301,7 +301,7 @@ describe('identities by hand', () => {
     const limiter = app.app.get(RateLimiter);
     expect(await statuses(app, 2, '/user', { as: 'tagged' })).toEqual([200, 200]);
     const left = async (identity: string) =>
-      (await limiter.peek({ scope: 'user', identity })).binding?.remaining;
+      (await limiter.peek({ scope: 'user', identity })).decidedBy?.remaining;
     expect(await left('user:bob%2Btag@example.org')).toBe(2);
     await limiter.consume({ scope: 'user', identity: 'user:bob%2Btag@example.org', cost: 2 });
     expect(await left('user:bob%2Btag@example.org')).toBe(0);

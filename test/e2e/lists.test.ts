@@ -166,7 +166,9 @@ describe('allow and deny lists', () => {
     }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(RateLimitConfigError);
     expect(
-      (error as RateLimitConfigError).problems.map(({ code, place, what }) => `${code} ${place} ${what}`),
+      (error as RateLimitConfigError).problems.map(
+        ({ code, source, message }) => `${code} ${source} ${message}`,
+      ),
     ).toEqual([
       'bad-address allow "10.0.0.0/33" is no address and no network.',
       'bad-option deny 42 can be on no list.',

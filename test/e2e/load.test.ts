@@ -92,7 +92,7 @@ describe('rates by load', () => {
     const error = await start({ controllers: [Wrong] }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(RateLimitConfigError);
     expect((error as RateLimitConfigError).problems).toMatchObject([
-      { code: 'bad-rate', place: 'Wrong.handler' },
+      { code: 'bad-rate', source: 'Wrong.handler' },
     ]);
   });
 });

@@ -27,7 +27,7 @@ async function problemsOf(
   }
 }
 
-const codes = (problems: readonly Problem[]) => problems.map(({ code, place }) => `${code} ${place}`);
+const codes = (problems: readonly Problem[]) => problems.map(({ code, source }) => `${code} ${source}`);
 
 describe('mistakes at start-up', () => {
   test('one error lists all of them, each with its code, its place and the mend', async () => {
@@ -85,9 +85,9 @@ describe('mistakes at start-up', () => {
       'bad-option AuthController.option',
     ]);
     expect(message).toMatch(/^20 mistakes in the rate limits:\n/);
-    for (const { code, mend } of problems) {
+    for (const { code, fix } of problems) {
       expect(message).toContain(`[${code}] `);
-      expect(message).toContain(mend);
+      expect(message).toContain(fix);
     }
   });
 
@@ -98,7 +98,7 @@ describe('mistakes at start-up', () => {
     }
     const { problems } = await problemsOf([Tiers]);
     expect(problems).toEqual([
-      expect.objectContaining({ code: 'bad-tiers', mend: expect.stringContaining('tier: (context) =>') }),
+      expect.objectContaining({ code: 'bad-tiers', fix: expect.stringContaining('tier: (context) =>') }),
     ]);
   });
 
@@ -131,7 +131,7 @@ describe('mistakes at start-up', () => {
     }
     const { problems } = await problemsOf([Skips], { limits: [{ name: 'burst', rate: '60/min' }] });
     expect(codes(problems)).toEqual(['unknown-skip Skips.get']);
-    expect(problems[0]?.mend).toContain('These do: burst.');
+    expect(problems[0]?.fix).toContain('These do: burst.');
   });
 
   test('a mistake is found also when nothing is switched on', async () => {
@@ -162,8 +162,8 @@ describe('options of the module that cannot be meant', () => {
     async (name, value) => {
       const { problems } = await problemsOf([], { [name]: value });
       expect(codes(problems)).toEqual(['bad-option RateLimitModule']);
-      expect(problems[0]?.what).toMatch(new RegExp(`^${name} cannot be `));
-      expect(problems[0]?.mend).not.toBe('');
+      expect(problems[0]?.message).toMatch(new RegExp(`^${name} cannot be `));
+      expect(problems[0]?.fix).not.toBe('');
     },
   );
 
@@ -195,7 +195,7 @@ describe('options of the module that cannot be meant', () => {
     const circular: Record<string, unknown> = { password: 'hunter2' };
     circular.self = circular;
     const said = async (store: unknown) =>
-      (await problemsOf([], { store } as RateLimitModuleOptions)).problems.map(({ what }) => what);
+      (await problemsOf([], { store } as RateLimitModuleOptions)).problems.map(({ message }) => message);
     expect(await said({ password: 'hunter2' })).toEqual(['store cannot be { password }.']);
     expect(await said(circular)).toEqual(['store cannot be { password, self }.']);
     expect(await said(new Redis())).toEqual(['store cannot be an object of class Redis.']);
@@ -206,10 +206,9 @@ describe('options of the module that cannot be meant', () => {
   test('all of them are listed in one error', async () => {
     const all = Object.fromEntries(Object.entries(wrong).map(([name, [value]]) => [name, value]));
     const { problems } = await problemsOf([], { ...all, registerGards: false } as RateLimitModuleOptions);
-    expect(problems.map(({ what }) => /^(\w+) cannot be|"(\w+)"/.exec(what)?.slice(1).join(''))).toEqual([
-      ...Object.keys(wrong),
-      'registerGards',
-    ]);
+    expect(
+      problems.map(({ message }) => /^(\w+) cannot be|"(\w+)"/.exec(message)?.slice(1).join('')),
+    ).toEqual([...Object.keys(wrong), 'registerGards']);
   });
 
   test.each<[string, () => unknown]>([
@@ -390,7 +389,7 @@ describe('options of a limit that cannot be meant', () => {
 
   test('the error is printed once, without the list behind it', () => {
     const error = new RateLimitConfigError([
-      { code: 'bad-rate', place: 'here', what: 'It is none.', mend: 'Mend it.' },
+      { code: 'bad-rate', source: 'here', message: 'It is none.', fix: 'Mend it.' },
     ]);
     expect(inspect(error)).toContain('[bad-rate] here: It is none. Mend it.');
     expect(inspect(error)).not.toContain('problems');

@@ -233,7 +233,7 @@ describe('RateLimitModule', () => {
       }
     }
     const app = await start({ providers: [Early], options: { scopes: { login: '3/min' } } });
-    expect(early[0]?.binding?.remaining).toBe(2);
+    expect(early[0]?.decidedBy?.remaining).toBe(2);
     expect(await statuses(app, 3, '/login')).toEqual([200, 200, 429]);
     const limiter = app.app.get(RateLimiter);
     expect((await limiter.peek({ scope: 'login', identity: 'ip:127.0.0.1' })).allowed).toBe(false);
@@ -250,7 +250,7 @@ describe('RateLimitModule', () => {
     const limiter = app.app.get(RateLimiter);
     for (let i = 0; i < 20; i++) {
       const outcome = await limiter.peek({ scope: 'login', identity: 'ip:127.0.0.1' });
-      expect([outcome.allowed, outcome.binding?.remaining]).toEqual([true, 2]);
+      expect([outcome.allowed, outcome.decidedBy?.remaining]).toEqual([true, 2]);
     }
     expect(app.store.size).toBe(0);
     expect(await statuses(app, 3, '/login')).toEqual([200, 200, 429]);

@@ -175,7 +175,7 @@ describe('an outage', () => {
     const heard: unknown[] = [];
     const events = app.app.get(RateLimitEvents);
     events.on('degraded', ({ limits, route }) => heard.push([...limits, route]));
-    events.on('breaker', ({ part, state: now }) => heard.push([part, now]));
+    events.on('breaker', ({ shard, state: now }) => heard.push([shard, now]));
     events.on('recovered', ({ degraded }) => heard.push(degraded));
     expect((await app.get('/health')).json).toMatchObject({
       status: 'ok',
@@ -188,7 +188,7 @@ describe('an outage', () => {
     expect(heard).toContainEqual(['', 'open']);
     expect((await app.get('/health')).json).toMatchObject({
       status: 'ok',
-      info: { limits: { status: 'up', store: 'degraded', parts: [{ part: '', error: 'out of order' }] } },
+      info: { limits: { status: 'up', store: 'degraded', shards: [{ shard: '', error: 'out of order' }] } },
     });
     const strict = await app.get('/health/strict');
     expect([strict.status, strict.json.error.limits.status]).toEqual([503, 'down']);
@@ -207,12 +207,16 @@ describe('an outage', () => {
     [
       'breaker',
       { breaker: { treshold: 3 } as never },
-      'Give { threshold: 5, pauseMs: 100 }, either or both.',
+      'Give { threshold: 5, initialBackoffMs: 100 }, either or both.',
     ],
-    ['breaker', { breaker: { threshold: 0 } }, 'Give { threshold: 5, pauseMs: 100 }, either or both.'],
-  ])('a wrong %s is a mistake at start-up', async (name, options, mend) => {
+    [
+      'breaker',
+      { breaker: { threshold: 0 } },
+      'Give { threshold: 5, initialBackoffMs: 100 }, either or both.',
+    ],
+  ])('a wrong %s is a mistake at start-up', async (name, options, fix) => {
     await expect(start(options)).rejects.toThrow(`RateLimitModule: ${name} cannot be`);
-    await expect(start(options)).rejects.toThrow(mend);
-    expect(() => new RateLimiter({ scopes: {}, ...(options as object) })).toThrow(mend);
+    await expect(start(options)).rejects.toThrow(fix);
+    expect(() => new RateLimiter({ scopes: {}, ...(options as object) })).toThrow(fix);
   });
 });

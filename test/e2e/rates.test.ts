@@ -264,8 +264,8 @@ describe('A3 what is no rate', () => {
     const { problems } = error as RateLimitConfigError;
     expect(problems).toHaveLength(1);
     expect(problems[0]?.code).toMatch(/^bad-(rate|duration|tiers)$/);
-    expect(problems[0]?.place).toBe('Wrong.handler');
-    expect(problems[0]?.mend).not.toBe('');
+    expect(problems[0]?.source).toBe('Wrong.handler');
+    expect(problems[0]?.fix).not.toBe('');
   });
 
   test('an unknown scope is an error at start-up that names those there are', async () => {

@@ -212,11 +212,11 @@ describe('resolvers', () => {
     }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(RateLimitConfigError);
     const { problems } = error as RateLimitConfigError;
-    expect(problems.map(({ code, place, what }) => `${code} ${place} ${what}`).sort()).toEqual([
+    expect(problems.map(({ code, source, message }) => `${code} ${source} ${message}`).sort()).toEqual([
       'unknown-resolver Asking.a Nest has no provider Nobody.',
       'unknown-resolver Asking.c Nest has no provider TenantKey.',
       'unknown-resolver scopes.mine Nest has no provider Nobody.',
     ]);
-    expect(problems[0]?.mend).toMatch(/^Add \w+ to the providers of a module\.$/);
+    expect(problems[0]?.fix).toMatch(/^Add \w+ to the providers of a module\.$/);
   });
 });

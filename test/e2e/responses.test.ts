@@ -220,7 +220,7 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
 
   test('a body function gives anything: an object, or text', async () => {
     const object = await start({
-      body: (outcome, context) => ({ slow: outcome.binding?.name, path: context.request.url }),
+      body: (outcome, context) => ({ slow: outcome.decidedBy?.name, path: context.request.url }),
     });
     await statuses(object, 3, '/three');
     expect((await object.get('/three')).json).toEqual({ slow: 'three', path: '/three' });
@@ -292,7 +292,7 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
   @Catch(RateLimitException)
   class Audit implements ExceptionFilter<RateLimitException> {
     catch(exception: RateLimitException, host: ArgumentsHost) {
-      seen.push(exception.outcome.binding?.name, exception.getStatus());
+      seen.push(exception.outcome.decidedBy?.name, exception.getStatus());
       const response = host.switchToHttp().getResponse();
       response.status(418).send({ teapot: true });
     }

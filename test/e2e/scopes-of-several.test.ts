@@ -166,7 +166,7 @@ describe('a scope of several limits', () => {
     }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(RateLimitConfigError);
     expect(
-      (error as RateLimitConfigError).problems.map(({ code, place }) => `${code} ${place}`).sort(),
+      (error as RateLimitConfigError).problems.map(({ code, source }) => `${code} ${source}`).sort(),
     ).toEqual([
       'bad-duration Wrong.block',
       'bad-option Wrong.key',

@@ -550,7 +550,7 @@ describe('several limits', () => {
       expect(await limiter[ask]({ scope: 'mail', identity: 'customer:42' })).toMatchObject({
         allowed: true,
         skipped: true,
-        binding: null,
+        decidedBy: null,
       });
     }
     await expect(limiter.consume({ scope: 'post', identity: 'customer:42' })).rejects.toThrow(

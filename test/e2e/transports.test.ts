@@ -160,7 +160,7 @@ describe('GraphQL', () => {
   });
 
   test('a body of text leaves the code', async () => {
-    await start({ body: ({ binding }) => `slow down: ${binding?.name}` });
+    await start({ body: ({ decidedBy }) => `slow down: ${decidedBy?.name}` });
     await query('{ a: hello b: hello c: hello }');
     expect((await query('{ hello }')).errors[0]).toMatchObject({
       message: 'slow down: hello',
@@ -444,7 +444,7 @@ describe('calls that the library was not told of', () => {
     const call = async (name: 'late' | 'fine') =>
       route(name)(request, response, () => {}).then(
         () => 'passes',
-        (error: RateLimitException) => error.outcome.binding?.name,
+        (error: RateLimitException) => error.outcome.decidedBy?.name,
       );
     expect([await call('late'), await call('late'), await call('late'), await call('late')]).toEqual([
       'passes',

@@ -59,7 +59,7 @@ class Player {
   constructor(readonly policy: Policy) {}
 
   #charge(cost: number) {
-    return { policy: this.policy, identity: 'user:1', cost, shadow: false, blocks: [] };
+    return { policy: this.policy, identity: 'user:1', cost, shadow: false, blockDurationsMs: [] };
   }
 
   consume(cost: number): Decision {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { AlgorithmName, Charge, Decision, FailMode } from 'nestjs-ratelimit';
+import { type AlgorithmName, type Charge, type Decision, type FailMode } from 'nestjs-ratelimit';
 import { ALGORITHM_NAMES, definePolicy, type Policy } from '../../lib/core/policy.js';
-import { LocalReceipt } from '../../lib/store/resilience/receipts.js';
+import { LocalReceipt } from '../../lib/resilience/receipts.js';
 import { StoreUnavailableError } from '../../lib/store/store.js';
 import { type Admission, keepsBound, mostInAnyWindow } from '../support/bounds.js';
 import { Guarded } from '../support/guarded.js';
@@ -156,8 +156,8 @@ class Story {
 
   charge(cost: number): Charge {
     const { block, windowMs } = this.setting;
-    const blocks = block === 0 ? [] : [Math.round(block * windowMs)];
-    return { policy: this.policy, identity: 'user:1', cost, shadow: false, blocks };
+    const blockDurationsMs = block === 0 ? [] : [Math.round(block * windowMs)];
+    return { policy: this.policy, identity: 'user:1', cost, shadow: false, blockDurationsMs };
   }
 
   /**

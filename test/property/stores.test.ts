@@ -26,7 +26,7 @@ interface Ask {
   readonly identity: string;
   readonly cost: number;
   readonly shadow: boolean;
-  readonly blocks: readonly number[];
+  readonly blockDurationsMs: readonly number[];
 }
 
 type Action =
@@ -50,7 +50,7 @@ const asks: fc.Arbitrary<Ask> = fc.record({
     { weight: 2, arbitrary: fc.integer({ min: 2, max: 60 }) },
   ),
   shadow: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
-  blocks: fc.oneof(
+  blockDurationsMs: fc.oneof(
     { weight: 5, arbitrary: fc.constant([]) },
     { weight: 1, arbitrary: fc.constantFrom([1], [5_000], [1, 5_000, 60_000]) },
   ),

@@ -52,7 +52,10 @@ describe.each(kinds)('buckets in %s', (_kind, make) => {
   test('how often a bucket was blocked outlives a charge that is given back', async () => {
     const clock = new TestClock();
     const store = opened(make(clock));
-    const charge: Charge = { ...chargeOf({ limit: 1, windowMs: 600_000 }), blocks: [1_000, 3_600_000] };
+    const charge: Charge = {
+      ...chargeOf({ limit: 1, windowMs: 600_000 }),
+      blockDurationsMs: [1_000, 3_600_000],
+    };
     const { decisions } = await store.consume([charge]);
     await store.consume([charge]);
     clock.advance('2s');
@@ -134,7 +137,7 @@ describe('a key of Redis lives as long as what it holds', () => {
 
   test('the memory of blocks that grow', async () => {
     const { store, livesForMs } = setUp();
-    const charge: Charge = { ...chargeOf({ limit: 1, windowMs: 1_000 }), blocks: [2_000, 600_000] };
+    const charge: Charge = { ...chargeOf({ limit: 1, windowMs: 1_000 }), blockDurationsMs: [2_000, 600_000] };
     // Together, so that the second finds the first whatever this process waits for.
     await Promise.all([store.consume([charge]), store.consume([charge])]);
     expect(await livesForMs()).toBeGreaterThan(590_000);
@@ -174,7 +177,11 @@ describe('a key of Redis lives as long as what it holds', () => {
   test('charges of a bucket that was blocked for a moment, and is not any more', async () => {
     const { store, livesForMs } = setUp();
     const windowMs = 800;
-    const charge = (cost: number): Charge => ({ ...chargeOf({ limit: 10, windowMs }), cost, blocks: [10] });
+    const charge = (cost: number): Charge => ({
+      ...chargeOf({ limit: 10, windowMs }),
+      cost,
+      blockDurationsMs: [10],
+    });
     const lacks: number[] = [];
     for (let round = 0; round < 6; round++) {
       await store.consume([charge(1)]);

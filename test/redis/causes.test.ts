@@ -212,8 +212,8 @@ test('A38 a server that answers nothing is not called once the breaker has opene
   expect(requests).toBeGreaterThan(100);
   expect(callsIn3s).toBeGreaterThan(1);
   expect(callsIn3s).toBeLessThanOrEqual(10);
-  expect(health(app).parts).toEqual([
-    expect.objectContaining({ part: '', error: 'The store gave no answer within 50 ms.' }),
+  expect(health(app).shards).toEqual([
+    expect.objectContaining({ shard: '', error: 'The store gave no answer within 50 ms.' }),
   ]);
   await app.close();
   client.disconnect();

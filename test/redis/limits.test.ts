@@ -156,6 +156,6 @@ test('two processes write the same identity alike, a long one too', async () => 
   const [first, second] = stores.map((store) => new RateLimiter({ store, scopes: { login: '2/min' } }));
   await first?.consume({ scope: 'login', identity: `user:${id}` });
   const outcome = await second?.consume({ scope: 'login', identity: `user:${id}` });
-  expect(outcome?.binding?.remaining).toBe(0);
+  expect(outcome?.decidedBy?.remaining).toBe(0);
   for (const store of stores) store.close();
 });

@@ -51,9 +51,9 @@ test('A38 of a Cluster that has lost a node, callers of the others meet the stor
     expect((await app.get('/many', { from: lost?.[1] ?? '' })).status).toBe(200);
     return limiter.health().status === 'degraded';
   });
-  const { parts, degraded } = limiter.health();
-  const open = parts.filter(({ breaker }) => breaker !== 'closed');
-  expect(open.map(({ part }) => part)).toEqual([`127.0.0.1:${lost?.[0]}`]);
+  const { shards, degraded } = limiter.health();
+  const open = shards.filter(({ breaker }) => breaker !== 'closed');
+  expect(open.map(({ shard }) => shard)).toEqual([`127.0.0.1:${lost?.[0]}`]);
   for (let i = 0; i < 20; i++) {
     for (const [, from] of others) {
       const { status, headers } = await app.get('/many', { from });

@@ -234,7 +234,7 @@ describe('a server with something else at our keys', () => {
     const prefix = unused();
     const store = storeOf({ prefix });
     await redis.cli('SET', `${prefix}:{user:1}`, 'else', 'EX', 60);
-    await redis.cli('HSET', `${prefix}:{user:2}`, chargeOf({}).policy.tail, 'x');
+    await redis.cli('HSET', `${prefix}:{user:2}`, chargeOf({}).policy.bucketKey, 'x');
     await redis.cli('EXPIRE', `${prefix}:{user:2}`, 60);
     const [first, second, third] = await together(store, [one('user:1'), one('user:2'), one('user:1')]);
     for (const error of [first, third]) expect(String(error)).toContain('WRONGTYPE');
@@ -259,7 +259,7 @@ describe('a server with something else at our keys', () => {
           const prefix = unused();
           const store = storeOf({ prefix });
           const bad = { identity: 'user:2', algorithm, ...charge };
-          await client.hset(`${prefix}:{user:2}`, chargeOf(bad).policy.tail, bytes);
+          await client.hset(`${prefix}:{user:2}`, chargeOf(bad).policy.bucketKey, bytes);
           await client.expire(`${prefix}:{user:2}`, 60);
           const [first, second, ...others] = await together(store, [
             one('user:1'),

@@ -1,8 +1,8 @@
 import { Cluster } from 'ioredis';
 import { RedisStore } from 'nestjs-ratelimit/redis';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { newHour } from '../../lib/core/statistics.js';
-import { RateLimitStats } from '../../lib/stats/stats.js';
+import { RateLimitStats } from '../../lib/observe/stats/stats.js';
+import { emptyHour } from '../../lib/store/shared-counters.js';
 import { turn } from '../support/held-store.js';
 import { ALLOWED, DENIED, outcomeUnder } from '../support/outcomes.js';
 import { OwnTime } from '../support/own-time.mjs';
@@ -43,7 +43,7 @@ async function startProcess({ prefix = unused(), store, keepHours, clock }: Proc
   const own = store ?? new RedisStore({ url: redis.url, prefix });
   await own.open();
   const reports: string[] = [];
-  const report = (place: string, what: string) => void reports.push(`${place}: ${what}`);
+  const report = (source: string, message: string) => void reports.push(`${source}: ${message}`);
   const stats = new RateLimitStats({ shared: own.counters, report, keepHours, clock });
   counting.add(stats);
   stores.add(own);
@@ -231,7 +231,7 @@ describe('a server that is gone', () => {
 
   test('and answers again counts a write once, though its answer was lost', async () => {
     const { counters } = (await startProcess()).store;
-    const counts = newHour(500_000);
+    const counts = emptyHour(500_000);
     counts.routes.set('GET /', { allowed: 3, denied: 1, shadowDenied: 0, degraded: 0 });
     counts.clients[4_095] = 21;
     counts.users.set('user:1', { total: 2, denied: 0 });

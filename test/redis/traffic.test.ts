@@ -99,7 +99,7 @@ test('decisions of one turn of the event loop travel in one command, and are dec
   const outcomes = await Promise.all(
     Array.from({ length: 12 }, () => limiter.consume({ scope: 'page', identity: 'user:1' })),
   );
-  expect(outcomes.map(({ allowed, binding }) => [allowed, binding?.remaining])).toEqual([
+  expect(outcomes.map(({ allowed, decidedBy }) => [allowed, decidedBy?.remaining])).toEqual([
     ...[9, 8, 7, 6, 5, 4, 3, 2, 1, 0].map((remaining) => [true, remaining]),
     [false, 0],
     [false, 0],

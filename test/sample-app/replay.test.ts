@@ -46,11 +46,11 @@ function countIndependently(text: string): Omit<Replay, 'limits'> & { limits: Ma
       const waitMs = over <= 0 ? 0 : lastToEnd() + windowMs - now;
       return { name, windowMs, of, sub, waitMs };
     });
-    const binding = waits.reduce((a, b) => (b.waitMs > a.waitMs ? b : a));
-    if (binding.waitMs > 0) {
+    const deciding = waits.reduce((a, b) => (b.waitMs > a.waitMs ? b : a));
+    if (deciding.waitMs > 0) {
       denied++;
       clients.set(address, (clients.get(address) ?? 0) + 1);
-      limits.set(binding.name, (limits.get(binding.name) ?? 0) + 1);
+      limits.set(deciding.name, (limits.get(deciding.name) ?? 0) + 1);
       continue;
     }
     allowed++;

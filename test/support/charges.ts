@@ -24,5 +24,5 @@ export function chargeOf({
   blockMs = 0,
 }: ChargeOptions = {}): Charge {
   const policy = definePolicy({ name, scope: 'test', rate: { limit, windowMs }, algorithm });
-  return { policy, identity, cost, shadow, blocks: blockMs === 0 ? [] : [blockMs] };
+  return { policy, identity, cost, shadow, blockDurationsMs: blockMs === 0 ? [] : [blockMs] };
 }

@@ -1,8 +1,8 @@
 import type { Charge, Clock, Decision, StoreReply } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { definePolicy, type PolicyInput } from '../../lib/core/policy.js';
+import { ResilientStore } from '../../lib/resilience/resilient-store.js';
 import { MemoryStore } from '../../lib/store/memory/memory-store.js';
-import { ResilientStore } from '../../lib/store/resilience/resilient-store.js';
 import { CountedClock, HeldStore, type Manner, turn } from './held-store.js';
 
 export const MINUTE = 60_000;
@@ -14,7 +14,7 @@ export interface Asked extends Partial<Omit<PolicyInput, 'rate'>> {
   readonly identity?: string;
   readonly cost?: number;
   readonly shadow?: boolean;
-  readonly blocks?: readonly number[];
+  readonly blockDurationsMs?: readonly number[];
 }
 
 export const asCharge = ({
@@ -23,14 +23,14 @@ export const asCharge = ({
   identity = 'user:1',
   cost = 1,
   shadow = false,
-  blocks = [],
+  blockDurationsMs = [],
   ...policy
 }: Asked = {}): Charge => ({
   policy: definePolicy({ name: 'limit', scope: 'test', ...policy, rate: { limit, windowMs } }),
   identity,
   cost,
   shadow,
-  blocks,
+  blockDurationsMs,
 });
 
 export interface GuardedOptions {
@@ -43,7 +43,7 @@ export interface GuardedOptions {
   readonly shared?: boolean;
   /** By how much the clock of the store is ahead of that of the process. */
   readonly aheadMs?: number;
-  readonly partOf?: (identity: string) => string;
+  readonly shardOf?: (identity: string) => string;
 }
 
 /** A store under the eyes of a test, and what guards it. */
@@ -61,16 +61,16 @@ export class Guarded {
 
   constructor(options: GuardedOptions = {}) {
     const { timeoutMs = 100, instances = 1, threshold = 1_000_000, manner = 'answers' } = options;
-    const { aheadMs = 0, shared = false, partOf } = options;
+    const { aheadMs = 0, shared = false, shardOf } = options;
     const { clock } = this;
     const ofStore: Clock = {
       now: () => clock.now() + aheadMs,
       every: (ms, task) => clock.every(ms, task),
     };
     this.timeoutMs = timeoutMs;
-    this.held = new HeldStore(new MemoryStore({ clock: ofStore }), shared, partOf);
+    this.held = new HeldStore(new MemoryStore({ clock: ofStore }), shared, shardOf);
     this.held.manner = manner;
-    const settings = { timeoutMs, instances, breaker: { threshold, pauseMs: 100 } };
+    const settings = { timeoutMs, instances, breaker: { threshold, initialBackoffMs: 100 } };
     const watch = {
       degraded: (charges: readonly Charge[], cause: unknown) => {
         this.heard.push(`degraded ${charges.map(({ policy }) => policy.name).join(' ')}`);

@@ -1,5 +1,5 @@
 import type { Charge, Clock, Decision, MemoryStore, Store, StoreReply, StoreTarget } from 'nestjs-ratelimit';
-import type { Later } from '../../lib/core/later.js';
+import type { Awaitable } from '../../lib/core/awaitable.js';
 
 /**
  * How a store takes what it is asked:
@@ -40,10 +40,10 @@ export class HeldStore implements Store {
   constructor(
     readonly inner: MemoryStore,
     readonly shared: boolean,
-    readonly partOf?: (identity: string) => string,
+    readonly shardOf?: (identity: string) => string,
   ) {}
 
-  consume(charges: readonly Charge[]): Later<StoreReply> {
+  consume(charges: readonly Charge[]): Awaitable<StoreReply> {
     if (isProbe(charges)) this.probes.push(charges[0]?.identity ?? '');
     else this.asked.push(charges);
     return this.#take(
@@ -52,7 +52,7 @@ export class HeldStore implements Store {
     );
   }
 
-  peek(charges: readonly Charge[]): Later<StoreReply> {
+  peek(charges: readonly Charge[]): Awaitable<StoreReply> {
     this.told.push('peek');
     return this.#take(
       charges.map(({ identity }) => identity),
@@ -60,7 +60,7 @@ export class HeldStore implements Store {
     );
   }
 
-  refund(decisions: readonly Decision[]): Later<void> {
+  refund(decisions: readonly Decision[]): Awaitable<void> {
     this.told.push(`refund ${decisions.length}`);
     return this.#take(
       decisions.map(({ charge }) => charge.identity),
@@ -68,17 +68,17 @@ export class HeldStore implements Store {
     );
   }
 
-  reset(target: StoreTarget): Later<void> {
+  reset(target: StoreTarget): Awaitable<void> {
     this.told.push(`reset ${target.identity}`);
     return this.#take([target.identity], () => this.inner.reset(target));
   }
 
-  block(identity: string, forMs: number): Later<void> {
+  block(identity: string, forMs: number): Awaitable<void> {
     this.told.push(`block ${identity}`);
     return this.#take([identity], () => this.inner.block(identity, forMs));
   }
 
-  unblock(identity: string): Later<void> {
+  unblock(identity: string): Awaitable<void> {
     this.told.push(`unblock ${identity}`);
     return this.#take([identity], () => this.inner.unblock(identity));
   }
@@ -102,9 +102,9 @@ export class HeldStore implements Store {
     for (const held of this.#held.splice(0)) held.fail(error);
   }
 
-  #take<T>(identities: readonly string[], decide: () => T): Later<T> {
-    const { partOf } = this;
-    if (partOf !== undefined && identities.some((one) => this.failing.has(partOf(one)))) {
+  #take<T>(identities: readonly string[], decide: () => T): Awaitable<T> {
+    const { shardOf } = this;
+    if (shardOf !== undefined && identities.some((one) => this.failing.has(shardOf(one)))) {
       return Promise.reject(DOWN);
     }
     switch (this.manner) {

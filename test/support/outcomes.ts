@@ -1,5 +1,5 @@
 import type { Charge, Decision, Outcome } from 'nestjs-ratelimit';
-import { decisionOf, type Finding, outcomeOf } from '../../lib/core/decision.js';
+import { type BucketUsage, toDecision, toOutcome } from '../../lib/core/decision.js';
 import { type ChargeOptions, chargeOf } from './charges.js';
 
 /** A decision on a charge, which it admits unless it is said to deny. */
@@ -7,7 +7,7 @@ export interface DecidedOptions extends ChargeOptions {
   readonly denies?: boolean;
 }
 
-const FOUND: Finding = {
+const FOUND: BucketUsage = {
   used: 1,
   resetMs: 1,
   waitMs: 0,
@@ -18,12 +18,12 @@ const FOUND: Finding = {
 };
 
 /** A decision on a charge, which finds nothing in its way unless something is said. */
-export const decidedOn = (charge: Charge, found: Partial<Finding> = {}): Decision =>
-  decisionOf(charge, { ...FOUND, ...found });
+export const decidedOn = (charge: Charge, found: Partial<BucketUsage> = {}): Decision =>
+  toDecision(charge, { ...FOUND, ...found });
 
 /** The outcome of a request under some limits. */
 export const outcomeUnder = (limits: readonly DecidedOptions[], degraded = false): Outcome =>
-  outcomeOf(
+  toOutcome(
     limits.map(({ denies = false, ...options }) => decidedOn(chargeOf(options), { waitMs: denies ? 1 : 0 })),
     degraded,
   );

@@ -51,7 +51,7 @@ const chargesOf = ({ limits }: Timeline, cost: number): Charge[] =>
       identity: 'user:1',
       cost,
       shadow,
-      blocks: blockMs === 0 ? [] : [blockMs],
+      blockDurationsMs: blockMs === 0 ? [] : [blockMs],
     }),
   );
 

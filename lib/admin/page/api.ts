@@ -70,8 +70,8 @@ export interface Client {
 
 export interface Health {
   readonly status: 'up' | 'degraded';
-  readonly parts: readonly {
-    readonly part: string;
+  readonly shards: readonly {
+    readonly shard: string;
     readonly breaker: 'closed' | 'open' | 'half-open';
     readonly failures: number;
     readonly error: string | null;

@@ -1,5 +1,5 @@
 import { type ApiError, api, type Bucket, type Client } from './api.js';
-import { type Ask, ask } from './ask.js';
+import { type Ask, ask } from './confirm-dialog.js';
 import { count, element, make, say } from './dom.js';
 import { limitName } from './names.js';
 import { Poller } from './poll.js';

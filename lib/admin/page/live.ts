@@ -17,7 +17,7 @@ interface Listener {
 const SILENCE_MS = 10_000;
 const PAUSES_MS = [1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
 /** No message is nearly as long. */
-const MOST_CHARS = 65_536;
+const MAX_CHARS = 65_536;
 
 /** The stream of seconds, read with fetch, since an EventSource cannot send a token. */
 export class Live {
@@ -72,7 +72,7 @@ export class Live {
         clearTimeout(silence);
         silence = setTimeout(() => lost.abort(), SILENCE_MS);
         const { data, rest } = messagesIn(text + decoder.decode(value, { stream: true }));
-        if (rest.length > MOST_CHARS) throw new ApiError(0, 'The stream is not one of events.');
+        if (rest.length > MAX_CHARS) throw new ApiError(0, 'The stream is not one of events.');
         text = rest;
         for (const message of data) this.#take(message);
       }

@@ -1,7 +1,7 @@
 import { ApiError, api, hasToken, sentence, useToken } from './api.js';
-import { prepareDialog } from './ask.js';
 import { Chart } from './chart.js';
 import { ClientView } from './client.js';
+import { prepareDialog } from './confirm-dialog.js';
 import { element, say } from './dom.js';
 import { Live, type LiveState } from './live.js';
 import { HealthView, StatsView } from './overview.js';
@@ -9,7 +9,7 @@ import { hourPoints, Seconds } from './points.js';
 import { Poller } from './poll.js';
 import { RoutesView } from './routes.js';
 import { watchLargeTables } from './table.js';
-import { lastHours, lasting, setServerTime, tick } from './time.js';
+import { formatDuration, lastHours, setServerTime, tick } from './time.js';
 
 const DAY_HOURS = 24;
 
@@ -76,7 +76,10 @@ function showLive(): void {
 function countDown(): void {
   if (liveState.kind !== 'waiting') return;
   say(element('lost-why'), liveState.why);
-  say(element('lost-until'), `Trying again in ${lasting(Math.max(0, liveState.untilMs - Date.now()))}.`);
+  say(
+    element('lost-until'),
+    `Trying again in ${formatDuration(Math.max(0, liveState.untilMs - Date.now()))}.`,
+  );
 }
 
 function refused(error: ApiError): void {

@@ -4,7 +4,7 @@ import { count, element, say, share } from './dom.js';
 import { limitName } from './names.js';
 import type { Second } from './points.js';
 import { Table } from './table.js';
-import { lastHours, lasting } from './time.js';
+import { formatDuration, lastHours } from './time.js';
 
 const figure = (id: string, text: string): void => say(element(id), text);
 
@@ -88,7 +88,7 @@ export class StatsView {
   }
 }
 
-const BREAKERS: Readonly<Record<Health['parts'][number]['breaker'], string>> = {
+const BREAKERS: Readonly<Record<Health['shards'][number]['breaker'], string>> = {
   closed: 'closed: it is called',
   open: 'open: it is not called',
   'half-open': 'half open: it is being probed',
@@ -97,22 +97,22 @@ const BREAKERS: Readonly<Record<Health['parts'][number]['breaker'], string>> = {
 /** The store and its breakers. */
 export class HealthView {
   readonly #badge = element('store');
-  readonly #parts = new Table<Health['parts'][number]>({
+  readonly #parts = new Table<Health['shards'][number]>({
     id: 'parts',
     empty: 'The store has no breaker.',
-    key: ({ part }) => part,
-    cells: ({ part, breaker, failures, error, retry_after_seconds }) => [
-      part || 'the store',
+    key: ({ shard }) => shard,
+    cells: ({ shard, breaker, failures, error, retry_after_seconds }) => [
+      shard || 'the store',
       BREAKERS[breaker] ?? breaker,
       count(failures),
       error ?? '–',
-      retry_after_seconds > 0 ? `in ${lasting(retry_after_seconds * 1_000)}` : '–',
+      retry_after_seconds > 0 ? `in ${formatDuration(retry_after_seconds * 1_000)}` : '–',
     ],
   });
 
-  show({ status, parts, degraded }: Health): void {
+  show({ status, shards, degraded }: Health): void {
     this.showStatus(status);
-    this.#parts.show(parts);
+    this.#parts.show(shards);
     figure('degraded', count(degraded));
     say(element('health-state'), '');
   }

@@ -1,8 +1,8 @@
 import { ApiError, sentence } from './api.js';
-import { lasting } from './time.js';
+import { formatDuration } from './time.js';
 
 const FIRST_PAUSE_MS = 5_000;
-const LONGEST_PAUSE_MS = 60_000;
+const MAX_PAUSE_MS = 60_000;
 
 interface Poll<Answer> {
   readonly everyMs: number;
@@ -48,9 +48,9 @@ export class Poller<Answer> {
         if (error instanceof ApiError && error.isRefusal) return refused(error);
         // To ask for the same thing again would not help.
         if (error instanceof ApiError && error.status === 400) return showError(sentence(error));
-        pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, LONGEST_PAUSE_MS);
+        pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, MAX_PAUSE_MS);
         this.#failures += 1;
-        showError(`${sentence(error)} Trying again in ${lasting(pauseMs)}.`);
+        showError(`${sentence(error)} Trying again in ${formatDuration(pauseMs)}.`);
       }
     }
     this.#timer = setTimeout(() => void this.#run(round), pauseMs);

@@ -23,7 +23,7 @@ function moment(ms: number): string {
 }
 
 /** A length of time in its two largest units. */
-export function lasting(ms: number): string {
+export function formatDuration(ms: number): string {
   const seconds = Math.ceil(ms / 1_000);
   const units: [number, string][] = [
     [Math.floor(seconds / 86_400), 'd'],
@@ -46,7 +46,7 @@ export const lastHours = (hours: number): string =>
 
 function untilInWords(iso: string): string {
   const ms = Date.parse(iso);
-  return ms <= serverNow() ? 'now' : `in ${lasting(ms - serverNow())}, ${moment(ms)}`;
+  return ms <= serverNow() ? 'now' : `in ${formatDuration(ms - serverNow())}, ${moment(ms)}`;
 }
 
 /** A moment to come, which `tick` counts down. */

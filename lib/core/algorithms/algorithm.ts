@@ -1,10 +1,10 @@
 import type { Policy } from '../policy.js';
 
 /** What one bucket holds: whole numbers in an order that each algorithm defines. */
-export type State = number[];
+export type BucketState = number[];
 
 /** The state of a bucket that nothing counts against. Never written to. */
-export const UNTOUCHED: State = [];
+export const EMPTY_STATE: BucketState = [];
 
 /** What an algorithm has to know of a policy. */
 export type Rule = Pick<Policy, 'limit' | 'windowMs' | 'capacity'>;
@@ -23,29 +23,29 @@ export interface Algorithm {
    * The state at `nowMs`, without what has ended. What lies ahead, because a clock stepped back, moves
    * to `nowMs`: then nothing blocks for longer than a window, and nothing more is admitted.
    */
-  settle(state: State, rule: Rule, nowMs: number): State;
+  settle(state: BucketState, rule: Rule, nowMs: number): BucketState;
   /** 0 when `cost` fits now, else the milliseconds until it does, `Infinity` when it never will. */
-  waitMs(state: State, rule: Rule, cost: number, nowMs: number): number;
+  waitMs(state: BucketState, rule: Rule, cost: number, nowMs: number): number;
   /** The state after charging a cost of 1 or more that `waitMs` found to fit. */
-  charge(state: State, rule: Rule, cost: number, nowMs: number): State;
+  charge(state: BucketState, rule: Rule, cost: number, nowMs: number): BucketState;
   /**
    * The state after giving back what of `charged` still counts, and never more. The rule is the one it was charged
    * under: where nothing of it counts any more, that rule has no say in what became of the bucket since.
    */
-  refund(state: State, rule: Rule, charged: Charged, nowMs: number): State;
+  refund(state: BucketState, rule: Rule, charged: RefundableCharge, nowMs: number): BucketState;
   /**
    * The least state that counts at least what either does, now and at all times after; both are brought to
    * `nowMs`, and neither is written to.
    */
-  atLeast(state: State, other: State, rule: Rule, nowMs: number): State;
+  merge(state: BucketState, other: BucketState, rule: Rule, nowMs: number): BucketState;
   /** Units that count against the capacity now. */
-  used(state: State, rule: Rule, nowMs: number): number;
+  used(state: BucketState, rule: Rule, nowMs: number): number;
   /** Milliseconds until nothing counts any more: 0 when untouched. */
-  resetMs(state: State, rule: Rule, nowMs: number): number;
+  resetMs(state: BucketState, rule: Rule, nowMs: number): number;
 }
 
 /** A charge to give back. */
-export interface Charged {
+export interface RefundableCharge {
   readonly cost: number;
   /** When it was charged, by the store's clock. */
   readonly atMs: number;

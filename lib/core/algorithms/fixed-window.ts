@@ -1,4 +1,4 @@
-import { type Algorithm, UNTOUCHED } from './algorithm.js';
+import { type Algorithm, EMPTY_STATE } from './algorithm.js';
 
 /**
  * State `[startMs, count]`. A window starts with the identity's first charge, so that clients do not
@@ -8,7 +8,7 @@ export const fixedWindow: Algorithm = {
   settle(state, { windowMs }, nowMs) {
     if (state.length === 0) return state;
     const startMs = state[0] as number;
-    if (startMs + windowMs <= nowMs) return UNTOUCHED;
+    if (startMs + windowMs <= nowMs) return EMPTY_STATE;
     if (startMs > nowMs) state[0] = nowMs;
     return state;
   },
@@ -29,13 +29,13 @@ export const fixedWindow: Algorithm = {
     const state = this.settle(kept, rule, nowMs);
     if (state.length === 0 || state[0] !== atMs + resetAfterMs - rule.windowMs) return state;
     const count = (state[1] as number) - cost;
-    if (count <= 0) return UNTOUCHED;
+    if (count <= 0) return EMPTY_STATE;
     state[1] = count;
     return state;
   },
 
   // A window that ends earlier cannot be kept beside one that ends later.
-  atLeast(state, other) {
+  merge(state, other) {
     if (state.length === 0 || other.length === 0) return [...state, ...other];
     return [
       Math.max(state[0] as number, other[0] as number),

@@ -1,4 +1,4 @@
-import { type Algorithm, type Rule, type State, UNTOUCHED } from './algorithm.js';
+import { type Algorithm, type BucketState, EMPTY_STATE, type Rule } from './algorithm.js';
 
 /** How many charges of different milliseconds a bucket keeps exactly. */
 export const EXACT_STAMPS = 32;
@@ -16,17 +16,17 @@ const COARSE = 1;
 const HEAD = 1;
 const FULL_OF_STAMPS = HEAD + 2 * EXACT_STAMPS;
 
-const stampOf = (state: State, rule: Rule, nowMs: number): number =>
+const stampOf = (state: BucketState, rule: Rule, nowMs: number): number =>
   state[0] === COARSE ? subWindowEnd(rule.windowMs, nowMs) : nowMs;
 
-const usedBy = (state: State): number => {
+const usedBy = (state: BucketState): number => {
   let sum = 0;
   for (let i = HEAD + 1; i < state.length; i += 2) sum += state[i] as number;
   return sum;
 };
 
 /** The same charges by sub-window. No stamp gets earlier by it, so that never more is admitted. */
-const coarsened = (state: State, rule: Rule): State => {
+const coarsened = (state: BucketState, rule: Rule): BucketState => {
   const coarse = [COARSE];
   for (let i = HEAD; i < state.length; i += 2) {
     append(coarse, subWindowEnd(rule.windowMs, state[i] as number), state[i + 1] as number);
@@ -34,14 +34,14 @@ const coarsened = (state: State, rule: Rule): State => {
   return coarse;
 };
 
-const append = (state: State, stamp: number, count: number): void => {
+const append = (state: BucketState, stamp: number, count: number): void => {
   const last = state.length - 2;
   if (last >= HEAD && state[last] === stamp) state[last + 1] = (state[last + 1] as number) + count;
   else state.push(stamp, count);
 };
 
 /** Moves what lies ahead of now onto the stamp of now. */
-const clamp = (state: State, rule: Rule, nowMs: number): void => {
+const clamp = (state: BucketState, rule: Rule, nowMs: number): void => {
   const latest = stampOf(state, rule, nowMs);
   let last = state.length - 2;
   if ((state[last] as number) <= latest) return;
@@ -52,7 +52,7 @@ const clamp = (state: State, rule: Rule, nowMs: number): void => {
 };
 
 /** From each time on as many charges as the one that has more of them; both of one grain. */
-const mostOf = (state: State, other: State): State => {
+const mostOf = (state: BucketState, other: BucketState): BucketState => {
   const pairs: number[] = [];
   let [counted, ofState, ofOther] = [0, 0, 0];
   let [at, atOther] = [state.length - 2, other.length - 2];
@@ -82,7 +82,7 @@ export const slidingWindow: Algorithm = {
     if (state.length === 0) return state;
     let ended = HEAD;
     while (ended < state.length && (state[ended] as number) + rule.windowMs <= nowMs) ended += 2;
-    if (ended >= state.length) return UNTOUCHED;
+    if (ended >= state.length) return EMPTY_STATE;
     if (ended > HEAD) state.splice(HEAD, ended - HEAD);
     clamp(state, rule, nowMs);
     return state;
@@ -116,10 +116,10 @@ export const slidingWindow: Algorithm = {
       else state.splice(i, 2);
       break;
     }
-    return state.length === HEAD ? UNTOUCHED : state;
+    return state.length === HEAD ? EMPTY_STATE : state;
   },
 
-  atLeast(state, other, rule) {
+  merge(state, other, rule) {
     if (state.length === 0 || other.length === 0) return [...state, ...other];
     const isExact = state[0] === EXACT && other[0] === EXACT;
     const merged = isExact ? mostOf(state, other) : mostOf(coarsened(state, rule), coarsened(other, rule));

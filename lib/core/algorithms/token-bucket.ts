@@ -1,4 +1,4 @@
-import { type Algorithm, type Rule, type State, UNTOUCHED } from './algorithm.js';
+import { type Algorithm, type BucketState, EMPTY_STATE, type Rule } from './algorithm.js';
 
 /**
  * State `[atMs, debt]`: what is owed at `atMs`, in units times `windowMs`, of which `limit` are paid
@@ -7,14 +7,14 @@ import { type Algorithm, type Rule, type State, UNTOUCHED } from './algorithm.js
  *
  * Source: the leaky bucket as a meter, https://en.wikipedia.org/wiki/Leaky_bucket.
  */
-const debtAt = (state: State, { limit }: Rule, nowMs: number): number => {
+const debtAt = (state: BucketState, { limit }: Rule, nowMs: number): number => {
   if (state.length === 0) return 0;
   const elapsedMs = nowMs - (state[0] as number);
   const debt = state[1] as number;
   return elapsedMs >= Math.ceil(debt / limit) ? 0 : debt - elapsedMs * limit;
 };
 
-const keep = (state: State, debt: number, nowMs: number): State => {
+const keep = (state: BucketState, debt: number, nowMs: number): BucketState => {
   if (state.length === 0) return [nowMs, debt];
   state[0] = nowMs;
   state[1] = debt;
@@ -25,7 +25,7 @@ export const tokenBucket: Algorithm = {
   settle(state, rule, nowMs) {
     if (state.length === 0) return state;
     if ((state[0] as number) > nowMs) state[0] = nowMs;
-    return debtAt(state, rule, nowMs) === 0 ? UNTOUCHED : state;
+    return debtAt(state, rule, nowMs) === 0 ? EMPTY_STATE : state;
   },
 
   waitMs(state, rule, cost, nowMs) {
@@ -42,10 +42,10 @@ export const tokenBucket: Algorithm = {
     const state = this.settle(kept, rule, nowMs);
     if (state.length === 0) return state;
     const debt = debtAt(state, rule, nowMs) - unpaid;
-    return debt > 0 ? keep(state, debt, nowMs) : UNTOUCHED;
+    return debt > 0 ? keep(state, debt, nowMs) : EMPTY_STATE;
   },
 
-  atLeast: (state, other, rule, nowMs) => [
+  merge: (state, other, rule, nowMs) => [
     ...(debtAt(other, rule, nowMs) > debtAt(state, rule, nowMs) ? other : state),
   ],
 

@@ -1,19 +1,18 @@
-import { UNTOUCHED } from '../../core/algorithms/algorithm.js';
+import { EMPTY_STATE } from '../../core/algorithms/algorithm.js';
 import { ALGORITHMS } from '../../core/algorithms/index.js';
 import { brand } from '../../core/brand.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import type { Charge, Decision } from '../../core/decision.js';
-import { mistake } from '../../core/errors.js';
+import { configError, describeValue } from '../../core/errors.js';
 import type { Policy } from '../../core/policy.js';
-import { shown } from '../../core/shown.js';
 import type { Store, StoreReply, StoreTarget } from '../store.js';
 import { Buckets } from './buckets.js';
-import { BLOCK, Decider } from './decider.js';
-import { NONE } from './shelf.js';
+import { Evaluator, IDENTITY_BLOCK } from './evaluator.js';
+import { NONE } from './slab-rows.js';
 
 /** A memory store is as full of blocks as it may be. */
-export class NoRoomError extends RangeError {
-  override readonly name = 'NoRoomError';
+export class StoreFullError extends RangeError {
+  override readonly name = 'StoreFullError';
 }
 
 /** Settings of a {@link MemoryStore}. */
@@ -30,7 +29,7 @@ export interface MemoryStoreOptions {
 
 const DEFAULT_MAX_BUCKETS = 250_000;
 const SWEEP_EVERY_MS = 1_000;
-const SWEEP_AT_MOST = 10_000;
+const MAX_SWEPT = 10_000;
 
 /**
  * Keeps buckets in this process and answers at once. The default store.
@@ -42,20 +41,20 @@ const SWEEP_AT_MOST = 10_000;
 export class MemoryStore implements Store {
   readonly #clock: Clock;
   readonly #buckets: Buckets;
-  readonly #decider: Decider;
+  readonly #evaluator: Evaluator;
   #stopSweeping: (() => void) | null = null;
 
   constructor({ maxBuckets = DEFAULT_MAX_BUCKETS, clock = systemClock }: MemoryStoreOptions = {}) {
     if (!Number.isSafeInteger(maxBuckets) || maxBuckets < 1) {
-      throw mistake(
+      throw configError(
         'bad-option',
-        `MemoryStore cannot hold maxBuckets: ${shown(maxBuckets)}.`,
+        `MemoryStore cannot hold maxBuckets: ${describeValue(maxBuckets)}.`,
         'Give a whole number, 1 or more; a bucket takes 150 to 700 bytes.',
       );
     }
     this.#clock = clock;
     this.#buckets = new Buckets(maxBuckets);
-    this.#decider = new Decider(this.#buckets);
+    this.#evaluator = new Evaluator(this.#buckets);
   }
 
   /** How many buckets it holds now. */
@@ -64,22 +63,22 @@ export class MemoryStore implements Store {
   }
 
   consume(charges: readonly Charge[]): StoreReply {
-    const decisions = this.#decider.consume(charges, this.#clock.now());
+    const decisions = this.#evaluator.consume(charges, this.#clock.now());
     if (this.#stopSweeping === null) this.#startSweeping();
     return { decisions, degraded: false };
   }
 
   peek(charges: readonly Charge[]): StoreReply {
-    return { decisions: this.#decider.peek(charges, this.#clock.now()), degraded: false };
+    return { decisions: this.#evaluator.peek(charges, this.#clock.now()), degraded: false };
   }
 
   refund(decisions: readonly Decision[]): void {
     const nowMs = this.#clock.now();
     for (const { charge, atMs, resetAfterMs, receipt } of decisions) {
       const { policy, identity, cost } = charge;
-      const address = this.#buckets.find(policy.tail, identity);
+      const address = this.#buckets.find(policy.bucketKey, identity);
       // Another bucket than the one charged: that was reset, evicted or has ended.
-      if (address === NONE || this.#buckets.birthOf(address) !== receipt) continue;
+      if (address === NONE || this.#buckets.generationOf(address) !== receipt) continue;
       const algorithm = ALGORITHMS[policy.algorithm];
       const charged = { cost, atMs, resetAfterMs };
       const state = algorithm.refund(this.#buckets.stateOf(address), policy, charged, nowMs);
@@ -94,35 +93,36 @@ export class MemoryStore implements Store {
 
   block(identity: string, forMs: number): void {
     const nowMs = this.#clock.now();
-    const known = this.#buckets.find(BLOCK.tail, identity);
-    const address = known === NONE ? this.#buckets.create(BLOCK, identity, UNTOUCHED, [], nowMs) : known;
+    const known = this.#buckets.find(IDENTITY_BLOCK.bucketKey, identity);
+    const address =
+      known === NONE ? this.#buckets.create(IDENTITY_BLOCK, identity, EMPTY_STATE, [], nowMs) : known;
     const isBlocked = address !== NONE && this.#buckets.block(address, nowMs + forMs, nowMs);
     if (isBlocked) {
       this.#startSweeping();
       return;
     }
     if (address !== NONE && known === NONE) this.#buckets.delete(address);
-    throw new NoRoomError(
+    throw new StoreFullError(
       `MemoryStore has no room for another block, since blocks take half of its ${this.#buckets.max} buckets already. Unblock others, or raise maxBuckets.`,
     );
   }
 
   unblock(identity: string): void {
-    const whole = this.#buckets.find(BLOCK.tail, identity);
+    const whole = this.#buckets.find(IDENTITY_BLOCK.bucketKey, identity);
     if (whole !== NONE) this.#buckets.delete(whole);
     for (const address of this.#buckets.of(identity, undefined)) {
-      this.#buckets.blocks.forget(this.#buckets.birthOf(address));
+      this.#buckets.blocks.forget(this.#buckets.generationOf(address));
     }
   }
 
   /** @internal Whether it holds a bucket. */
-  has({ tail }: Policy, identity: string): boolean {
-    return this.#buckets.find(tail, identity) !== NONE;
+  has({ bucketKey }: Policy, identity: string): boolean {
+    return this.#buckets.find(bucketKey, identity) !== NONE;
   }
 
   /** @internal Forgets a bucket. */
-  drop({ tail }: Policy, identity: string): void {
-    const address = this.#buckets.find(tail, identity);
+  drop({ bucketKey }: Policy, identity: string): void {
+    const address = this.#buckets.find(bucketKey, identity);
     if (address !== NONE) this.#buckets.delete(address);
   }
 
@@ -135,19 +135,19 @@ export class MemoryStore implements Store {
   seed(policy: Policy, identity: string, used: number, chargedAtMs: number, blockedUntilMs: number): void {
     const nowMs = this.#clock.now();
     const algorithm = ALGORITHMS[policy.algorithm];
-    const charged = used === 0 ? UNTOUCHED : algorithm.charge(UNTOUCHED, policy, used, chargedAtMs);
+    const charged = used === 0 ? EMPTY_STATE : algorithm.charge(EMPTY_STATE, policy, used, chargedAtMs);
     const state = algorithm.settle(charged, policy, nowMs);
     const isBlocked = blockedUntilMs > nowMs;
-    if (state === UNTOUCHED && !isBlocked) return;
-    const known = this.#buckets.find(policy.tail, identity);
+    if (state === EMPTY_STATE && !isBlocked) return;
+    const known = this.#buckets.find(policy.bucketKey, identity);
     let address: number;
     if (known === NONE) address = this.#buckets.create(policy, identity, state, [], nowMs);
     else {
       const before = this.#buckets.settled(known, policy, nowMs);
-      address = this.#buckets.write(known, policy, algorithm.atLeast(before, state, policy, nowMs));
+      address = this.#buckets.write(known, policy, algorithm.merge(before, state, policy, nowMs));
     }
     if (address === NONE) return;
-    const untilMs = this.#buckets.blocks.untilMs(this.#buckets.birthOf(address));
+    const untilMs = this.#buckets.blocks.untilMs(this.#buckets.generationOf(address));
     if (isBlocked) this.#buckets.block(address, Math.max(blockedUntilMs, untilMs), nowMs);
     this.#startSweeping();
   }
@@ -170,7 +170,7 @@ export class MemoryStore implements Store {
 
   /** So that memory goes back when no request comes any more. */
   #sweep(): void {
-    this.#buckets.dropEnded(SWEEP_AT_MOST, this.#clock.now());
+    this.#buckets.dropExpired(MAX_SWEPT, this.#clock.now());
     if (this.#buckets.size === 0) this.close();
   }
 }

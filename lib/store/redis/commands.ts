@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { RedisClient } from './client.js';
+import type { RedisClient } from './ioredis.js';
 import { SCRIPTS } from './scripts.gen.js';
 
 type ScriptName = keyof typeof SCRIPTS;
 type Argument = string | number;
-type Command = (keyCount: number, ...given: Argument[]) => Promise<unknown>;
+type Command = (keyCount: number, ...args: Argument[]) => Promise<unknown>;
 
 /** Our scripts as commands of a client, which loads them, and loads them again where a server has lost them. */
 export class Commands {
@@ -23,7 +23,7 @@ export class Commands {
     this.#commands = Object.fromEntries(defined) as Record<ScriptName, Command>;
   }
 
-  run(script: ScriptName, keys: readonly string[], given: readonly Argument[]): Promise<unknown> {
-    return this.#commands[script](keys.length, ...keys, ...given);
+  run(script: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.#commands[script](keys.length, ...keys, ...args);
   }
 }

@@ -1,3 +1,3 @@
-export type { RedisClient } from './client.js';
-export { RedisReplyError } from './messages.js';
+export type { RedisClient } from './ioredis.js';
+export { RedisReplyError } from './protocol.js';
 export { RedisStore, type RedisStoreOptions, type RedisStoreSettings } from './redis-store.js';

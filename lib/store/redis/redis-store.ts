@@ -1,20 +1,25 @@
 import type { RedisOptions } from 'ioredis';
 import type { Clock } from '../../core/clock.js';
 import type { Charge, Decision } from '../../core/decision.js';
-import { mistake } from '../../core/errors.js';
+import { configError, describeValue } from '../../core/errors.js';
 import { escapeSegment } from '../../core/escape.js';
-import { shown } from '../../core/shown.js';
-import type { SharedCounters } from '../../core/statistics.js';
+import type { SharedCounters } from '../shared-counters.js';
 import type { Store, StoreReply, StoreTarget } from '../store.js';
 import { Batcher } from './batcher.js';
-import { adopt, type Connection, checkOptions, isClient, OwnConnection, type RedisClient } from './client.js';
+import { consumeAcrossSlots, hasOneIdentity, masterOfSlot, peekAcrossSlots } from './cluster.js';
 import { Commands } from './commands.js';
-import { RedisCounters } from './counters.js';
-import { DEFAULT_PREFIX, type KeyOf, keysUnder } from './keys.js';
-import { type Asked, KnownDenials } from './known-denials.js';
-import { consumeMessage, type Decided, decisionsIn, type Mode, refundMessage } from './messages.js';
-import { masterOf } from './slots.js';
-import { consumeApart, isOfOneIdentity, peekApart } from './spread.js';
+import { DenialCache, type SendToken } from './denial-cache.js';
+import {
+  checkOptions,
+  IoredisDriver,
+  isClient,
+  type RedisClient,
+  type RedisDriver,
+  wrapClient,
+} from './ioredis.js';
+import { DEFAULT_PREFIX, type KeyFormat, keyFormat } from './key-format.js';
+import { type Decisions, encodeConsume, encodeRefund, type Mode, parseReply } from './protocol.js';
+import { RedisCounters } from './shared-counters.js';
 
 /** Settings of a {@link RedisStore}, whoever makes its client. */
 export interface RedisStoreSettings {
@@ -57,143 +62,143 @@ export class RedisStore implements Store {
   readonly shared = true;
   readonly secret: string | undefined;
   /** Of a Cluster: the node that leads the slot of an identity, as `host:port`. */
-  readonly partOf?: (identity: string) => string;
+  readonly shardOf?: (identity: string) => string;
   readonly counters: SharedCounters;
-  readonly #connection: Connection;
+  readonly #driver: RedisDriver;
   readonly #commands: Commands;
-  readonly #keyOf: KeyOf;
+  readonly #keyOf: KeyFormat;
   readonly #clock: Clock | undefined;
   /** Whether identities are in slots of their own. */
-  readonly #isSpread: boolean;
-  readonly #batcher: Batcher<Asked>;
-  readonly #denials: KnownDenials;
+  readonly #isCluster: boolean;
+  readonly #batcher: Batcher<SendToken>;
+  readonly #denials: DenialCache;
 
   constructor(options: RedisStoreOptions);
   constructor(client: RedisClient, settings?: RedisStoreSettings);
   constructor(from: RedisStoreOptions | RedisClient, settings: RedisStoreSettings = {}) {
-    const given = isClient(from) ? { connection: adopt(from), settings } : own(from);
+    const given = isClient(from) ? { driver: wrapClient(from), settings } : createOwn(from);
     const { prefix = DEFAULT_PREFIX, secret, cluster, clock } = given.settings;
     if (cluster !== undefined && cluster !== 'one-slot') {
-      throw mistake(
+      throw configError(
         'bad-option',
-        `RedisStore cannot take cluster: ${shown(cluster)}.`,
+        `RedisStore cannot take cluster: ${describeValue(cluster)}.`,
         `Give 'one-slot', or leave it out.`,
       );
     }
-    this.#keyOf = keysUnder(prefix, cluster === 'one-slot');
-    this.#connection = given.connection;
-    const { client } = this.#connection;
+    this.#keyOf = keyFormat(prefix, cluster === 'one-slot');
+    this.#driver = given.driver;
+    const { client } = this.#driver;
     this.secret = secret;
     this.#clock = clock;
-    this.#isSpread = client.isCluster === true && cluster !== 'one-slot';
-    if (client.isCluster) this.partOf = (identity) => masterOf(client, this.#keyOf(identity));
+    this.#isCluster = client.isCluster === true && cluster !== 'one-slot';
+    if (client.isCluster) this.shardOf = (identity) => masterOfSlot(client, this.#keyOf(identity));
     this.#commands = new Commands(client);
     this.counters = new RedisCounters((...call) => this.#run(...call), this.#keyOf);
     // Parts of a millisecond too: a wait that is told must not be shorter than it is.
-    this.#denials = new KnownDenials(clock === undefined ? () => performance.now() : () => clock.now());
+    this.#denials = new DenialCache(clock === undefined ? () => performance.now() : () => clock.now());
     this.#batcher = new Batcher((requests) => this.#ask(requests, 'consume'), this.#denials);
   }
 
   /** Connects a client of its own; the first decision would do so too. */
   async open(): Promise<void> {
-    await this.#connection.open();
+    await this.#driver.open();
   }
 
   onReady(listener: () => void): void {
-    this.#connection.onReady(listener);
+    this.#driver.onReady(listener);
   }
 
   consume(charges: readonly Charge[]): StoreReply | Promise<StoreReply> {
-    const isOneCall = !this.#isSpread || isOfOneIdentity(charges);
-    if (isOneCall && !this.#denials.mayKnow(charges)) return this.#batch(charges, true);
-    const decided = this.#denials.decide(charges, () => this.#decide(charges));
+    const isOneCall = !this.#isCluster || hasOneIdentity(charges);
+    if (isOneCall && !this.#denials.mayContain(charges)) return this.#batch(charges, true);
+    const decided = this.#denials.getOrFetch(charges, () => this.#decide(charges));
     return decided instanceof Promise ? decided.then(replyOf) : replyOf(decided);
   }
 
   async peek(charges: readonly Charge[]): Promise<StoreReply> {
-    const one = (part: readonly Charge[], mode: Mode) => this.#askOne(part, mode);
-    const isApart = this.#isSpread && !isOfOneIdentity(charges);
-    return replyOf(await (isApart ? peekApart(charges, one) : one(charges, 'peek')));
+    const one = (group: readonly Charge[], mode: Mode) => this.#askOne(group, mode);
+    const isApart = this.#isCluster && !hasOneIdentity(charges);
+    return replyOf(await (isApart ? peekAcrossSlots(charges, one) : one(charges, 'peek')));
   }
 
   async refund(decisions: readonly Decision[]): Promise<void> {
     const charged = decisions.filter(({ receipt }) => receipt !== null);
-    await this.#giveBack(charged);
+    await this.#refundAll(charged);
     // Only now, since denials may have been decided meanwhile.
-    for (const { charge } of charged) this.#denials.forget(charge.identity);
+    for (const { charge } of charged) this.#denials.invalidate(charge.identity);
   }
 
   async reset({ identity, scope }: StoreTarget): Promise<void> {
     const fields = scope === undefined ? '' : `${escapeSegment(scope)}:`;
     await this.#run('forget', [this.#keyOf(identity)], [this.#now(), 'charges', fields]);
-    this.#denials.forget(identity);
+    this.#denials.invalidate(identity);
   }
 
   async block(identity: string, forMs: number): Promise<void> {
     await this.#run('block', [this.#keyOf(identity)], [this.#now(), forMs]);
-    this.#denials.forget(identity);
+    this.#denials.invalidate(identity);
   }
 
   async unblock(identity: string): Promise<void> {
     await this.#run('forget', [this.#keyOf(identity)], [this.#now(), 'blocks', '']);
-    this.#denials.forget(identity);
+    this.#denials.invalidate(identity);
   }
 
   /** Ends its own client; one that was given stays open. */
   close(): void {
-    this.#connection.end();
+    this.#driver.close();
   }
 
-  #batch(charges: readonly Charge[], isHeard: boolean): Promise<StoreReply> {
-    return this.#batcher.add(this.#laneOf(charges[0]?.identity ?? ''), charges, isHeard);
+  #batch(charges: readonly Charge[], notify: boolean): Promise<StoreReply> {
+    return this.#batcher.add(this.#batchKeyOf(charges[0]?.identity ?? ''), charges, notify);
   }
 
-  async #decide(charges: readonly Charge[]): Promise<Decided> {
-    if (!this.#isSpread || isOfOneIdentity(charges)) return (await this.#batch(charges, false)).decisions;
-    return consumeApart(
+  async #decide(charges: readonly Charge[]): Promise<Decisions> {
+    if (!this.#isCluster || hasOneIdentity(charges)) return (await this.#batch(charges, false)).decisions;
+    return consumeAcrossSlots(
       charges,
-      (part, mode) => (mode === 'consume' ? this.#decide(part) : this.#askOne(part, mode)),
-      (decisions) => this.#giveBack(decisions),
+      (group, mode) => (mode === 'consume' ? this.#decide(group) : this.#askOne(group, mode)),
+      (decisions) => this.#refundAll(decisions),
     );
   }
 
   /** Gives back without a word to the known denials, among them the one that a request gives back for. */
-  async #giveBack(charged: readonly Decision[]): Promise<void> {
-    const byLane = new Map<string, Decision[]>();
+  async #refundAll(charged: readonly Decision[]): Promise<void> {
+    const byBatchKey = new Map<string, Decision[]>();
     for (const decision of charged) {
-      const lane = this.#laneOf(decision.charge.identity);
-      byLane.set(lane, [...(byLane.get(lane) ?? []), decision]);
+      const batchKey = this.#batchKeyOf(decision.charge.identity);
+      byBatchKey.set(batchKey, [...(byBatchKey.get(batchKey) ?? []), decision]);
     }
-    const calls = [...byLane.values()].map((some) => {
-      const { keys, given } = refundMessage(some, this.#keyOf, this.#now());
-      return this.#run('refund', keys, given);
+    const calls = [...byBatchKey.values()].map((some) => {
+      const { keys, args } = encodeRefund(some, this.#keyOf, this.#now());
+      return this.#run('refund', keys, args);
     });
     await Promise.all(calls);
   }
 
-  async #askOne(charges: readonly Charge[], mode: Mode): Promise<Decided> {
+  async #askOne(charges: readonly Charge[], mode: Mode): Promise<Decisions> {
     const [answer] = await this.#ask([charges], mode);
     if (answer instanceof Error) throw answer;
-    return answer as Decided;
+    return answer as Decisions;
   }
 
   async #ask(requests: readonly (readonly Charge[])[], mode: Mode) {
-    const { keys, given } = consumeMessage(requests, mode, this.#keyOf, this.#now());
-    return decisionsIn(await this.#run('consume', keys, given), requests);
+    const { keys, args } = encodeConsume(requests, mode, this.#keyOf, this.#now());
+    return parseReply(await this.#run('consume', keys, args), requests);
   }
 
-  async #run(...[script, keys, given]: Parameters<Commands['run']>): Promise<unknown> {
-    const opening = this.#connection.open();
+  async #run(...[script, keys, args]: Parameters<Commands['run']>): Promise<unknown> {
+    const opening = this.#driver.open();
     if (opening !== null) await opening;
     try {
-      return await this.#commands.run(script, keys, given);
+      return await this.#commands.run(script, keys, args);
     } catch (error) {
-      throw this.#connection.causeOf(error);
+      throw this.#driver.describeError(error);
     }
   }
 
-  #laneOf(identity: string): string {
-    return this.#isSpread ? identity : '';
+  #batchKeyOf(identity: string): string {
+    return this.#isCluster ? identity : '';
   }
 
   #now(): number | '' {
@@ -201,10 +206,10 @@ export class RedisStore implements Store {
   }
 }
 
-const replyOf = (decisions: Decided): StoreReply => ({ decisions, degraded: false });
+const replyOf = (decisions: Decisions): StoreReply => ({ decisions, degraded: false });
 
-function own(from: RedisStoreOptions): { connection: Connection; settings: RedisStoreSettings } {
+function createOwn(from: RedisStoreOptions): { driver: RedisDriver; settings: RedisStoreSettings } {
   checkOptions(from);
   const { url, prefix, secret, cluster, clock, ...options } = from;
-  return { connection: new OwnConnection(url, options), settings: { prefix, secret, cluster, clock } };
+  return { driver: new IoredisDriver(url, options), settings: { prefix, secret, cluster, clock } };
 }

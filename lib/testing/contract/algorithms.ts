@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { ofEachAlgorithm } from './checks.js';
+import { forEachAlgorithm } from './checks.js';
 
 /** How charges fill a bucket and fade from it, under every algorithm alike. */
-export const algorithms = ofEachAlgorithm((algorithm) => ({
+export const algorithms = forEachAlgorithm((algorithm) => ({
   async [`${algorithm}: admits up to the limit, then denies`](subject) {
     const seen = [];
     for (let i = 0; i < 6; i++) seen.push(await subject.one({ algorithm }));

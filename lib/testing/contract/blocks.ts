@@ -4,7 +4,7 @@ import type { Checks } from './checks.js';
 /** Blocks: of a bucket after a denial, and of an identity. */
 export const blocks: Checks = {
   async 'a denial starts the block of its own bucket, which nothing extends'(subject) {
-    const blocking = { blockMs: 600_000 };
+    const blocking = { blockDurationsMs: 600_000 };
     await subject.spend(5, blocking);
     assert.equal((await subject.one(blocking)).retryAfterMs, 600_000);
     subject.clock.advance(599_999);
@@ -15,7 +15,7 @@ export const blocks: Checks = {
   },
 
   async 'blocks grow, and are forgotten once none has been for as long as the longest'(subject) {
-    const growing = { limit: 1, windowMs: 1_000, blockMs: [10_000, 60_000, 300_000] };
+    const growing = { limit: 1, windowMs: 1_000, blockDurationsMs: [10_000, 60_000, 300_000] };
     await subject.one(growing);
     for (const blockMs of [10_000, 60_000, 300_000, 300_000]) {
       assert.equal((await subject.one(growing)).retryAfterMs, blockMs);
@@ -31,7 +31,7 @@ export const blocks: Checks = {
   },
 
   async 'unblock and reset forget how often a bucket was blocked'(subject) {
-    const growing = { limit: 1, windowMs: 1_000, blockMs: [10_000, 60_000] };
+    const growing = { limit: 1, windowMs: 1_000, blockDurationsMs: [10_000, 60_000] };
     for (const forget of [
       () => subject.store.unblock('user:1'),
       () => subject.store.reset({ identity: 'user:1' }),
@@ -44,7 +44,7 @@ export const blocks: Checks = {
   },
 
   async 'a shadow limit, a peek and a cost that never fits start no block'(subject) {
-    const blocking = { blockMs: 600_000 };
+    const blocking = { blockDurationsMs: 600_000 };
     await subject.one({ ...blocking, cost: 6 });
     assert.equal((await subject.peek()).allowed, true);
     await subject.spend(5);
@@ -55,8 +55,8 @@ export const blocks: Checks = {
   },
 
   async 'a blocked bucket denies a cost of 0 as well'(subject) {
-    await subject.spend(5, { blockMs: 1_000 });
-    await subject.one({ blockMs: 1_000 });
+    await subject.spend(5, { blockDurationsMs: 1_000 });
+    await subject.one({ blockDurationsMs: 1_000 });
     assert.equal((await subject.one({ cost: 0 })).allowed, false);
   },
 
@@ -80,7 +80,7 @@ export const blocks: Checks = {
     await subject.store.unblock('user:1');
     assert.equal((await subject.one()).remaining, 2);
     await subject.spend(2);
-    assert.equal((await subject.one({ blockMs: 900_000 })).retryAfterMs, 900_000);
+    assert.equal((await subject.one({ blockDurationsMs: 900_000 })).retryAfterMs, 900_000);
     await subject.store.unblock('user:1');
     const { retryAfterMs } = await subject.one();
     assert.ok(retryAfterMs !== null && retryAfterMs <= 60_000);

@@ -5,5 +5,5 @@ import type { Subject } from './subject.js';
 export type Checks = Readonly<Record<string, (subject: Subject) => Promise<void>>>;
 
 /** The same checks for every algorithm. */
-export const ofEachAlgorithm = (checksOf: (algorithm: AlgorithmName) => Checks): Checks =>
+export const forEachAlgorithm = (checksOf: (algorithm: AlgorithmName) => Checks): Checks =>
   Object.assign({}, ...ALGORITHM_NAMES.map(checksOf));

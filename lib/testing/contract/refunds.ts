@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { type Checks, ofEachAlgorithm } from './checks.js';
+import { type Checks, forEachAlgorithm } from './checks.js';
 
-const alike = ofEachAlgorithm((algorithm) => ({
+const alike = forEachAlgorithm((algorithm) => ({
   async [`${algorithm}: a refund gives back what was charged`](subject) {
     await subject.spend(4, { algorithm });
     const decision = await subject.one({ algorithm, cost: 1 });

@@ -15,7 +15,7 @@ export interface ChargeOptions {
   readonly identity?: string;
   readonly cost?: number;
   readonly shadow?: boolean;
-  readonly blockMs?: number | readonly number[];
+  readonly blockDurationsMs?: number | readonly number[];
 }
 
 /** A charge of 1 to one bucket of 5 a minute, but for what is said. */
@@ -27,12 +27,18 @@ export function charge({
   identity = 'user:1',
   cost = 1,
   shadow = false,
-  blockMs = [],
+  blockDurationsMs = [],
   algorithm,
   burst,
 }: ChargeOptions = {}): Charge {
   const policy = definePolicy({ name, scope, rate: { limit, windowMs }, algorithm, burst });
-  return { policy, identity, cost, shadow, blocks: typeof blockMs === 'number' ? [blockMs] : blockMs };
+  return {
+    policy,
+    identity,
+    cost,
+    shadow,
+    blockDurationsMs: typeof blockDurationsMs === 'number' ? [blockDurationsMs] : blockDurationsMs,
+  };
 }
 
 /** A store in use, with what a check asks of it. */

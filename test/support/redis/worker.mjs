@@ -17,7 +17,7 @@ process.once('message', async ({ url, prefix, scopes, identities, decisions, atO
       asked++;
       const outcome = await limiter.consume({ scope, identity, cost: costs[asked % costs.length] });
       if (!outcome.allowed) denied++;
-      else admitted.push([scope, identity, outcome.binding.atMs, outcome.binding.charge.cost]);
+      else admitted.push([scope, identity, outcome.decidedBy.atMs, outcome.decidedBy.charge.cost]);
     }
   };
   await Promise.all(Array.from({ length: atOnce }, decide));

@@ -101,7 +101,7 @@ export const login = (limiter: RateLimiter<'login' | 'search'>) => {
   // @ts-expect-error not one of its scopes
   void limiter.consume({ scope: 'logn', identity: 'user:1' });
   // @ts-expect-error not one of its scopes
-  void limiter.explain({ scope: 'logn', identity: 'user:1' });
-  void limiter.explain({ identity: 'user:1' });
+  void limiter.status({ scope: 'logn', identity: 'user:1' });
+  void limiter.status({ identity: 'user:1' });
   return limiter.consume({ scope: 'login', identity: 'user:1' });
 };

@@ -2,23 +2,23 @@ import { once } from 'node:events';
 import { createServer, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { Live } from '../../../lib/admin/live.js';
-import { RateLimitStats } from '../../../lib/stats/stats.js';
+import { LiveStream } from '../../../lib/admin/live.js';
+import { RateLimitStats } from '../../../lib/observe/stats/stats.js';
 import { CountedClock } from '../../support/held-store.js';
 import { until } from '../../support/until.js';
 
 let server: Server;
 let clock: TestClock;
 let counted: CountedClock;
-let live: Live;
+let live: LiveStream;
 /** What a test does with a request. */
 let handle: (response: ServerResponse) => unknown;
 
 beforeEach(async () => {
   clock = new TestClock();
   counted = new CountedClock(clock);
-  const health = () => ({ status: 'up' as const, parts: [], degraded: 0 });
-  live = new Live({ stats: new RateLimitStats(), limiter: { health } } as never, counted);
+  const health = () => ({ status: 'up' as const, shards: [], degraded: 0 });
+  live = new LiveStream({ stats: new RateLimitStats(), limiter: { health } } as never, counted);
   handle = (response) => live.stream(response);
   server = createServer((_request, response) => handle(response));
   server.listen(0, '127.0.0.1');

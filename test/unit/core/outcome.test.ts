@@ -1,4 +1,4 @@
-import { type Decision, outcomeOf, uncharged } from '../../../lib/core/decision.js';
+import { type Decision, toOutcome, withoutCharge } from '../../../lib/core/decision.js';
 import { chargeOf } from '../../support/charges.js';
 import { decidedOn } from '../../support/outcomes.js';
 
@@ -14,7 +14,7 @@ const decision = (
   });
 };
 
-const bindingOf = (...decisions: Decision[]) => outcomeOf(decisions, false).binding?.name ?? null;
+const decidedByOf = (...decisions: Decision[]) => toOutcome(decisions, false).decidedBy?.name ?? null;
 
 describe('the binding decision', () => {
   test('of those that deny, the one with the longest wait; never comes before every wait', () => {
@@ -24,41 +24,41 @@ describe('the binding decision', () => {
       decision('never', { retryAfterMs: null }),
       decision('fine', { remaining: 0 }),
     ];
-    expect(bindingOf(fine, short, long)).toBe('long');
-    expect(bindingOf(long, short, fine)).toBe('long');
-    expect(bindingOf(long, never, short)).toBe('never');
-    expect(outcomeOf([long, never], false)).toMatchObject({ allowed: false, retryAfterMs: null });
-    expect(outcomeOf([short, long], false)).toMatchObject({ allowed: false, retryAfterMs: 20 });
+    expect(decidedByOf(fine, short, long)).toBe('long');
+    expect(decidedByOf(long, short, fine)).toBe('long');
+    expect(decidedByOf(long, never, short)).toBe('never');
+    expect(toOutcome([long, never], false)).toMatchObject({ allowed: false, retryAfterMs: null });
+    expect(toOutcome([short, long], false)).toMatchObject({ allowed: false, retryAfterMs: 20 });
   });
 
   test('otherwise the one with the fewest units remaining, then the longest reset, then the first', () => {
-    expect(bindingOf(decision('many', { remaining: 9 }), decision('few', { remaining: 1 }))).toBe('few');
-    expect(bindingOf(decision('soon', { resetAfterMs: 1 }), decision('late', { resetAfterMs: 2 }))).toBe(
+    expect(decidedByOf(decision('many', { remaining: 9 }), decision('few', { remaining: 1 }))).toBe('few');
+    expect(decidedByOf(decision('soon', { resetAfterMs: 1 }), decision('late', { resetAfterMs: 2 }))).toBe(
       'late',
     );
-    expect(bindingOf(decision('first'), decision('second'))).toBe('first');
+    expect(decidedByOf(decision('first'), decision('second'))).toBe('first');
   });
 
   test('a shadow limit never binds', () => {
     const shadow = decision('shadow', { retryAfterMs: 10, shadow: true });
-    expect(bindingOf(shadow, decision('real'))).toBe('real');
-    expect(outcomeOf([shadow], false)).toMatchObject({
+    expect(decidedByOf(shadow, decision('real'))).toBe('real');
+    expect(toOutcome([shadow], false)).toMatchObject({
       allowed: true,
       skipped: false,
-      binding: null,
+      decidedBy: null,
       retryAfterMs: 0,
     });
   });
 
   test('without a decision the request is skipped', () => {
-    expect(outcomeOf([], false)).toMatchObject({ allowed: true, skipped: true, binding: null });
+    expect(toOutcome([], false)).toMatchObject({ allowed: true, skipped: true, decidedBy: null });
   });
 });
 
 test('what was given back stands uncharged, and never above the limit', () => {
   const charged = { ...decision('limit', { remaining: 3 }), receipt: {} };
-  expect(uncharged(charged)).toMatchObject({ remaining: 4, receipt: null });
-  expect(uncharged({ ...charged, remaining: 10 }).remaining).toBe(10);
+  expect(withoutCharge(charged)).toMatchObject({ remaining: 4, receipt: null });
+  expect(withoutCharge({ ...charged, remaining: 10 }).remaining).toBe(10);
   const untouched = decision('limit', { remaining: 3 });
-  expect(uncharged(untouched)).toBe(untouched);
+  expect(withoutCharge(untouched)).toBe(untouched);
 });

@@ -51,9 +51,9 @@ describe('rates', () => {
       }
       return undefined;
     };
-    expect(problemOf('abc', 'LOGIN_RATE')).toMatchObject({ code: 'bad-rate', place: 'LOGIN_RATE' });
-    expect(problemOf('5/0s', 'LOGIN_RATE')?.place).toBe('LOGIN_RATE');
-    expect(problemOf('abc')?.place).toBe('');
+    expect(problemOf('abc', 'LOGIN_RATE')).toMatchObject({ code: 'bad-rate', source: 'LOGIN_RATE' });
+    expect(problemOf('5/0s', 'LOGIN_RATE')?.source).toBe('LOGIN_RATE');
+    expect(problemOf('abc')?.source).toBe('');
     expect(() => rate('abc', 'LOGIN_RATE')).toThrow('[bad-rate] LOGIN_RATE: "abc" is not a rate.');
     expect(() => rate('abc')).toThrow('[bad-rate] "abc" is not a rate.');
     for (const [text, unit] of [
@@ -61,11 +61,11 @@ describe('rates', () => {
       ['5/15mins', 'mins'],
       ['5/H', 'H'],
     ] as const) {
-      expect(problemOf(text)?.what).toBe(
+      expect(problemOf(text)?.message).toBe(
         `"${text}" is not a rate: there is no unit "${unit}", but ${UNIT_NAMES.join(', ')}.`,
       );
     }
-    expect(problemOf('five/min')?.what).toBe('"five/min" is not a rate.');
+    expect(problemOf('five/min')?.message).toBe('"five/min" is not a rate.');
   });
 
   test('unlimited is null; a rate is frozen', () => {
@@ -100,7 +100,7 @@ describe('policies', () => {
       algorithm: 'token-bucket',
       burst: 10,
     });
-    expect(policy).toMatchObject({ limit: 30, capacity: 10, fillMs: 20_000 });
+    expect(policy).toMatchObject({ limit: 30, capacity: 10, refillMs: 20_000 });
   });
 
   test('a token bucket refuses what it could not count exactly: 52 million a day pass', () => {
@@ -119,7 +119,7 @@ describe('policies', () => {
     const parts = fc.string({ unit: fc.constantFrom('a', ':', '%', '{', '}', '3', 'A') });
     const name = parts.filter((text) => text !== '');
     const tail = (scope: string, policy: string) =>
-      definePolicy({ name: policy, scope, rate: { limit: 1, windowMs: 1_000 } }).tail;
+      definePolicy({ name: policy, scope, rate: { limit: 1, windowMs: 1_000 } }).bucketKey;
     fc.assert(
       fc.property(parts, name, parts, name, (scope, policy, otherScope, otherPolicy) => {
         const one = tail(scope, policy);

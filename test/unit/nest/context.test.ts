@@ -1,24 +1,25 @@
 import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
-import { addressForm } from '../../../lib/key/address.js';
-import { type CallerReader, RateLimitContext } from '../../../lib/nest/context.js';
-import { TRANSPORTS } from '../../../lib/nest/transports/index.js';
-import type { TransportName } from '../../../lib/nest/transports/transport.js';
-import { UntrustedProxy } from '../../../lib/nest/untrusted-proxy.js';
+import { addressNormalizer } from '../../../lib/identity/addresses.js';
+import { RateLimitContext, type TransportReader } from '../../../lib/nest/context/call-context.js';
+import { TRANSPORTS } from '../../../lib/nest/context/transports/index.js';
+import { type TransportName } from '../../../lib/nest/context/transports/transport.js';
+import { ProxyDetector } from '../../../lib/nest/context/untrusted-proxy.js';
 
 const contextOf = (
   transport: TransportName,
   args: unknown[],
-  userOf: CallerReader['userOf'] = undefined,
+  userOf: TransportReader['userOf'] = undefined,
 ): RateLimitContext =>
   new RateLimitContext(new ExecutionContextHost(args), {
     transport: TRANSPORTS[transport],
-    addressForm: addressForm(64),
-    forwarded: null,
-    untrusted: new UntrustedProxy(addressForm(64)),
+    normalizeAddress: addressNormalizer(64),
+    resolveAddress: null,
+    proxyDetector: new ProxyDetector(addressNormalizer(64)),
     userOf,
   });
 
-const http = (request: object, userOf?: CallerReader['userOf']) => contextOf('http', [request, {}], userOf);
+const http = (request: object, userOf?: TransportReader['userOf']) =>
+  contextOf('http', [request, {}], userOf);
 
 describe('headers', () => {
   test('by a name in upper or lower case', () => {

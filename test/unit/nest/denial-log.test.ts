@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { DenialLog } from '../../../lib/nest/denial-log.js';
+import { DenialLog } from '../../../lib/observe/denial-log.js';
 import { chargeOf } from '../../support/charges.js';
 import { decidedOn } from '../../support/outcomes.js';
 

@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { sampledReport } from '../../../lib/nest/log.js';
+import { throttledLogger } from '../../../lib/nest/startup/logging.js';
 
 const setUp = (level?: 'error' | 'warn') => {
   const lines: string[] = [];
@@ -11,7 +11,7 @@ const setUp = (level?: 'error' | 'warn') => {
   };
   Logger.overrideLogger({ log: hear('log'), error: hear('error'), warn: hear('warn') });
   const clock = new TestClock();
-  return { clock, lines, levels, report: sampledReport(clock, level) };
+  return { clock, lines, levels, report: throttledLogger(clock, level) };
 };
 afterAll(() => Logger.overrideLogger(['log', 'error', 'warn']));
 
@@ -89,7 +89,7 @@ describe('reports', () => {
   test('two applications hear each their own', () => {
     const { clock, lines, report } = setUp();
     report('Shop.get', 'It failed.');
-    sampledReport(clock)('Shop.get', 'It failed.');
+    throttledLogger(clock)('Shop.get', 'It failed.');
     expect(lines).toHaveLength(2);
   });
 });

@@ -1,12 +1,12 @@
 import { type CanActivate, Controller, UseGuards } from '@nestjs/common';
-import { enter, entryGuard } from '../../../lib/nest/entry-guard.js';
-import { finishingGuard } from '../../../lib/nest/finishing-guard.js';
-import { bindFirstGuard, bindLastGuard, guardsOn } from '../../../lib/nest/metadata.js';
-import * as tokens from '../../../lib/nest/tokens.js';
+import { afterGuardsGuard } from '../../../lib/nest/handlers/after-guards-guard.js';
+import { messageGuard, registerMessageGuard } from '../../../lib/nest/handlers/message-guard.js';
+import { bindFirstGuard, bindLastGuard, boundGuards } from '../../../lib/nest/handlers/metadata.js';
+import * as tokens from '../../../lib/nest/handlers/tokens.js';
 
 /** What a second copy of the library in the same process has of a module. */
 const copyOf = async <Module>(path: string): Promise<Module> =>
-  (await import(`../../../lib/nest/${path}.js?copy`)) as Module;
+  (await import(`../../../lib/nest/handlers/${path}.js?copy`)) as Module;
 
 class Theirs {
   canActivate() {
@@ -15,55 +15,55 @@ class Theirs {
 }
 
 test('what both copies of the library write something under is the same to both', async () => {
-  expect(Object.keys(tokens)).toContain('CALL');
+  expect(Object.keys(tokens)).toContain('REQUEST_CHECK');
   expect({ ...(await copyOf<typeof tokens>('tokens')) }).toEqual({ ...tokens });
 });
 
 describe('guards that the library binds itself', () => {
   test('the finishing guard is bound behind all others, once by both copies of the library', async () => {
-    const other = await copyOf<{ finishingGuard: typeof finishingGuard }>('finishing-guard');
-    expect(other.finishingGuard).not.toBe(finishingGuard);
+    const other = await copyOf<{ afterGuardsGuard: typeof afterGuardsGuard }>('after-guards-guard');
+    expect(other.afterGuardsGuard).not.toBe(afterGuardsGuard);
     class Shop {
       @UseGuards(Theirs) get() {}
     }
     const method = Shop.prototype.get;
-    bindLastGuard(method, finishingGuard);
-    bindLastGuard(method, finishingGuard);
-    bindLastGuard(method, other.finishingGuard);
-    expect(guardsOn(method)).toEqual([Theirs, finishingGuard]);
+    bindLastGuard(method, afterGuardsGuard);
+    bindLastGuard(method, afterGuardsGuard);
+    bindLastGuard(method, other.afterGuardsGuard);
+    expect(boundGuards(method)).toEqual([Theirs, afterGuardsGuard]);
   });
 
   test('the entry guard is bound ahead of all others, once by both copies of the library', async () => {
-    const other = await copyOf<{ entryGuard: typeof entryGuard }>('entry-guard');
-    expect(other.entryGuard).not.toBe(entryGuard);
+    const other = await copyOf<{ messageGuard: typeof messageGuard }>('message-guard');
+    expect(other.messageGuard).not.toBe(messageGuard);
     @Controller()
     @UseGuards(Theirs)
     class Shop {}
-    bindFirstGuard(Shop, entryGuard);
-    bindFirstGuard(Shop, entryGuard);
-    bindFirstGuard(Shop, other.entryGuard);
-    expect(guardsOn(Shop)).toEqual([entryGuard, Theirs]);
+    bindFirstGuard(Shop, messageGuard);
+    bindFirstGuard(Shop, messageGuard);
+    bindFirstGuard(Shop, other.messageGuard);
+    expect(boundGuards(Shop)).toEqual([messageGuard, Theirs]);
   });
 
   test('a subclass has guards of its own, ahead of which the entry guard is bound as well', () => {
     @UseGuards(Theirs)
     class Base {}
     class Shop extends Base {}
-    bindFirstGuard(Shop, entryGuard);
-    expect(guardsOn(Shop)).toEqual([entryGuard, Theirs]);
-    expect(guardsOn(Base)).toEqual([Theirs]);
+    bindFirstGuard(Shop, messageGuard);
+    expect(boundGuards(Shop)).toEqual([messageGuard, Theirs]);
+    expect(boundGuards(Base)).toEqual([Theirs]);
   });
 
   test('an entry guard that the other copy has bound finds the guard of this one', async () => {
-    const other = await copyOf<{ entryGuard: typeof entryGuard }>('entry-guard');
+    const other = await copyOf<{ messageGuard: typeof messageGuard }>('message-guard');
     class Gateway {}
-    bindFirstGuard(Gateway, other.entryGuard);
-    bindFirstGuard(Gateway, entryGuard);
+    bindFirstGuard(Gateway, other.messageGuard);
+    bindFirstGuard(Gateway, messageGuard);
     let asked = 0;
     const guard: CanActivate = { canActivate: () => ++asked > 0 };
-    const leave = enter(new Set([Gateway]), guard);
+    const leave = registerMessageGuard(new Set([Gateway]), guard);
     const ask = () => {
-      for (const bound of guardsOn(Gateway) as CanActivate[]) {
+      for (const bound of boundGuards(Gateway) as CanActivate[]) {
         expect(bound.canActivate({ getClass: () => Gateway } as never)).toBe(true);
       }
     };
@@ -74,13 +74,13 @@ describe('guards that the library binds itself', () => {
   });
 
   test('what the other copy has left open is finished by this one', async () => {
-    const { finishingGuard: others } = await copyOf<{ finishingGuard: typeof finishingGuard }>(
-      'finishing-guard',
+    const { afterGuardsGuard: others } = await copyOf<{ afterGuardsGuard: typeof afterGuardsGuard }>(
+      'after-guards-guard',
     );
-    const { CALL } = await copyOf<typeof import('../../../lib/nest/tokens.js')>('tokens');
+    const { REQUEST_CHECK } = await copyOf<typeof import('../../../lib/nest/handlers/tokens.js')>('tokens');
     let finished = 0;
-    const execution = { [CALL]: { finish: () => ++finished === 1 } } as never;
-    expect([finishingGuard.canActivate(execution), others.canActivate(execution)]).toEqual([true, true]);
+    const execution = { [REQUEST_CHECK]: { finish: () => ++finished === 1 } } as never;
+    expect([afterGuardsGuard.canActivate(execution), others.canActivate(execution)]).toEqual([true, true]);
     expect(finished).toBe(1);
   });
 });

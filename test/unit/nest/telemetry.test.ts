@@ -1,6 +1,6 @@
 import type { MetricAttributes, MetricResult } from 'nestjs-ratelimit';
-import type { RoutePlan } from '../../../lib/nest/plans.js';
-import { Telemetry } from '../../../lib/nest/telemetry.js';
+import type { RoutePlan } from '../../../lib/nest/startup/plan-registry.js';
+import { Telemetry } from '../../../lib/observe/telemetry.js';
 import { Guarded } from '../../support/guarded.js';
 import { outcomeUnder } from '../../support/outcomes.js';
 

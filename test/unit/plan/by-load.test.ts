@@ -1,8 +1,8 @@
-import type { LoadLevel } from 'nestjs-ratelimit';
+import { type LoadLevel } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { RateLimitConfigError } from '../../../lib/core/errors.js';
-import { byLoad } from '../../../lib/plan/by-load.js';
-import { RateLimiter } from '../../../lib/plan/rate-limiter.js';
+import { RateLimiter } from '../../../lib/limiter/rate-limiter.js';
+import { byLoad } from '../../../lib/plan/load.js';
 import { MemoryStore } from '../../../lib/store/memory/memory-store.js';
 
 const rates = { normal: '5/hour', elevated: '3/hour', critical: '1/hour' } as const;
@@ -11,7 +11,7 @@ describe('byLoad', () => {
   test('a limiter without Nest decides by the level of now', async () => {
     let level: LoadLevel = 'normal';
     const limiter = new RateLimiter({ scopes: { work: byLoad(rates, () => level) } });
-    const limit = async () => (await limiter.consume({ scope: 'work', identity: 'a' })).binding?.limit;
+    const limit = async () => (await limiter.consume({ scope: 'work', identity: 'a' })).decidedBy?.limit;
     expect(await limit()).toBe(5);
     level = 'elevated';
     expect(await limit()).toBe(3);
@@ -24,7 +24,7 @@ describe('byLoad', () => {
     let delayMs = 0;
     const rule = byLoad(rates, { clock, measure: () => ({ utilization: 0, delayMs }) });
     const limiter = new RateLimiter({ scopes: { work: rule }, store: new MemoryStore({ clock }) });
-    const limit = async () => (await limiter.peek({ scope: 'work', identity: 'a' })).binding?.limit;
+    const limit = async () => (await limiter.peek({ scope: 'work', identity: 'a' })).decidedBy?.limit;
     expect(await limit()).toBe(5);
     delayMs = 1_000;
     clock.advance('1s');

@@ -1,4 +1,4 @@
-import type { Caller } from '../../../lib/key/caller.js';
+import type { Caller } from '../../../lib/identity/caller.js';
 import { compileCondition } from '../../../lib/plan/condition.js';
 import type { ConditionOptions } from '../../../lib/plan/options.js';
 
@@ -10,7 +10,7 @@ const caller = (method: string | undefined = 'GET'): Caller => ({
   value: () => undefined,
 });
 const applies = (options: ConditionOptions<Caller>, who = caller(), said: string[] = []) =>
-  compileCondition(options, 'here', (place, what) => said.push(`${place}: ${what}`))?.(who);
+  compileCondition(options, 'here', (source, message) => said.push(`${source}: ${message}`))?.(who);
 
 describe('conditions', () => {
   test('none is no condition', () => {

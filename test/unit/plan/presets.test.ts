@@ -1,6 +1,6 @@
 import { RateLimitConfigError } from '../../../lib/core/errors.js';
+import { RateLimiter } from '../../../lib/limiter/rate-limiter.js';
 import { presets } from '../../../lib/plan/presets.js';
-import { RateLimiter } from '../../../lib/plan/rate-limiter.js';
 
 const names = ['login', 'register', 'publicApi', 'expensive'] as const;
 
@@ -18,8 +18,8 @@ describe('presets', () => {
     const limiter = new RateLimiter({
       scopes: { ...login, ...register, ...publicApi, ...expensive, own: '1/min' },
     });
-    const standings = await limiter.explain({ identity: 'user:42' });
-    expect(standings.map(({ scope, name, limit }) => `${scope} ${name} ${limit}`)).toEqual([
+    const statuses = await limiter.status({ identity: 'user:42' });
+    expect(statuses.map(({ scope, name, limit }) => `${scope} ${name} ${limit}`)).toEqual([
       'login login 5',
       'login login-address 20',
       'login login-account 100',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { Heap } from '../../../lib/store/memory/heap.js';
+import { Heap } from '../../../lib/store/memory/eviction.js';
 
 interface Item {
   readonly id: number;

@@ -11,10 +11,12 @@ const setUp = (maxBuckets: number) => {
   const clock = new TestClock();
   const store = new MemoryStore({ clock, maxBuckets });
   const charge = (identity: string, cost = 1, { blockMs = 0, under = policy } = {}) =>
-    store.consume([{ policy: under, identity, cost, shadow: false, blocks: blockMs === 0 ? [] : [blockMs] }])
-      .decisions[0];
+    store.consume([
+      { policy: under, identity, cost, shadow: false, blockDurationsMs: blockMs === 0 ? [] : [blockMs] },
+    ]).decisions[0];
   const remaining = (identity: string, under = policy) =>
-    store.peek([{ policy: under, identity, cost: 1, shadow: false, blocks: [] }]).decisions[0]?.remaining;
+    store.peek([{ policy: under, identity, cost: 1, shadow: false, blockDurationsMs: [] }]).decisions[0]
+      ?.remaining;
   return { clock, store, charge, remaining };
 };
 
@@ -181,7 +183,7 @@ describe('A41 the memory store is bounded', () => {
           identity: 'user:1',
           cost: 1,
           shadow: false,
-          blocks: [],
+          blockDurationsMs: [],
         })),
       ).decisions;
     for (let i = 0; i < 5; i++) both();
@@ -197,7 +199,7 @@ describe('A41 the memory store is bounded', () => {
       identity,
       cost: 1,
       shadow: false,
-      blocks: [],
+      blockDurationsMs: [],
     });
     const wide = definePolicy({ name: 'wide', scope: 'all', rate: { limit: 10_000, windowMs: 60_000 } });
     for (let i = 0; i < 9_000; i++) {
@@ -229,7 +231,7 @@ describe('A41 the memory store is bounded', () => {
             identity: 'user:new',
             cost: 1,
             shadow: false,
-            blocks: [],
+            blockDurationsMs: [],
           })),
         ).decisions;
       expect(all().map(({ receipt }) => receipt !== null)).toEqual(limits.map(() => true));
@@ -250,7 +252,7 @@ describe('A41 the memory store is bounded', () => {
         identity: 'user:1',
         cost: 4,
         shadow: false,
-        blocks: [],
+        blockDurationsMs: [],
       })),
     );
     expect(decisions.map(({ allowed }) => allowed)).toEqual([true, true]);
@@ -371,7 +373,8 @@ test('A42 a closed store leaves no timer, and one that is used again starts it a
   }
   const clock = new CountingClock();
   const store = new MemoryStore({ clock });
-  const charge = () => store.consume([{ policy, identity: 'user:1', cost: 1, shadow: false, blocks: [] }]);
+  const charge = () =>
+    store.consume([{ policy, identity: 'user:1', cost: 1, shadow: false, blockDurationsMs: [] }]);
   charge();
   expect(running.size).toBe(1);
   store.close();

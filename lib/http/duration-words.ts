@@ -1,0 +1,36 @@
+/** Whole seconds, rounded up: a client that waits them has waited long enough. */
+export const toSeconds = (ms: number): number => Math.ceil(ms / 1_000);
+
+/** Seconds of a `Retry-After`: at least 1; null when no wait helps. */
+export const retryAfterSeconds = (ms: number | null): number | null =>
+  ms === null ? null : Math.max(1, toSeconds(ms));
+
+const UNITS = [
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['minute', 60],
+  ['second', 1],
+] as const;
+
+/** Seconds in words, in the two largest units: `14 minutes 32 seconds`. */
+export function formatDuration(seconds: number): string {
+  const words: string[] = [];
+  let rest = seconds;
+  for (const [unit, length] of UNITS) {
+    const count = Math.floor(rest / length);
+    rest -= count * length;
+    if (count > 0) words.push(`${count} ${unit}${count === 1 ? '' : 's'}`);
+    else if (words.length > 0) break;
+    if (words.length === 2) break;
+  }
+  return words.join(' ');
+}
+
+/** A rate in words: `5 in 15 minutes`. */
+export const formatRate = ({
+  limit,
+  windowMs,
+}: {
+  readonly limit: number;
+  readonly windowMs: number;
+}): string => `${limit} in ${formatDuration(windowMs / 1_000) || `${windowMs} ms`}`;

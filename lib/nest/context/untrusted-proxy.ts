@@ -1,0 +1,27 @@
+import { Logger } from '@nestjs/common';
+import type { AddressNormalizer } from '../../identity/addresses.js';
+
+/** How many requests are looked at: a proxy shows itself at once. */
+const MAX_INSPECTED = 1_000;
+
+/** Notices an application behind a proxy that it does not trust, whose callers all have the proxy's address. */
+export class ProxyDetector {
+  readonly #logger = new Logger('RateLimit');
+  #inspected = 0;
+
+  constructor(readonly normalizeAddress: AddressNormalizer) {}
+
+  get isLooking(): boolean {
+    return this.#inspected < MAX_INSPECTED;
+  }
+
+  /** To be told of a request whose `X-Forwarded-For` nothing but the platform has read. */
+  inspect(header: string | undefined, address: string | undefined, peer: string | undefined): void {
+    this.#inspected++;
+    if (header === undefined || address !== peer || peer === undefined) return;
+    this.#inspected = MAX_INSPECTED;
+    this.#logger.warn(
+      `A request came with an X-Forwarded-For header, but nothing is trusted to write one, so ${this.normalizeAddress(peer)} was charged. If that is your proxy, all of its callers share their limits: set trustProxy of RateLimitModule, or of your platform.`,
+    );
+  }
+}

@@ -1,0 +1,218 @@
+import { type DynamicModule, Inject, Module, Optional, type Provider } from '@nestjs/common';
+import { ApplicationConfig, HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
+import { systemClock } from '../../core/clock.js';
+import { configError, describeValue } from '../../core/errors.js';
+import { RateLimiter } from '../../limiter/rate-limiter.js';
+import { RateLimitEvents } from '../../observe/events.js';
+import { RateLimitStats } from '../../observe/stats/stats.js';
+import { MemoryStore } from '../../store/memory/memory-store.js';
+import {
+  GUARD_REGISTERED,
+  RATE_LIMIT_OPTIONS,
+  RATE_LIMIT_STORE,
+  RUNTIME,
+  SCOPES_BRAND,
+} from '../handlers/tokens.js';
+import { RateLimitExceptionFilter } from '../request/filter.js';
+import { RateLimitGuard } from '../request/guard.js';
+import type { Runtime } from '../request/runtime.js';
+import { bootstrap, type FeatureScopes } from './bootstrap.js';
+import { RateLimitHealthIndicator } from './health-indicator.js';
+import { RateLimitLifecycle, RequestScopeCheck, registerFilter, registerGuard } from './lifecycle.js';
+import { throttledLogger } from './logging.js';
+import type {
+  RateLimitAsyncResult,
+  RateLimitModuleAsyncOptions,
+  RateLimitModuleOptions,
+  RateLimitOptionsFactory,
+  RateLimitScopes,
+} from './options.js';
+
+/** For providers that are made for what making them does. */
+const REGISTERED_GUARD = Symbol('nestjs-ratelimit:registered-guard');
+const REGISTERED_FILTER = Symbol('nestjs-ratelimit:registered-filter');
+
+const makeEvents = (): RateLimitEvents => {
+  const report = throttledLogger(systemClock);
+  return new RateLimitEvents((name, error) => report('events', `A handler of ${name} failed.`, error));
+};
+
+const CORE_PROVIDERS: readonly Provider[] = [
+  {
+    provide: RATE_LIMIT_STORE,
+    useFactory: (options: RateLimitAsyncResult | undefined) => options?.store ?? new MemoryStore(),
+    inject: [RATE_LIMIT_OPTIONS],
+  },
+  {
+    provide: RUNTIME,
+    useFactory: bootstrap,
+    inject: [
+      RATE_LIMIT_OPTIONS,
+      RATE_LIMIT_STORE,
+      ModulesContainer,
+      HttpAdapterHost,
+      ModuleRef,
+      RateLimitEvents,
+    ],
+  },
+  { provide: RateLimitEvents, useFactory: makeEvents },
+  RateLimitHealthIndicator,
+  { provide: RateLimiter, useFactory: (runtime: Runtime) => runtime.limiter, inject: [RUNTIME] },
+  { provide: RateLimitStats, useFactory: (runtime: Runtime) => runtime.stats, inject: [RUNTIME] },
+  RateLimitGuard,
+  {
+    provide: REGISTERED_GUARD,
+    useFactory: registerGuard,
+    inject: [RateLimitGuard, GUARD_REGISTERED, ApplicationConfig, RUNTIME],
+  },
+  RateLimitExceptionFilter,
+  {
+    provide: REGISTERED_FILTER,
+    useFactory: registerFilter,
+    inject: [RateLimitExceptionFilter, ApplicationConfig],
+  },
+  RateLimitLifecycle,
+  RequestScopeCheck,
+];
+
+function checkedRegister(registerGuard: unknown): boolean {
+  if (typeof registerGuard === 'boolean') return registerGuard;
+  throw configError(
+    'bad-option',
+    `registerGuard cannot be ${describeValue(registerGuard)}.`,
+    'Give true or false.',
+  );
+}
+
+const rootModule = (
+  providers: readonly Provider[],
+  registerGuard: unknown,
+  imports: DynamicModule['imports'] = [],
+): DynamicModule => ({
+  module: RateLimitModule,
+  global: true,
+  imports,
+  providers: [
+    ...providers,
+    { provide: GUARD_REGISTERED, useValue: checkedRegister(registerGuard) },
+    ...CORE_PROVIDERS,
+  ],
+  exports: [
+    RUNTIME,
+    RATE_LIMIT_STORE,
+    RateLimiter,
+    RateLimitGuard,
+    RateLimitEvents,
+    RateLimitStats,
+    RateLimitHealthIndicator,
+  ],
+});
+
+/** Providers of the options, one of three ways. */
+function optionsProviders(options: RateLimitModuleAsyncOptions): readonly Provider[] {
+  const { inject = [], useFactory, useClass, useExisting } = options;
+  if ([useFactory, useClass, useExisting].filter((way) => way !== undefined).length !== 1) {
+    throw configError(
+      'bad-option',
+      'RateLimitModule.forRootAsync takes one way to make its options.',
+      'Give one of useFactory, useClass and useExisting.',
+    );
+  }
+  if (useFactory !== undefined) return [{ provide: RATE_LIMIT_OPTIONS, useFactory, inject }];
+  const factory = useExisting ?? useClass;
+  const fromClass: Provider = {
+    provide: RATE_LIMIT_OPTIONS,
+    useFactory: (maker: RateLimitOptionsFactory) => maker.createRateLimitOptions(),
+    inject: [factory as NonNullable<typeof factory>],
+  };
+  return useClass === undefined ? [fromClass] : [fromClass, useClass];
+}
+
+/** What was given, or an error that names the method it was given to. */
+function objectOf<T extends object>(given: T, method: string): T {
+  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given;
+  throw configError(
+    'bad-option',
+    `RateLimitModule.${method} was given ${describeValue(given)}.`,
+    'Give it an object of options.',
+  );
+}
+
+/**
+ * Rate limiting for an application. Global: import it once, with the options of every route, and
+ * decorate controllers.
+ *
+ * @example
+ * @Module({ imports: [RateLimitModule.forRoot({
+ *   scopes: { login: '5/15min' },
+ *   limits: [{ name: 'burst', rate: '60/min', key: 'user|ip' }],
+ * })] })
+ * export class AppModule {}
+ */
+@Module({})
+export class RateLimitModule {
+  /** @internal Typed as unknown, since it is for Nest alone. */
+  constructor(@Optional() @Inject(RUNTIME) runtime?: unknown) {
+    if (runtime !== undefined) return;
+    throw configError(
+      'bad-option',
+      'RateLimitModule is imported without options, and nowhere with them, so that nothing is limited.',
+      'Import RateLimitModule.forRoot({ ... }) in the root module.',
+    );
+  }
+
+  /**
+   * With options known now.
+   *
+   * The application does not start with a mistake in its limits: it fails with a `RateLimitConfigError`
+   * that names all of them.
+   */
+  static forRoot(options: RateLimitModuleOptions = {}): DynamicModule {
+    const { registerGuard = true, ...others } = objectOf(options, 'forRoot');
+    return rootModule([{ provide: RATE_LIMIT_OPTIONS, useValue: others }], registerGuard);
+  }
+
+  /**
+   * With options from other providers.
+   *
+   * @throws RateLimitConfigError unless one of `useFactory`, `useClass` and `useExisting` is given.
+   * @example
+   * RateLimitModule.forRootAsync({
+   *   inject: [ConfigService],
+   *   useFactory: (config: ConfigService) => ({ scopes: { login: rate(config.getOrThrow('LOGIN_RATE')) } }),
+   * })
+   */
+  static forRootAsync(options: RateLimitModuleAsyncOptions): DynamicModule {
+    const { registerGuard = true, imports } = objectOf(options, 'forRootAsync');
+    return rootModule(optionsProviders(options), registerGuard, imports);
+  }
+
+  /**
+   * Adds scopes beside the module that uses them.
+   *
+   * @example
+   * @Module({ imports: [RateLimitModule.forFeature({ scopes: { upload: '50/day' } })], controllers: [Uploads] })
+   * export class UploadModule {}
+   */
+  static forFeature(options: { readonly scopes: RateLimitScopes }): DynamicModule {
+    const { scopes } = objectOf(options, 'forFeature');
+    const feature: FeatureScopes = { [SCOPES_BRAND]: objectOf(scopes, 'forFeature') };
+    return {
+      module: RateLimitFeatureModule,
+      providers: [{ provide: Symbol('nestjs-ratelimit:feature'), useValue: feature }],
+    };
+  }
+}
+
+/** Carries the scopes of one `forFeature`. */
+@Module({})
+export class RateLimitFeatureModule {
+  constructor(@Optional() @Inject(RUNTIME) runtime: Runtime | undefined) {
+    if (runtime !== undefined) return;
+    throw configError(
+      'bad-option',
+      'RateLimitModule.forFeature adds scopes to nothing.',
+      'Import RateLimitModule.forRoot in the root module.',
+    );
+  }
+}

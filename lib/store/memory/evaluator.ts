@@ -1,0 +1,167 @@
+import { type BucketState, EMPTY_STATE } from '../../core/algorithms/algorithm.js';
+import { ALGORITHMS } from '../../core/algorithms/index.js';
+import { type Charge, type Decision, toDecision } from '../../core/decision.js';
+import { definePolicy } from '../../core/policy.js';
+import type { Buckets } from './buckets.js';
+import { RowCursor } from './row-cursor.js';
+import { ScratchStates } from './scratch-states.js';
+import { NONE } from './slab-rows.js';
+
+/** Where the blocks of whole identities are kept: a bucket each, that nothing is charged to. */
+export const IDENTITY_BLOCK = definePolicy({ name: 'block', scope: '', rate: { limit: 1, windowMs: 1 } });
+
+/** What is known of one charge of the request in hand. */
+class Evaluation {
+  readonly row = new RowCursor();
+  readonly states = new ScratchStates();
+  /** What its bucket holds. */
+  state: BucketState = EMPTY_STATE;
+  /** 0 when the charge passes now, else how long its own limit or a block makes it wait. */
+  waitMs = 0;
+}
+
+/** Decides requests, one at a time, on the buckets of a store. */
+export class Evaluator {
+  /** They serve every request in turn. */
+  readonly #evaluations: Evaluation[] = [];
+
+  constructor(readonly buckets: Buckets) {}
+
+  /** Charges all of a request that is admitted, and nothing of one that is not. */
+  consume(charges: readonly Charge[], nowMs: number): readonly Decision[] {
+    const { layoutVersion } = this.buckets;
+    let admitted = true;
+    for (let i = 0; i < charges.length; i++) {
+      const charge = charges[i] as Charge;
+      const evaluation = this.#evaluationAt(i);
+      this.#evaluate(evaluation, charge, nowMs);
+      if (evaluation.waitMs > 0 && !charge.shadow) admitted = false;
+    }
+    const decisions = new Array<Decision>(charges.length);
+    for (let i = 0; i < charges.length; i++) {
+      const charge = charges[i] as Charge;
+      const evaluation = this.#evaluationAt(i);
+      // Buckets that were made for this request may have moved others.
+      if (this.buckets.layoutVersion !== layoutVersion) {
+        this.buckets.locate(evaluation.row, charge.policy.bucketKey, charge.identity);
+      }
+      if (evaluation.waitMs === 0 && admitted && charge.cost > 0) {
+        const receipt = this.#charge(evaluation, charge, charges, nowMs);
+        decisions[i] = this.#decision(evaluation, charge, 0, false, nowMs, receipt);
+      } else decisions[i] = this.#uncharged(evaluation, charge, nowMs);
+    }
+    return decisions;
+  }
+
+  /** What {@link consume} would give; writes nothing. */
+  peek(charges: readonly Charge[], nowMs: number): readonly Decision[] {
+    return charges.map((charge) => {
+      const evaluation = this.#evaluationAt(0);
+      this.#evaluate(evaluation, charge, nowMs);
+      return this.#decision(
+        evaluation,
+        charge,
+        this.#blockedUntilMs(evaluation, charge) - nowMs,
+        false,
+        nowMs,
+        null,
+      );
+    });
+  }
+
+  #evaluationAt(i: number): Evaluation {
+    if (i === this.#evaluations.length) this.#evaluations.push(new Evaluation());
+    return this.#evaluations[i] as Evaluation;
+  }
+
+  /** Finds the bucket of a charge as it stands, and how long the charge has to wait. */
+  #evaluate(evaluation: Evaluation, charge: Charge, nowMs: number): void {
+    const { policy, cost } = charge;
+    evaluation.state = EMPTY_STATE;
+    evaluation.waitMs = Number.POSITIVE_INFINITY;
+    this.buckets.locate(evaluation.row, policy.bucketKey, charge.identity);
+    if (policy.limit === 0) return;
+    const algorithm = ALGORITHMS[policy.algorithm];
+    if (evaluation.row.address !== NONE) {
+      evaluation.state = algorithm.settle(evaluation.row.read(evaluation.states), policy, nowMs);
+    }
+    evaluation.waitMs = cost === 0 ? 0 : algorithm.waitMs(evaluation.state, policy, cost, nowMs);
+    if (!this.buckets.blocks.hasBlocks) return;
+    evaluation.waitMs = Math.max(evaluation.waitMs, this.#blockedUntilMs(evaluation, charge) - nowMs);
+  }
+
+  /** Writes an admitted charge, into a new bucket when this is its first, and gives the receipt. */
+  #charge(evaluation: Evaluation, charge: Charge, pinned: readonly Charge[], nowMs: number): number | null {
+    const { policy } = charge;
+    const { row } = evaluation;
+    const state = ALGORITHMS[policy.algorithm].charge(evaluation.state, policy, charge.cost, nowMs);
+    if (row.address === NONE) {
+      const isMade = this.buckets.create(policy, charge.identity, state, pinned, nowMs) !== NONE;
+      // No room: this one request has more limits than the store may have buckets.
+      if (!isMade) return null;
+      this.buckets.locate(row, policy.bucketKey, charge.identity);
+    } else if (state.length <= row.room) row.write(policy, state);
+    else {
+      this.buckets.write(row.address, policy, state);
+      this.buckets.locate(row, policy.bucketKey, charge.identity);
+    }
+    evaluation.state = state;
+    return row.generation;
+  }
+
+  /** The decision on what is not charged: it is denied, costs nothing, or another charge of its request is denied. */
+  #uncharged(evaluation: Evaluation, charge: Charge, nowMs: number): Decision {
+    const { policy, blockDurationsMs, shadow } = charge;
+    // Written all the same: what a clock that stepped back has moved stays there.
+    if (evaluation.row.address !== NONE && policy.limit > 0) evaluation.row.write(policy, evaluation.state);
+    if (evaluation.waitMs === 0) return this.#decision(evaluation, charge, 0, false, nowMs, null);
+    const blockMs = blockDurationsMs.length > 0 && !shadow ? this.#block(evaluation, charge, nowMs) : 0;
+    evaluation.waitMs = Math.max(evaluation.waitMs, blockMs);
+    const blockedMs = this.#blockedUntilMs(evaluation, charge) - nowMs;
+    return this.#decision(evaluation, charge, blockedMs, blockMs > 0, nowMs, null);
+  }
+
+  /** Starts the block of a denied charge and gives its length; 0 where none begins. */
+  #block({ row, waitMs }: Evaluation, charge: Charge, nowMs: number): number {
+    if (row.address === NONE || waitMs === Number.POSITIVE_INFINITY) return 0;
+    const { blocks } = this.buckets;
+    // One that is under way goes on as it is.
+    if (Math.max(blocks.untilMs(row.generation), this.#identityBlockedUntilMs(charge)) > nowMs) return 0;
+    const blockMs = blocks.nextDurationMs(row.generation, charge.blockDurationsMs, nowMs);
+    if (!blocks.block(row.generation, nowMs + blockMs, nowMs)) return 0;
+    blocks.recordOffense(row.generation, charge.blockDurationsMs, blockMs, nowMs);
+    return blockMs;
+  }
+
+  /** Until when the bucket of a charge, or its identity, is blocked. */
+  #blockedUntilMs({ row }: Evaluation, charge: Charge): number {
+    const { blocks } = this.buckets;
+    if (!blocks.hasBlocks) return 0;
+    const ofBucket = row.address === NONE ? 0 : blocks.untilMs(row.generation);
+    return Math.max(ofBucket, this.#identityBlockedUntilMs(charge));
+  }
+
+  #identityBlockedUntilMs({ identity }: Charge): number {
+    const address = this.buckets.find(IDENTITY_BLOCK.bucketKey, identity);
+    return address === NONE ? 0 : this.buckets.blocks.untilMs(this.buckets.generationOf(address));
+  }
+
+  /** The decision on a charge, as its bucket was found or left. */
+  #decision(
+    { state, waitMs }: Evaluation,
+    charge: Charge,
+    blockedMs: number,
+    startsBlock: boolean,
+    atMs: number,
+    receipt: number | null,
+  ): Decision {
+    const { policy } = charge;
+    if (policy.limit === 0) {
+      return toDecision(charge, { used: 0, resetMs: 0, waitMs, blockedMs, startsBlock, atMs, receipt });
+    }
+    const algorithm = ALGORITHMS[policy.algorithm];
+    const used = algorithm.used(state, policy, atMs);
+    const resetMs = algorithm.resetMs(state, policy, atMs);
+    return toDecision(charge, { used, resetMs, waitMs, blockedMs, startsBlock, atMs, receipt });
+  }
+}
