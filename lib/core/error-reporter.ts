@@ -1,3 +1,4 @@
+import { lru } from 'tiny-lru';
 import type { Clock } from './clock.js';
 import { describeValue } from './errors.js';
 
@@ -25,7 +26,7 @@ const UNHEARD: ErrorReporter = () => undefined;
 export const reportFor = (context: unknown, report: ErrorReporter): ErrorReporter =>
   (context as MaybePremature).isPremature === true ? UNHEARD : report;
 
-/** More different messages than an application has places; beyond them the count starts over. */
+/** More different messages than an application has places. */
 const MAX_MESSAGES = 1_000;
 
 interface ReportRecord {
@@ -35,7 +36,7 @@ interface ReportRecord {
 
 /** Reports the same thing of a place once a minute at most, with a count of the others. */
 export function throttled(clock: Clock, say: (text: string) => void): ErrorReporter {
-  const records = new Map<string, ReportRecord>();
+  const records = lru<ReportRecord>(MAX_MESSAGES);
   return (source, message, detail) => {
     const line = `${source}: ${message}`;
     const nowMs = clock.now();
@@ -44,7 +45,6 @@ export function throttled(clock: Clock, say: (text: string) => void): ErrorRepor
       before.suppressed++;
       return;
     }
-    if (records.size >= MAX_MESSAGES) records.clear();
     records.set(line, { lastMs: nowMs, suppressed: 0 });
     const parts = [line];
     if (detail !== undefined) parts.push(describeDetail(detail));
