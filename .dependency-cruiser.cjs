@@ -16,18 +16,11 @@ const NEST = ['context', 'handlers', 'request', 'startup'];
 /** For users' tests; nothing that is shipped imports it. */
 const TESTING = ['core', 'store'];
 
-// Doors that the code does not keep yet. Each goes with a step of the rebuilding.
-const OPEN = {
-  observe:
-    'the publisher and telemetry take plans of nest/, until statistics and telemetry are subscribers of one event',
-  'nest/handlers': 'decorators take their types from startup/options',
-  'nest/request': 'Runtime, and with it plans and settings of startup/, are given to requests as an object',
-};
+const PEERS = Object.keys(require('./package.json').peerDependencies);
 
 const door = (room, from, to, open) => ({
   name: `door-of-${room.replace('/', '-')}`,
-  ...(OPEN[room] === undefined ? {} : { comment: OPEN[room] }),
-  severity: OPEN[room] === undefined ? 'error' : 'warn',
+  severity: 'error',
   from: { path: from },
   to: { path: to, pathNot: open },
 });
@@ -54,27 +47,26 @@ module.exports = {
     {
       name: 'only-nest-imports-nest',
       severity: 'error',
-      from: { path: '^lib/', pathNot: '^lib/(nest|admin)/|^lib/observe/denial-log\\.ts$' },
+      from: { path: '^lib/', pathNot: '^lib/(nest|admin)/' },
       to: { path: '^(node_modules/)?(@nestjs/|rxjs|reflect-metadata)' },
     },
     {
-      name: 'denial-log-imports-nest',
-      comment: 'Until it takes a function that warns.',
-      severity: 'warn',
-      from: { path: '^lib/observe/denial-log\\.ts$' },
-      to: { path: '^(node_modules/)?@nestjs/' },
+      name: 'stores-stand-alone',
+      comment: 'Only an entry point of its own leads to a store, but for the one in memory.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/store/[^/]+/' },
+      to: { path: '^lib/store/(?!memory/)[^/]+/' },
     },
     {
-      name: 'only-the-redis-store-imports-ioredis',
+      name: 'stores-import-no-other-store',
       severity: 'error',
-      from: { path: '^lib/', pathNot: '^lib/store/redis/' },
-      to: { path: '^(node_modules/)?ioredis|^lib/store/redis/' },
+      from: { path: '^lib/store/([^/]+)/' },
+      to: { path: '^lib/store/(?!memory/)[^/]+/', pathNot: '^lib/store/$1/' },
     },
     {
       name: 'only-its-driver-imports-ioredis',
-      comment: 'Until driver.ts stands between the store and its clients.',
-      severity: 'warn',
-      from: { path: '^lib/store/redis/', pathNot: '^lib/store/redis/ioredis\\.ts$' },
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/store/redis/ioredis\\.ts$' },
       to: { path: '^(node_modules/)?ioredis' },
     },
     {
@@ -100,8 +92,7 @@ module.exports = {
       from: { path: '^lib/' },
       to: {
         dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'],
-        pathNot:
-          '^node_modules/(@nestjs/(common|core|websockets|microservices)|ioredis|uplot)/|reflect-metadata|rxjs',
+        pathNot: `^node_modules/(${[...PEERS, 'uplot'].join('|')})/`,
       },
     },
   ],

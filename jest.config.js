@@ -15,9 +15,7 @@ export default {
   testTimeout: isAll ? 300_000 : 120_000,
   moduleNameMapper: {
     '^nestjs-ratelimit$': '<rootDir>/lib/index.ts',
-    '^nestjs-ratelimit/admin$': '<rootDir>/lib/admin/index.ts',
-    '^nestjs-ratelimit/redis$': '<rootDir>/lib/store/redis/index.ts',
-    '^nestjs-ratelimit/testing$': '<rootDir>/lib/testing/index.ts',
+    '^nestjs-ratelimit/(\\w+)$': ['<rootDir>/lib/$1/index.ts', '<rootDir>/lib/store/$1/index.ts'],
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   transform: {

@@ -37,10 +37,10 @@ const MODULES = {
   'no guard': {},
   'a guard that does nothing': guard(() => true),
   'a guard that writes five headers, always the same': guard(writeFiveHeaders),
-  'one limit, without headers and statistics': ours({ headers: false, statistics: false }),
-  'one limit, without headers': ours({ headers: false }),
-  'one limit, without statistics': ours({ statistics: false }),
-  'one limit': ours({}),
+  'one limit, without headers and statistics': ours({ headers: false }),
+  'one limit, without headers': ours({ headers: false, statistics: true }),
+  'one limit, without statistics': ours({}),
+  'one limit': ours({ statistics: true }),
 };
 
 async function applicationOf(module) {

@@ -1,5 +1,5 @@
-// What it costs to watch limits: HTTP throughput with everything on that is on by default, and the live page looked
-// at, and with a meter of OpenTelemetry besides, against the same build with all of it off. Some requests are denied.
+// What it costs to watch limits: HTTP throughput with statistics, the log of denials and the live page looked at, and
+// with a meter of OpenTelemetry besides, against the same build with all of it off. Some requests are denied.
 // Run: npm run build && node bench/watching.mjs [fastify|express]
 import { get } from 'node:http';
 import { median } from './support/contest.mjs';

@@ -1,4 +1,4 @@
-// Draws the timeline of each algorithm from the golden ones that its tests follow.
+// Draws the timeline of each algorithm from the golden timelines of the tests.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as vega from 'vega';
 import { compile } from 'vega-lite';
@@ -7,19 +7,19 @@ import { MemoryStore } from '../dist/esm/index.js';
 import { TestClock } from '../dist/esm/testing/index.js';
 
 const DRAWN = ['sliding-window', 'fixed-window', 'token-bucket'];
-/** So many looks at what is used, over the length of a timeline. */
-const LOOKS = 400;
-/** Those denied stand over the limit, in units, one after the other at another height. */
-const ABOVE = [0.4, 0.8, 1.2];
+/** Number of samples of the used units per timeline. */
+const SAMPLES = 400;
+/** Height of denied requests above the limit, in units; they alternate, so that they do not overlap. */
+const DENIED_HEIGHTS = [0.4, 0.8, 1.2];
 
 const { timelines } = JSON.parse(
   readFileSync(new URL('../test/golden/timelines.json', import.meta.url), 'utf8'),
 );
 
-/** When the last of those denied may come back. */
-const endOf = ({ steps }) => Math.max(...steps.map(({ at, expect }) => at + expect.a[3]));
+/** Returns when the last denied request may be retried. */
+const lastRetryMs = ({ steps }) => Math.max(...steps.map(({ at, expect }) => at + expect.a[3]));
 
-/** What is used at each moment until `endMs`, and what became of each request. */
+/** Returns the used units at each sample until `endMs`, and the result of each request. */
 function replay({ limits: { a: line }, steps }, endMs) {
   const clock = new TestClock(0);
   const store = new MemoryStore({ clock });
@@ -32,7 +32,9 @@ function replay({ limits: { a: line }, steps }, endMs) {
   });
   const charge = (cost) => [{ policy, identity: 'user:1', cost, shadow: false, blockDurationsMs: [] }];
   const usedNow = () => policy.capacity - store.peek(charge(1)).decisions[0].remaining;
-  const moments = new Set(Array.from({ length: LOOKS + 1 }, (_, look) => Math.round((look * endMs) / LOOKS)));
+  const moments = new Set(
+    Array.from({ length: SAMPLES + 1 }, (_, sample) => Math.round((sample * endMs) / SAMPLES)),
+  );
   for (const { at } of steps) moments.add(at);
   const used = [];
   const requests = [];
@@ -49,7 +51,7 @@ function replay({ limits: { a: line }, steps }, endMs) {
         seconds,
         backAt: seconds + retryAfterMs / 1_000,
         answer: allowed ? 'admitted' : 'denied',
-        level: allowed ? usedNow() : policy.capacity + ABOVE[denied++ % ABOVE.length],
+        level: allowed ? usedNow() : policy.capacity + DENIED_HEIGHTS[denied++ % DENIED_HEIGHTS.length],
       });
     }
     const now = usedNow();
@@ -120,8 +122,8 @@ const chosen = DRAWN.map((algorithm) => {
   if (timeline === undefined) throw new Error(`There is no golden timeline "${name}" any more.`);
   return timeline;
 });
-// All over the same time, so that they can be compared.
-const endMs = Math.max(...chosen.map(endOf)) + 1_000;
+// All cover the same time, so that they can be compared.
+const endMs = Math.max(...chosen.map(lastRetryMs)) + 1_000;
 for (const [at, timeline] of chosen.entries()) {
   const view = new vega.View(vega.parse(compile(drawing(replay(timeline, endMs))).spec), {
     renderer: 'none',

@@ -1,10 +1,25 @@
+export {
+  type Algorithm,
+  type BucketState,
+  EMPTY_STATE,
+  type RefundableCharge,
+  type Rule,
+} from './core/algorithms/algorithm.js';
+export { ALGORITHMS, type AlgorithmName } from './core/algorithms/index.js';
 export type { Awaitable } from './core/awaitable.js';
 export { type Clock, systemClock } from './core/clock.js';
-export type { Charge, Decision, Outcome } from './core/decision.js';
+export {
+  type BucketUsage,
+  type Charge,
+  type Decision,
+  isDenial,
+  type Outcome,
+  toDecision,
+} from './core/decision.js';
 export { type Duration, parseDuration, type Unit } from './core/duration.js';
 export type { ErrorReporter } from './core/error-reporter.js';
 export { type Problem, type ProblemCode, RateLimitConfigError } from './core/errors.js';
-export type { AlgorithmName, FailMode, Policy } from './core/policy.js';
+export type { FailMode, Policy } from './core/policy.js';
 export { type Rate, type RateInput, type RateObject, type RateText, rate } from './core/rate.js';
 export type {
   RateLimitBody,
@@ -15,22 +30,27 @@ export type {
 export type { HeaderOptions } from './http/headers.js';
 export type { Caller, ValueLocation } from './identity/caller.js';
 export type { IdentityInput } from './identity/identity.js';
-export type { KeyForm, KeyText } from './identity/key.js';
+export type { KeyText } from './identity/key.js';
+export type { KeyForm } from './identity/key-forms.js';
 export type { TrustProxy } from './identity/proxies.js';
 export type { LimiterCharge, LimiterTarget, RateLimiterOptions } from './limiter/create.js';
-export { type LimitStatus, RateLimiter } from './limiter/rate-limiter.js';
+export { RateLimiter } from './limiter/rate-limiter.js';
+export type { LimitStatus } from './limiter/status.js';
 export type {
   RateLimitContext,
   RateLimitRequest,
   RateLimitUser,
 } from './nest/context/call-context.js';
-export type { RequestLike, TransportName } from './nest/context/transports/transport.js';
+export type { RequestLike, TransportName } from './nest/context/transports.js';
 export {
   type ClassOrMethodDecorator,
   OnRateLimit,
   RateLimit,
+  type RateLimitOptions,
+  type RateLimitRate,
   SkipRateLimit,
   ThrottleScope,
+  type ThrottleScopeOverrides,
 } from './nest/handlers/decorators.js';
 export { RATE_LIMIT_STORE } from './nest/handlers/tokens.js';
 export type { AccessList } from './nest/request/access-lists.js';
@@ -41,21 +61,18 @@ export {
 } from './nest/request/exceptions.js';
 export { RateLimitExceptionFilter } from './nest/request/filter.js';
 export { RateLimitGuard } from './nest/request/guard.js';
+export type { BodyFunction } from './nest/request/responder.js';
 export { type RateLimitHealth, RateLimitHealthIndicator } from './nest/startup/health-indicator.js';
 export { RateLimitModule } from './nest/startup/module.js';
 export type {
-  BodyFunction,
   RateLimitAsyncResult,
   RateLimitModuleAsyncOptions,
   RateLimitModuleLimit,
   RateLimitModuleOptions,
-  RateLimitOptions,
   RateLimitOptionsFactory,
-  RateLimitRate,
   RateLimitScope,
   RateLimitScopes,
   StatisticsOptions,
-  ThrottleScopeOverrides,
 } from './nest/startup/options.js';
 export type { LogIdentities } from './observe/denial-log.js';
 export {
@@ -90,9 +107,11 @@ export type { LimitInfo } from './plan/limit.js';
 export type { LoadLevel, LoadOptions, LoadSample, LoadThresholds } from './plan/load.js';
 export { byLoad, type LoadRates, RateByLoad } from './plan/load.js';
 export type {
+  AnyLimitOptions,
+  BeforeGuards,
   CallResult,
+  CommonLimitOptions,
   ConditionFunction,
-  ConditionOptions,
   CostFunction,
   CountFunction,
   KeyFunction,
@@ -100,9 +119,11 @@ export type {
   KeyRule,
   LimitOptions,
   ModuleLimitOptions,
+  PhaseName,
   RateFunction,
   RateResolver,
   RateRule,
+  RequestLimitOptions,
   ResolverClass,
   ScopeLimit,
   ScopeOverrides,

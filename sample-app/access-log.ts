@@ -18,11 +18,11 @@ function parseLine(line: string): LoggedRequest | null {
   return { address: address ?? '', atMs: Date.parse(time), method: method ?? '', path: path ?? '' };
 }
 
-/** An access log as far as it can be read. */
+/** The requests of an access log. */
 export interface AccessLog {
   /** In the order of the lines. */
   readonly requests: readonly LoggedRequest[];
-  /** The numbers of lines that are not of the combined format: real logs have a few. */
+  /** The numbers of the lines that are not in the combined format: real logs have a few. */
   readonly unread: readonly number[];
 }
 

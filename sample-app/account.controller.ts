@@ -23,19 +23,20 @@ export class AccountController {
     return { queued: true };
   }
 
-  /** How the caller stands under every scope. */
+  /** The caller's status under every scope. */
   @Get('limits')
   @SignedIn()
   limits(@Req() { user }: { readonly user: AppUser }) {
     return this.limiter.status({ identity: `user:${user.id}`, tier: user.tier });
   }
 
-  /** Heavy work for few, and for all together: a large one costs more. */
+  /** Heavy work: limited for each user and for all together, and a whole year costs more. */
   @Get('summary')
   @SignedIn()
   @ThrottleScope('expensive', {
     cost: ({ request }) => (request.url?.includes('year') ? 5 : 1),
-    needs: 'request',
+    // Its key reads the user, whom TokenGuard sets.
+    phase: 'after-guards',
   })
   summary() {
     return { totals: [] };
@@ -48,7 +49,7 @@ export class AccountController {
     return { visitors: 42 };
   }
 
-  /** The plan that a customer pays for. */
+  /** The paid API: the rate depends on the customer's plan. */
   @Get('api')
   @SignedIn()
   @SkipRateLimit(...GENERAL)

@@ -31,18 +31,18 @@ import { TokenGuard } from './token.guard.js';
 })
 class ShopModule {}
 
-/** How to make the shop. */
+/** Options of `createShop`. */
 export interface ShopOptions {
   /** Default: Express. */
   readonly platform?: 'express' | 'fastify';
-  /** Default: the embedded store. */
+  /** Default: a store in memory. */
   readonly store?: Store;
   readonly logger?: LogLevel[];
-  /** Where to measure. Default: nothing is measured. */
+  /** The meter for OpenTelemetry metrics. Default: no metrics. */
   readonly meter?: MeterLike | undefined;
 }
 
-/** The shop, ready to listen. */
+/** Creates the shop, ready to listen. */
 export async function createShop({
   platform = 'express',
   store = new MemoryStore(),

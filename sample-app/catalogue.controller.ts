@@ -8,7 +8,7 @@ const PRODUCTS = [
   { id: '3', name: 'Cup', price: 7 },
 ];
 
-/** What everybody looks at: its own limits take the place of the general ones. */
+/** The busiest pages: their own limits replace the general ones. */
 @Controller('products')
 @SkipRateLimit(...GENERAL)
 export class CatalogueController {
@@ -27,12 +27,12 @@ export class CatalogueController {
   @Get(':id')
   @ThrottleScope('retrieve')
   retrieve(@Param('id') id: string) {
-    const product = PRODUCTS.find((known) => known.id === id);
+    const product = PRODUCTS.find((candidate) => candidate.id === id);
     if (product === undefined) throw new NotFoundException('There is no such product.');
     return product;
   }
 
-  /** Nice to have: the busier the process, the less of it. */
+  /** Nice to have: the busier the process, the lower the limit. */
   @Get(':id/related')
   @RateLimit({
     name: 'related',
@@ -43,7 +43,7 @@ export class CatalogueController {
     return PRODUCTS.slice(1);
   }
 
-  /** A tighter limit on trial: the log says whom it would deny. */
+  /** Tries out a tighter limit: it denies nobody, and the log names the clients that it would deny. */
   @Get(':id/reviews')
   @ThrottleScope('retrieve')
   @RateLimit({ name: 'trial', rate: '30/min', key: 'user|ip', shadow: true })
@@ -51,7 +51,7 @@ export class CatalogueController {
     return [];
   }
 
-  /** Polled by the shop's own pages: a token bucket lets them go on evenly. */
+  /** Polled by the shop's own pages: a token bucket admits a steady flow. */
   @Get(':id/stock')
   @RateLimit({ name: 'stock', rate: '5/5s', algorithm: 'token-bucket' })
   stock(@Param('id') id: string) {

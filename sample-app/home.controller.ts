@@ -15,18 +15,18 @@ const EXAMPLES: readonly Example[] = [
   {
     limit:
       'login, 5 in 15 minutes by address and e-mail (presets, several limits in a scope, body: keys, countWhen)',
-    what: 'The sixth wrong password is denied; right ones are free',
+    what: 'The sixth wrong password is denied; correct ones do not count',
     curl: `for i in 1 2 3 4 5 6; do ${post('/auth/login', `-H 'Content-Type: application/json' -d '{"email":"alice@example.org","password":"guess"}' `)}; done`,
   },
   { limit: 'register, 3 an hour', what: 'Sign up', curl: post('/auth/register') },
   {
-    limit: 'password-reset, 3 an hour, and blocked for longer each time (block)',
+    limit: 'password-reset, 3 an hour, and a longer block each time (block)',
     what: 'Forgot the password',
     curl: post('/auth/password-reset'),
   },
   { limit: 'email-verify, 5 an hour', what: 'Confirm an address', curl: post('/auth/email-verify') },
   {
-    limit: 'search, 200 an hour, an empty one is free (skipIf)',
+    limit: 'search, 200 an hour; an empty search does not count (skipIf)',
     what: 'Search',
     curl: `curl -i '{url}/products/search?q=tea'`,
   },
@@ -34,11 +34,11 @@ const EXAMPLES: readonly Example[] = [
   { limit: 'retrieve, 1000 an hour', what: 'One product', curl: 'curl -i {url}/products/1' },
   {
     limit: 'stock, a token bucket of 5 that gains one a second',
-    what: 'The sixth is denied, and one second later the next passes',
+    what: 'The sixth is denied; one second later the next one passes',
     curl: 'for i in 1 2 3 4 5 6; do curl -i {url}/products/1/stock; done',
   },
   {
-    limit: 'cart, 100 an hour by user, else by cookie; writes 60 an hour (methods, cookie: keys)',
+    limit: 'cart, 100 an hour by user, otherwise by cookie; writes 60 an hour (methods, cookie: keys)',
     what: 'The cart',
     curl: 'curl -i {url}/cart',
   },
@@ -63,12 +63,12 @@ const EXAMPLES: readonly Example[] = [
   },
   {
     limit: 'integrations, 5000 an hour by API key',
-    what: 'Another system',
+    what: 'A system of another company',
     curl: `curl -i -H 'X-Api-Key: demo-key' {url}/integrations/orders`,
   },
   {
-    limit: 'partner, as agreed with each (RateResolver, KeyResolver)',
-    what: 'Compare demo-key, large-key and none',
+    limit: 'partner, a rate for each partner (RateResolver, KeyResolver)',
+    what: 'Compare demo-key, large-key and no key',
     curl: `curl -i -H 'X-Api-Key: large-key' {url}/integrations/stock`,
   },
   {
@@ -77,33 +77,33 @@ const EXAMPLES: readonly Example[] = [
     curl: `curl -i '{url}/integrations/feed?token=abc'`,
   },
   {
-    limit: 'related, 500 an hour, 100 or 50 when the process is busy (byLoad)',
-    what: 'Nice to have',
+    limit: 'related, 500 an hour; 100 or 50 while the process is busy (byLoad)',
+    what: 'Related products',
     curl: 'curl -i {url}/products/1/related',
   },
   {
-    limit: 'trial, 30 a minute, on trial (shadow)',
-    what: 'Denies nobody; the log says whom it would',
+    limit: 'trial, 30 a minute, only reported (shadow)',
+    what: 'Denies nobody; the log names the clients that it would deny',
     curl: 'for i in $(seq 31); do curl -s {url}/products/1/reviews; done',
   },
   {
     limit: 'expensive, 10 a minute, 100 for all together (presets, cost)',
-    what: 'A year costs five',
+    what: 'A whole year costs five',
     curl: `curl -i ${as('bob-token')}'{url}/account/summary?of=year'`,
   },
   {
-    limit: 'none: how a user stands under every scope (status)',
-    what: 'From the service',
+    limit: 'none: the status of a user under every scope (status)',
+    what: 'From RateLimiter',
     curl: `curl ${as('bob-token')}{url}/account/limits`,
   },
   {
     limit: 'none: on the deny list, or on the allow list (deny, allow, trustProxy)',
-    what: '192.0.2.66 gets 403, 192.0.2.10 no limits',
+    what: '192.0.2.66 gets a 403, and 192.0.2.10 has no limits',
     curl: `curl -i -H 'X-Forwarded-For: 192.0.2.66' {url}/products`,
   },
   {
-    limit: 'none: how the store is doing (health)',
-    what: 'On Redis, stop it and look again',
+    limit: 'none: the health of the store (health)',
+    what: 'With Redis: stop it and look again',
     curl: 'curl {url}/health',
   },
   {
@@ -112,13 +112,13 @@ const EXAMPLES: readonly Example[] = [
     curl: `curl -i '{url}/pages?path=/about'`,
   },
   {
-    limit: 'none: staff is exempt',
+    limit: 'none: staff are exempt',
     what: 'No headers',
     curl: `curl -i ${as('sam-token')}'{url}/pages?path=/about'`,
   },
 ];
 
-const inHtml = (text: string): string =>
+const escapeHtml = (text: string): string =>
   text.replace(
     /[&<>"]/g,
     (char) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[char] as string,
@@ -135,15 +135,15 @@ function page(url: string): string {
   );
   const examples = EXAMPLES.map(
     ({ limit, what, curl }) =>
-      `<tr><td>${inHtml(limit)}</td><td>${inHtml(what)}<pre><code>${inHtml(curl.replaceAll('{url}', url))}</code></pre></td></tr>`,
+      `<tr><td>${escapeHtml(limit)}</td><td>${escapeHtml(what)}<pre><code>${escapeHtml(curl.replaceAll('{url}', url))}</code></pre></td></tr>`,
   );
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>A shop with limits</title><style>${STYLE}</style></head><body>
 <h1>A shop with limits</h1>
-<p>The sample application of nestjs-ratelimit. Every answer tells the limits that it counted against in its headers;
-a denied one says in <code>Retry-After</code> when to come back.</p>
-<p><a href="/admin/rate-limits">Watch the limits</a>: sign in with <code>sam-token</code>, who is staff. To have something to look at,
-send it an access log: <code>npm run replay -- access.log --to ${inHtml(url)}</code></p>
+<p>The sample application of nestjs-ratelimit. The headers of each response name the limits that it counted against;
+a denied one says in <code>Retry-After</code> when to try again.</p>
+<p><a href="/admin/rate-limits">Watch the limits</a>: sign in with <code>sam-token</code>, the token of a member of staff. For some traffic to look at,
+replay an access log: <code>npm run replay -- access.log --to ${escapeHtml(url)}</code></p>
 <h2>Users</h2><p>Send <code>Authorization: Bearer &lt;token&gt;</code>.</p>
 <table><tr><th>Name</th><th>Tier</th><th>Token</th></tr>${users.join('')}</table>
 <h2>Limits to try</h2><table><tr><th>Limit</th><th>Try it</th></tr>${examples.join('')}</table>

@@ -3,7 +3,7 @@ import { RateLimit, SkipRateLimit, ThrottleScope } from 'nestjs-ratelimit';
 import { GENERAL } from './limits.js';
 import { PartnerKey, PartnerRate } from './partners.js';
 
-/** For other companies' systems, each known by its API key. */
+/** For the systems of other companies, which send an API key. */
 @Controller('integrations')
 export class IntegrationsController {
   @Get('orders')
@@ -13,15 +13,15 @@ export class IntegrationsController {
     return { orders: [] };
   }
 
-  /** Key and rate of each partner come from a service. */
+  /** The key and the rate of each partner come from a service, which reads only the request. */
   @Get('stock')
   @SkipRateLimit(...GENERAL)
-  @RateLimit({ name: 'partner', rate: PartnerRate, key: PartnerKey, needs: 'request' })
+  @RateLimit({ name: 'partner', rate: PartnerRate, key: PartnerKey, phase: 'before-guards' })
   stock() {
     return { stock: [] };
   }
 
-  /** For a news reader, which knows no more than an address with a token in it. */
+  /** For news readers, which only know a URL with a token in it. */
   @Get('feed')
   @SkipRateLimit(...GENERAL)
   @RateLimit({ name: 'feed', rate: '60/hour', key: 'query:token' })

@@ -1,13 +1,13 @@
 import { presets, type RateLimitModuleOptions, type Store } from 'nestjs-ratelimit';
 
-/** Where a route's own limit takes the place of the general ones, it skips these. */
+/** The limits that a route skips if its own limits replace them. */
 export const GENERAL = ['anon', 'user', 'burst', 'sustained'] as const;
 
 /** The limits of a small shop. */
 export const shopLimits = (store: Store): RateLimitModuleOptions => ({
   store,
   limits: [
-    // Decided ahead of authentication, so that guessed tokens count as well.
+    // Decided before authentication, so that guessed tokens count too.
     { name: 'flood', rate: '600/min', key: 'ip' },
     { name: 'anon', rate: '100/hour', key: 'anon' },
     { name: 'user', rate: '1000/hour', key: 'user' },
@@ -16,7 +16,7 @@ export const shopLimits = (store: Store): RateLimitModuleOptions => ({
   ],
   scopes: {
     ...presets.expensive,
-    // Only guesses count: who knows the password may sign in as often as they like.
+    // Only failed logins count: a user who knows the password may log in as often as they like.
     login: presets.login.login.map((limit) => ({
       ...limit,
       countWhen: (_context, { status }) => status === 401,
@@ -25,7 +25,7 @@ export const shopLimits = (store: Store): RateLimitModuleOptions => ({
     'password-reset': { rate: '3/hour', block: ['15min', '1h', '1d'] },
     'email-verify': '5/hour',
     'order-create': { rate: '20/hour', key: 'user' },
-    // Nobody pays uncounted, also while Redis is away.
+    // No payment passes uncounted, not even while Redis is down.
     payment: [
       { rate: '10/hour', key: 'user', failMode: 'closed' },
       { name: 'payment-order', rate: '3/hour', key: 'param:id', failMode: 'closed' },
@@ -35,9 +35,10 @@ export const shopLimits = (store: Store): RateLimitModuleOptions => ({
       rate: '200/hour',
       key: 'user|ip',
       skipIf: ({ request }) => !request.url?.includes('q='),
-      needs: 'request',
+      // Its key reads the user, whom TokenGuard sets.
+      phase: 'after-guards',
     },
-    // Read by everybody: then an answer matters more than a count.
+    // Read by everybody: while the store fails, a response matters more than a count.
     list: { rate: '500/hour', key: 'user|ip', failMode: 'open' },
     retrieve: { rate: '1000/hour', key: 'user|ip', failMode: 'open' },
     upload: { rate: '50/day', key: 'user' },
@@ -48,7 +49,7 @@ export const shopLimits = (store: Store): RateLimitModuleOptions => ({
       { name: 'integrations-address', rate: '10000/hour', key: 'ip' },
     ],
   },
-  // API keys and cookies are kept as hashes under it, which processes that share a store have to agree on.
+  // Hashes API keys and cookies in the store. All processes that share a store need the same secret.
   secret: process.env.RATE_LIMIT_SECRET ?? 'only for trying it out',
   trustProxy: 'loopback',
   deny: ['192.0.2.66'],

@@ -4,17 +4,17 @@ import { serveMetrics } from './metrics.js';
 
 const DEFAULT_PORT = 3000;
 
-function portOf(name: string, otherwise: number | null): number | null {
+function portFrom(name: string, fallback: number | null): number | null {
   const text = process.env[name];
-  if (text === undefined || text === '') return otherwise;
+  if (text === undefined || text === '') return fallback;
   const port = Number(text);
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
-  console.error(`${name} is ${JSON.stringify(text)}, which is no port: give a number from 0 to 65535.`);
+  console.error(`${name} is ${JSON.stringify(text)}, which is not a port. Give a number from 0 to 65535.`);
   process.exit(1);
 }
 
-const port = portOf('PORT', DEFAULT_PORT) as number;
-const metricsPort = portOf('METRICS_PORT', null);
+const port = portFrom('PORT', DEFAULT_PORT) as number;
+const metricsPort = portFrom('METRICS_PORT', null);
 const metrics = metricsPort === null ? null : serveMetrics(metricsPort);
 const platform = process.env.PLATFORM === 'fastify' ? 'fastify' : 'express';
 const redis = process.env.REDIS_URL;
@@ -27,14 +27,14 @@ try {
   const { code } = error as { code?: string };
   console.error(
     code === 'EADDRINUSE'
-      ? `Port ${port} is in use. Stop what listens there, or choose another one: PORT=3001 npm start`
+      ? `Port ${port} is in use. Stop the process that uses it, or choose another port: PORT=3001 npm start`
       : `The shop cannot listen on port ${port}: ${String(error)}`,
   );
   process.exit(1);
 }
 const { port: bound } = app.getHttpServer().address() as { port: number };
 console.log(
-  `The shop is open at http://localhost:${bound}/ (${platform}, ${redis === undefined ? 'embedded store' : 'store on Redis'}). Stop it with Ctrl+C.`,
+  `The shop is open at http://localhost:${bound}/ (${platform}, ${redis === undefined ? 'store in memory' : 'store in Redis'}). Stop it with Ctrl+C.`,
 );
 if (metricsPort !== null)
   console.log(`Metrics for Prometheus are at http://localhost:${metricsPort}/metrics`);

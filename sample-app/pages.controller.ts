@@ -1,6 +1,6 @@
 import { All, Controller, Query } from '@nestjs/common';
 
-/** Everything else that a shop's site has, under the general limits alone: `/pages?path=/about`. */
+/** All other pages of a shop's site, under only the general limits: `/pages?path=/about`. */
 @Controller('pages')
 export class PagesController {
   @All()

@@ -6,7 +6,7 @@ interface Partner {
   readonly rate: RateInput;
 }
 
-/** The companies that the shop works with, as a database would have them. */
+/** The companies that the shop works with. A real shop reads them from a database. */
 @Injectable()
 export class Partners {
   readonly #byKey = new Map<string | undefined, Partner>([
@@ -19,7 +19,7 @@ export class Partners {
   }
 }
 
-/** Charges a partner, whichever of its keys it uses; anybody else by address. */
+/** Charges a partner, whichever of its keys it uses, and anybody else by address. */
 @Injectable()
 export class PartnerKey implements KeyResolver<RateLimitContext> {
   constructor(private readonly partners: Partners) {}
@@ -29,7 +29,7 @@ export class PartnerKey implements KeyResolver<RateLimitContext> {
   }
 }
 
-/** What was agreed with a partner; little for anybody else. */
+/** Returns the rate agreed with a partner, and a low one for anybody else. */
 @Injectable()
 export class PartnerRate implements RateResolver<RateLimitContext> {
   constructor(private readonly partners: Partners) {}

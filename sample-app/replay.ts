@@ -9,24 +9,24 @@ import { TestClock } from 'nestjs-ratelimit/testing';
 import { type LoggedRequest, parseLog } from './access-log.js';
 import { createShop } from './app.js';
 
-/** What the shop answered. */
-interface Answer {
+/** A response of the shop. */
+interface ShopResponse {
   readonly status: number;
-  /** The limit that denied it, null for one that passed. */
-  readonly bound: string | null;
+  /** The limit that denied the request; null if it was allowed. */
+  readonly deniedBy: string | null;
 }
 
 /** The counts of a replay. */
 export interface Replay {
   readonly allowed: number;
   readonly denied: number;
-  /** Denied requests by client, the most denied first. */
+  /** Denied requests by client, in descending order. */
   readonly clients: readonly (readonly [address: string, denied: number])[];
-  /** Denied requests by the limit that bound, the most frequent first. */
+  /** Denied requests by limit, in descending order. */
   readonly limits: readonly (readonly [name: string, denied: number])[];
 }
 
-function send(url: URL, agent: Agent, { address, method, path }: LoggedRequest): Promise<Answer> {
+function send(url: URL, agent: Agent, { address, method, path }: LoggedRequest): Promise<ShopResponse> {
   return new Promise((resolve, reject) => {
     const options = {
       ...urlToHttpOptions(url),
@@ -41,8 +41,9 @@ function send(url: URL, agent: Agent, { address, method, path }: LoggedRequest):
       response.once('error', reject);
       response.once('end', () => {
         const status = response.statusCode ?? 0;
-        const bound = status === 429 ? boundBy(response.headers.ratelimit, Buffer.concat(chunks)) : null;
-        resolve({ status, bound });
+        const deniedBy =
+          status === 429 ? denyingLimit(response.headers.ratelimit, Buffer.concat(chunks)) : null;
+        resolve({ status, deniedBy });
       });
     });
     sent.once('error', reject);
@@ -50,46 +51,46 @@ function send(url: URL, agent: Agent, { address, method, path }: LoggedRequest):
   });
 }
 
-/** The limit that bound: in the body, or for a HEAD, which has none, the one with nothing left. */
-function boundBy(header: string | string[] | undefined, body: Buffer): string {
+/** Returns the limit that denied: from the body, or for a HEAD, which has none, the one with nothing remaining. */
+function denyingLimit(header: string | string[] | undefined, body: Buffer): string {
   if (body.length > 0)
     return (JSON.parse(body.toString()) as { details: { throttle_type: string } }).details.throttle_type;
   return /"([^"]*)";r=0;/.exec(String(header))?.[1] ?? 'unknown';
 }
 
-/** Adds up what the shop has answered. */
+/** Counts the responses of the shop. */
 class Tally {
   #allowed = 0;
   readonly #clients: string[] = [];
   readonly #limits: string[] = [];
 
-  add({ address, method, path }: LoggedRequest, { status, bound }: Answer): void {
-    if (bound !== null) {
+  add({ address, method, path }: LoggedRequest, { status, deniedBy }: ShopResponse): void {
+    if (deniedBy !== null) {
       this.#clients.push(address);
-      this.#limits.push(bound);
+      this.#limits.push(deniedBy);
     } else if (status === 200) this.#allowed++;
-    else throw new Error(`The shop answered ${status} to ${method} ${path}`);
+    else throw new Error(`The shop responded with ${status} to ${method} ${path}`);
   }
 
   get replay(): Replay {
     return {
       allowed: this.#allowed,
       denied: this.#clients.length,
-      clients: counted(this.#clients),
-      limits: counted(this.#limits),
+      clients: countNames(this.#clients),
+      limits: countNames(this.#limits),
     };
   }
 }
 
-const counted = (names: readonly string[]): readonly (readonly [string, number])[] => {
+const countNames = (names: readonly string[]): readonly (readonly [string, number])[] => {
   const counts = new Map<string, number>();
   for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   return [...counts].sort(([a, m], [b, n]) => n - m || a.localeCompare(b));
 };
 
 /**
- * Sends a log to a shop that runs, in order, so many requests a second, each from its own client's address: what the
- * shop shows to its staff then moves.
+ * Sends the requests of a log to a running shop, in order and at a fixed rate, each from its own client's address. The
+ * admin page then shows live traffic.
  */
 export async function replayTo(
   url: URL,
@@ -112,8 +113,8 @@ export async function replayTo(
 }
 
 /**
- * Sends a log through a shop of its own, in order, each request from its own client's address and at its
- * own time: the clock of the limits follows the log.
+ * Sends the requests of a log to a new shop, in order, each from its own client's address and at its own time: the
+ * clock of the limits follows the log.
  */
 export async function replay(requests: readonly LoggedRequest[]): Promise<Replay> {
   const clock = new TestClock(requests[0]?.atMs ?? 0);
@@ -139,7 +140,7 @@ const table = (rows: readonly (readonly [string, number])[]): string =>
 
 function read(file: string): string {
   try {
-    // npm starts scripts in the project's folder, and a path is meant from where the caller stands.
+    // npm runs scripts in the project's folder, and a path is relative to the caller's.
     return readFileSync(resolve(process.env.INIT_CWD ?? '.', file), 'utf8');
   } catch (error) {
     console.error(`${file} cannot be read: ${(error as Error).message}`);
@@ -148,19 +149,21 @@ function read(file: string): string {
 }
 
 const USAGE = `npm run replay -- access.log [--to http://localhost:3000 [--per-second 50]]
-  A log in the combined format of Apache and nginx: in a moment, with the log's own times, through a shop that is made
-  for it; or to one that runs, as it would come in now.`;
+  Replays a log in the combined format of Apache and nginx: instantly and with its own times, through a new shop, or
+  with --to as live traffic, to a running one.`;
 
-function urlIn(text: string): URL {
+function parseUrl(text: string): URL {
   if (URL.canParse(text)) return new URL(text);
-  console.error(`--to is ${JSON.stringify(text)}, which is no address such as http://localhost:3000`);
+  console.error(
+    `--to is ${JSON.stringify(text)}, which is not a URL. Give one such as http://localhost:3000.`,
+  );
   process.exit(1);
 }
 
-function rateIn(text: string): number {
+function parsePerSecond(text: string): number {
   const perSecond = Number(text);
   if (perSecond > 0 && perSecond <= 10_000) return perSecond;
-  console.error(`--per-second is ${JSON.stringify(text)}: give a number from 1 to 10000.`);
+  console.error(`--per-second is ${JSON.stringify(text)}. Give a number from 1 to 10000.`);
   process.exit(1);
 }
 
@@ -182,16 +185,16 @@ async function main(): Promise<void> {
   const { requests, unread } = parseLog(read(file));
   if (unread.length > 0) {
     console.error(
-      `${unread.length} lines are not of the combined format and left out, the first is line ${unread[0]}.`,
+      `${unread.length} lines are not in the combined format and were left out. The first one is line ${unread[0]}.`,
     );
   }
   const { allowed, denied, clients, limits } =
     values.to === undefined
       ? await replay(requests)
-      : await replayTo(urlIn(values.to), requests, rateIn(values['per-second']));
+      : await replayTo(parseUrl(values.to), requests, parsePerSecond(values['per-second']));
   console.log(`${requests.length} requests: ${allowed} allowed, ${denied} denied`);
   console.log(`Most denied clients:\n${table(clients.slice(0, 10))}`);
-  console.log(`Limits that bound:\n${table(limits)}`);
+  console.log(`Limits that denied:\n${table(limits)}`);
 }
 
 if (process.argv[1] === import.meta.filename) await main();

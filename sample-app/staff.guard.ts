@@ -1,7 +1,7 @@
 import { type CanActivate, type ExecutionContext, Injectable, UnauthorizedException } from '@nestjs/common';
 import type { AppUser } from './users.js';
 
-/** Lets staff alone use the admin API. Runs behind the guard that knows users. */
+/** Lets only staff use the admin API. Runs after TokenGuard, which sets the user. */
 @Injectable()
 export class StaffGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {

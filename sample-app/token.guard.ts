@@ -10,7 +10,7 @@ import { type AppUser, USERS } from './users.js';
 
 const SIGNED_IN = 'sample:signed-in';
 
-/** A handler for signed-in users alone. */
+/** Marks a handler for signed-in users only. */
 export const SignedIn = () => SetMetadata(SIGNED_IN, true);
 
 interface AuthenticatedRequest {
@@ -18,7 +18,7 @@ interface AuthenticatedRequest {
   user?: AppUser;
 }
 
-/** Knows users by their bearer token. Runs behind the rate limits, which then see the user. */
+/** Sets the user of a bearer token. Limits on users are decided after it, and all others before it. */
 @Injectable()
 export class TokenGuard implements CanActivate {
   constructor(private readonly reflector: Reflector) {}

@@ -1,4 +1,4 @@
-/** A demo user, known by a bearer token. */
+/** A demo user, identified by a bearer token. */
 export interface AppUser {
   readonly id: string;
   readonly name: string;
@@ -13,7 +13,7 @@ const user = (id: string, name: string, tier: AppUser['tier'], isStaff = false):
   isStaff,
 });
 
-/** The demo users by token. The page at / lists them: this is a demonstration, not a way to keep secrets. */
+/** The demo users by token. The page at / lists them: a real application keeps tokens secret. */
 export const USERS: ReadonlyMap<string, AppUser> = new Map([
   ['alice-token', user('u1', 'Alice', 'free')],
   ['bob-token', user('u2', 'Bob', 'basic')],
@@ -22,7 +22,7 @@ export const USERS: ReadonlyMap<string, AppUser> = new Map([
   ['sam-token', user('u5', 'Sam', 'free', true)],
 ]);
 
-/** Tells the library of our own types: `context.user` is an `AppUser`, and scope names are checked. */
+/** Registers our types with the library: `context.user` is an `AppUser`, and scope names are checked. */
 declare module 'nestjs-ratelimit' {
   interface Register {
     user: AppUser;

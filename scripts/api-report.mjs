@@ -1,22 +1,20 @@
 // The public names of each entry point and their types, as a text that is checked in: docs/api/*.api.md. With `--check`
 // it fails when the built library has others, so that none changes unseen.
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Extractor, ExtractorConfig } from '@microsoft/api-extractor';
 import { root } from './run.mjs';
 
-const ENTRIES = {
-  index: 'dist/esm/index.d.ts',
-  admin: 'dist/esm/admin/index.d.ts',
-  redis: 'dist/esm/store/redis/index.d.ts',
-  testing: 'dist/esm/testing/index.d.ts',
-};
+/** The declarations of each entry point of package.json, by the name of its report. */
+const entries = Object.entries(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).exports)
+  .filter(([, target]) => typeof target === 'object')
+  .map(([subpath, target]) => [subpath === '.' ? 'index' : subpath.slice(2), target.import.types]);
 const isCheck = process.argv.includes('--check');
 const folder = join(root, 'docs', 'api');
 const none = { default: { logLevel: 'none' } };
 
 mkdirSync(folder, { recursive: true });
-for (const [name, entry] of Object.entries(ENTRIES)) {
+for (const [name, entry] of entries) {
   const config = ExtractorConfig.prepare({
     configObjectFullPath: undefined,
     packageJsonFullPath: join(root, 'package.json'),

@@ -1,4 +1,4 @@
-// The documentation as a site: the README and the pages of docs/, and the reference that is made from the docstrings.
+// The documentation as a site: the README and the pages of docs/, and the API reference generated from the docstrings.
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,15 +6,19 @@ import { fileURLToPath } from 'node:url';
 const sidebarFile = new URL('../reference/typedoc-sidebar.json', import.meta.url);
 const reference = existsSync(sidebarFile) ? JSON.parse(readFileSync(sidebarFile, 'utf8')) : [];
 
-/** The pages in the order of the README, which lists each of them. */
+/** The groups of pages that the README lists, in its order. */
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-const pages = [...readme.matchAll(/^- \[([^\]]+)\]\((docs\/[\w-]+)\.md\)/gm)].map(([, text, path]) => ({
+const [, list = ''] = readme.split('## Documentation');
+const groups = [...list.matchAll(/^([A-Z][\w-]+(?: \w+)?)\n\n((?:- .*\n)+)/gm)].map(([, text, items]) => ({
   text,
-  link: `/${path}`,
+  items: [...items.matchAll(/^- \[([^\]]+)\]\((docs\/[\w-]+)\.md\)/gm)].map(([, text, path]) => ({
+    text,
+    link: `/${path}`,
+  })),
 }));
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-/** What pages link to without being pages. */
+/** Files that pages link to. */
 const FILES = ['LICENSE', 'docs/grafana-dashboard.json'];
 
 export default {
@@ -26,14 +30,14 @@ export default {
     '.github/**',
     'bench/**',
     'dist/**',
-    // What they say stands in the reference, for readers.
+    // The API reference has the same content, for readers.
     'docs/api/**',
     'lib/**',
     'sample-app/**',
     'test/**',
   ],
   rewrites: { 'README.md': 'index.md' },
-  // The sample application where it runs, and FILES.
+  // The running sample application, and FILES.
   ignoreDeadLinks: [/^https?:\/\/localhost/, /LICENSE$/],
   cleanUrls: true,
   buildEnd({ outDir }) {
@@ -46,12 +50,12 @@ export default {
     search: { provider: 'local' },
     outline: [2, 3],
     sidebar: [
-      { text: 'Pages', items: pages },
-      { text: 'Reference', collapsed: true, items: reference },
+      ...groups,
+      { text: 'API', collapsed: true, items: reference },
       {
         text: 'Project',
         items: [
-          { text: 'Changes', link: '/CHANGELOG' },
+          { text: 'Changelog', link: '/CHANGELOG' },
           { text: 'Contributing', link: '/CONTRIBUTING' },
           { text: 'Security', link: '/SECURITY' },
         ],

@@ -4,35 +4,30 @@ import { retryAfterSeconds } from '../http/duration-words.js';
 import { identityKind } from '../identity/identity.js';
 import { type BucketStatus, bucketStatuses } from '../limiter/status.js';
 import type { Limit } from '../plan/limit.js';
-import type { KeyRule } from '../plan/options.js';
-import type { ResilientStore } from '../resilience/resilient-store.js';
+import { type GuardedStore, storeHealth } from '../resilience/guard-store.js';
 import { isoTimeAfter } from './responses.js';
 
-type AnyLimit = Pick<Limit<never>, 'key' | 'rate' | 'shadow'>;
+type AnyLimit = Pick<Limit<never>, 'keyForms' | 'rate' | 'shadow'>;
 
-/** Kinds of identities that one word of a key makes; what another word makes is of a kind of its own. */
-const KINDS: Readonly<Record<string, string>> = { ip: 'ip', anon: 'ip', user: 'user', global: 'global' };
-
-/** Whether a key is meant to charge an identity. What charges it besides, such as an address in place of a value that is missing, shows when it has. */
-function isIntendedFor(key: KeyRule<never>, identity: string): boolean {
-  if (typeof key !== 'string') return false;
+/**
+ * Returns whether a key is meant to charge an identity. What it charges besides, such as the address of a
+ * request that lacks a value, shows once it has been charged.
+ */
+function isIntendedFor({ keyForms }: AnyLimit, identity: string): boolean {
   const kinds = identity.split('+').map(identityKind);
-  return key.split('|').some((together) => {
-    const words = together.split('+').map((word) => word.trim());
-    return (
-      words.length === kinds.length &&
-      words.every((word, at) => (KINDS[word] ?? identityKind(word)) === kinds[at])
-    );
-  });
+  return keyForms.some(
+    (forms) =>
+      forms.length === kinds.length && forms.every((form, index) => form.identityKind === kinds[index]),
+  );
 }
 
-/** A policy that a limit may have, and the tier that it is for. */
+/** A policy that a limit may have, and its tier. */
 interface TierPolicy {
   readonly policy: Policy | null;
   readonly tier: string | null;
 }
 
-/** The policies of a limit, as far as they are known without a request. */
+/** Returns the policies of a limit that are known without a request. */
 function policiesOf({ rate }: AnyLimit): readonly TierPolicy[] {
   if (rate.kind === 'fixed') return [{ policy: rate.policy, tier: null }];
   if (rate.kind === 'load') return [{ policy: rate.policyFor(), tier: null }];
@@ -40,7 +35,7 @@ function policiesOf({ rate }: AnyLimit): readonly TierPolicy[] {
   return [];
 }
 
-// Nothing is charged under it: what it is denied by is a block of the whole identity.
+// Nothing is charged under it, so only a block of the whole identity can deny it.
 const UNCHARGED = definePolicy({ name: 'block', scope: 'admin', rate: { limit: 1, windowMs: 1_000 } });
 
 const bucketResponse = ({ decision, nextUnitMs }: BucketStatus, tier: string | null, nowMs: number) => {
@@ -58,11 +53,11 @@ const bucketResponse = ({ decision, nextUnitMs }: BucketStatus, tier: string | n
   };
 };
 
-/** A bucket that is asked about. */
+/** A bucket to query. */
 interface BucketQuery {
   readonly charge: Charge;
   readonly tier: string | null;
-  /** Whether it is told of also when nothing is charged to it. */
+  /** True to list it even when nothing is charged to it. */
   readonly isIntended: boolean;
 }
 
@@ -70,39 +65,39 @@ function* queriesFor(identity: string, limits: Iterable<AnyLimit>): Iterable<Buc
   const seen = new Set<string>();
   for (const limit of limits) {
     for (const { policy, tier } of policiesOf(limit)) {
-      // A bucket of several tiers is told of under each, since nobody knows which one its client has.
+      // A bucket of several tiers is listed under each, since nobody knows which tier its client has.
       const key = `${policy?.bucketKey} ${tier}`;
       if (policy === null || seen.has(key)) continue;
       seen.add(key);
       const charge = { policy, identity, cost: 1, shadow: limit.shadow, blockDurationsMs: [] };
-      yield { charge, tier, isIntended: isIntendedFor(limit.key, identity) };
+      yield { charge, tier, isIntended: isIntendedFor(limit, identity) };
     }
   }
 }
 
-/** Groups in which no bucket is asked about twice, as stores want it. */
+/** Returns groups in which no bucket occurs twice, as stores require. */
 function batches(queries: readonly BucketQuery[]): readonly (readonly BucketQuery[])[] {
   const groups: Map<string, BucketQuery>[] = [];
-  for (const one of queries) {
-    const { bucketKey } = one.charge.policy;
-    let group = groups.find((known) => !known.has(bucketKey));
+  for (const query of queries) {
+    const { bucketKey } = query.charge.policy;
+    let group = groups.find((candidate) => !candidate.has(bucketKey));
     if (group === undefined) {
       group = new Map();
       groups.push(group);
     }
-    group.set(bucketKey, one);
+    group.set(bucketKey, query);
   }
   return groups.map((group) => [...group.values()]);
 }
 
 /**
- * How every bucket of an identity stands that a limit is meant to charge, or has charged, and until when all of them
- * are blocked.
+ * Returns the state of every bucket of an identity that a limit charges, or has charged, and the block of all
+ * of them.
  */
 export async function clientStatus(
   identity: string,
   limits: Iterable<AnyLimit>,
-  store: ResilientStore,
+  store: GuardedStore,
   now: () => number,
 ) {
   const whole = { policy: UNCHARGED, identity, cost: 1, shadow: false, blockDurationsMs: [] };
@@ -117,14 +112,14 @@ export async function clientStatus(
     );
     for (const status of statuses) {
       const { used, charge } = status.decision;
-      const query = group.find((one) => one.charge.policy.bucketKey === charge.policy.bucketKey);
+      const query = group.find((candidate) => candidate.charge.policy.bucketKey === charge.policy.bucketKey);
       if (query?.isIntended || used > 0) buckets.push(bucketResponse(status, query?.tier ?? null, nowMs));
     }
   }
   return {
     identity,
     blocked_until: isoTimeAfter(blockedForMs, nowMs),
-    is_complete: store.health().status === 'up',
+    is_complete: storeHealth(store).status === 'up',
     buckets,
   };
 }

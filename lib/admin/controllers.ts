@@ -19,13 +19,11 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import type { RateLimitConfigError } from '../core/errors.js';
 import { SkipRateLimit } from '../nest/handlers/decorators.js';
-import { AdminAccess, AdminApiGuard, AdminPageGuard } from './access.js';
-import { FailedAttempts } from './failed-attempts.js';
+import { AdminAccess, AdminApiGuard, AdminPageGuard, FailedAttempts, rejectCrossSite } from './access.js';
 import type { LiveStream } from './live.js';
 import { Operator } from './operator.js';
 import type { RateLimitAdminRouteOptions } from './options.js';
 import { PAGE, PAGE_CSP } from './page.gen.js';
-import { rejectCrossSite } from './same-site.js';
 
 const Execution = createParamDecorator((_data: unknown, execution: ExecutionContext) => execution);
 
@@ -38,8 +36,11 @@ const PAGE_HEADERS = {
   'X-Content-Type-Options': 'nosniff',
 };
 
-/** What went wrong, as an answer that says so. By name: it may come from another copy of the library. */
-function asHttpError(error: unknown): unknown {
+/**
+ * Returns an error of the library as an HTTP exception. Compares names, because the error may come from
+ * another copy of the library.
+ */
+function toHttpException(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   if (error.name === 'RateLimitConfigError') {
     const { problems } = error as RateLimitConfigError;
@@ -49,7 +50,7 @@ function asHttpError(error: unknown): unknown {
   return error.name === 'StoreFullError' ? new ConflictException(error.message) : error;
 }
 
-/** Answers past interceptors of the application, which may wrap what handlers give. */
+/** Sends responses past the application's interceptors, which may wrap what handlers return. */
 class Responses {
   constructor(readonly adapterHost: HttpAdapterHost) {}
 
@@ -59,25 +60,25 @@ class Responses {
     httpAdapter.reply(response, body, status);
   }
 
-  async sendJson(response: unknown, make: () => object | Promise<object>): Promise<void> {
-    this.send(response, NO_STORE, 200, await this.#made(make));
+  async sendJson(response: unknown, body: () => object | Promise<object>): Promise<void> {
+    this.send(response, NO_STORE, 200, await this.#run(body));
   }
 
-  async sendDone(response: unknown, act: () => Promise<void>): Promise<void> {
-    await this.#made(act);
+  async sendNoContent(response: unknown, action: () => Promise<void>): Promise<void> {
+    await this.#run(action);
     this.send(response, NO_STORE, 204);
   }
 
-  async #made<T>(make: () => T | Promise<T>): Promise<T> {
+  async #run<T>(action: () => T | Promise<T>): Promise<T> {
     try {
-      return await make();
+      return await action();
     } catch (error) {
-      throw asHttpError(error);
+      throw toHttpException(error);
     }
   }
 }
 
-/** The API at a path: a class of its own, since the path stands in its decorator. */
+/** Returns the controller of the API: a class per path, because the path is an argument of its decorator. */
 export function apiController(path: string): Type {
   @Controller({ path, version: VERSION_NEUTRAL })
   @UseGuards(AdminApiGuard)
@@ -114,17 +115,17 @@ export function apiController(path: string): Type {
 
     @Post('clients/:identity/block')
     block(@Param('identity') identity: string, @Body() body: unknown, @Res() response: unknown) {
-      return this.#responses.sendDone(response, () => this.operator.block(identity, body));
+      return this.#responses.sendNoContent(response, () => this.operator.block(identity, body));
     }
 
     @Post('clients/:identity/unblock')
     unblock(@Param('identity') identity: string, @Res() response: unknown) {
-      return this.#responses.sendDone(response, () => this.operator.unblock(identity));
+      return this.#responses.sendNoContent(response, () => this.operator.unblock(identity));
     }
 
     @Post('clients/:identity/reset')
     reset(@Param('identity') identity: string, @Res() response: unknown) {
-      return this.#responses.sendDone(response, () => this.operator.reset(identity));
+      return this.#responses.sendNoContent(response, () => this.operator.reset(identity));
     }
 
     @Get('live')
@@ -135,7 +136,7 @@ export function apiController(path: string): Type {
   return RateLimitAdminController;
 }
 
-/** The page at a path. */
+/** Returns the controller of the page. */
 export function pageController(
   path: string,
   { page, pageDecorators = [] }: RateLimitAdminRouteOptions,
@@ -146,7 +147,7 @@ export function pageController(
     readonly #responses: Responses;
 
     constructor(
-      @Inject(AdminAccess) private readonly access: AdminAccess,
+      @Inject(AdminAccess) private readonly adminAccess: AdminAccess,
       @Inject(FailedAttempts) private readonly failedAttempts: FailedAttempts,
       @Inject(HttpAdapterHost) adapterHost: HttpAdapterHost,
     ) {
@@ -158,12 +159,14 @@ export function pageController(
       this.#responses.send(response, PAGE_HEADERS, 200, PAGE);
     }
 
-    /** Whether the page can do without a token: 204 if so, without an error that a console would show. */
+    /**
+     * Responds 204 if the page needs no token, otherwise 200: an error status would appear in the console.
+     */
     @Get('access')
-    async mayPass(@Execution() execution: ExecutionContext, @Res() response: unknown): Promise<void> {
+    async access(@Execution() execution: ExecutionContext, @Res() response: unknown): Promise<void> {
       rejectCrossSite(execution.switchToHttp().getRequest());
-      const allows = () => this.access.allows(execution).catch(() => false);
-      const isAllowed = await this.failedAttempts.limited(execution, allows);
+      const allows = () => this.adminAccess.allows(execution).catch(() => false);
+      const isAllowed = await this.failedAttempts.limit(execution, allows);
       this.#responses.send(
         response,
         NO_STORE,

@@ -8,26 +8,25 @@ import {
   type Type,
 } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { configError, describeValue } from '../core/errors.js';
-import {
-  isFunction,
-  isNonEmptyString,
-  isObject,
-  type OptionRules,
-  oneOf,
-  validateOption,
-} from '../core/validate.js';
+import { isFunction, isNonEmptyString, type OptionRules, validateOptions } from '../core/validate.js';
+import { STATISTICS_REQUESTED } from '../nest/handlers/tokens.js';
 import { rejectRequestScope } from '../nest/startup/lifecycle.js';
-import { AdminAccess, AdminApiGuard, AdminPageGuard } from './access.js';
+import {
+  ACCESS_RULES,
+  ADMIN_ACCESS,
+  AdminAccess,
+  AdminApiGuard,
+  AdminPageGuard,
+  FailedAttempts,
+  PROVIDED_GUARDS,
+} from './access.js';
 import { apiController, pageController } from './controllers.js';
-import { FailedAttempts } from './failed-attempts.js';
 import { Operator } from './operator.js';
 import type {
   RateLimitAdminAsyncOptions,
   RateLimitAdminOptions,
   RateLimitAdminRouteOptions,
 } from './options.js';
-import { ADMIN_ACCESS, PROVIDED_GUARDS } from './tokens.js';
 
 const DEFAULT_PATH = 'admin/rate-limits';
 
@@ -35,15 +34,14 @@ const ROUTE_RULES: OptionRules<keyof RateLimitAdminRouteOptions> = {
   imports: null,
   path: { accepts: isNonEmptyString, fix: `Give a path such as '${DEFAULT_PATH}'.` },
   page: {
-    accepts: (value) => typeof value === 'boolean' || oneOf('guarded').accepts(value),
+    accepts: (value) => typeof value === 'boolean' || value === 'guarded',
     fix: `Give true, false or 'guarded'.`,
   },
   pageDecorators: { accepts: Array.isArray, fix: 'Give a list of class decorators.' },
 };
 const RULES: OptionRules<keyof RateLimitAdminOptions> = {
   ...ROUTE_RULES,
-  guards: null,
-  allowUnguarded: { accepts: (value) => typeof value === 'boolean', fix: 'Give true or false.' },
+  ...ACCESS_RULES,
 };
 const ASYNC_RULES: OptionRules<keyof RateLimitAdminAsyncOptions> = {
   ...ROUTE_RULES,
@@ -51,26 +49,13 @@ const ASYNC_RULES: OptionRules<keyof RateLimitAdminAsyncOptions> = {
   useFactory: { accepts: isFunction, fix: 'Give a function.' },
 };
 
-function checked<T extends object>(options: T, rules: OptionRules, method: string): T {
-  if (!isObject(options)) {
-    throw configError(
-      'bad-option',
-      `RateLimitAdminModule.${method} was given ${describeValue(options)}.`,
-      'Give it an object of options, such as { guards: [AdminGuard] }.',
-    );
-  }
-  for (const [name, value] of Object.entries(options))
-    validateOption(name, value, rules, 'of RateLimitAdminModule');
-  return options;
-}
-
-/** Those of the guards' classes that this module's imports provide: others are made. */
+/** Collects the instances of guard classes that this module's imports provide; Nest creates the others. */
 const providedGuards = (guards: readonly unknown[]): Provider => {
   const types = guards.filter(isFunction) as readonly Type<CanActivate>[];
   return {
     provide: PROVIDED_GUARDS,
-    useFactory: (...found: readonly (CanActivate | undefined)[]) =>
-      new Map(types.flatMap((type, at) => (found[at] === undefined ? [] : [[type, found[at]]]))),
+    useFactory: (...instances: readonly (CanActivate | undefined)[]) =>
+      new Map(types.flatMap((type, i) => (instances[i] === undefined ? [] : [[type, instances[i]]]))),
     inject: types.map((token) => ({ token, optional: true })),
   };
 };
@@ -93,13 +78,14 @@ const adminModule = (
       AdminPageGuard,
       FailedAttempts,
       Operator,
+      { provide: STATISTICS_REQUESTED, useValue: true },
     ],
   };
 };
 
 /**
- * An API for operators, and a page over it: statistics, every route with its limits, clients and their buckets,
- * which it can block, unblock and reset. It needs `RateLimitModule`, and guards.
+ * An API for operators, and a page that uses it. It shows statistics, every route with its limits, and the
+ * buckets of clients, and it blocks, unblocks and resets clients. It needs `RateLimitModule`, and guards.
  *
  * @example
  * RateLimitAdminModule.forRoot({ path: 'admin/rate-limits', guards: [AdminGuard] })
@@ -109,22 +95,23 @@ export class RateLimitAdminModule implements OnModuleInit {
   constructor(@Inject(ModulesContainer) private readonly modules: ModulesContainer) {}
 
   onModuleInit(): void {
-    const what = 'The guards of RateLimitAdminModule depend';
-    rejectRequestScope(this.modules, AdminAccess, what, 'nobody would be let in');
+    const subject = 'The guards of RateLimitAdminModule depend';
+    rejectRequestScope(this.modules, AdminAccess, subject, 'nobody would have access');
   }
 
   /**
-   * @throws RateLimitConfigError `bad-option` for an option that there is not; at start-up, where there are no
-   *   guards, unless `allowUnguarded` is true.
+   * @throws RateLimitConfigError `bad-option` for an invalid option; at start-up, if there are no guards and
+   *   `allowUnguarded` is not true.
    */
   static forRoot(options: RateLimitAdminOptions): DynamicModule {
-    const { guards, allowUnguarded, ...route } = checked(options, RULES, 'forRoot');
+    validateOptions(options, RULES, 'RateLimitAdminModule.forRoot');
+    const { guards, allowUnguarded, ...route } = options;
     const access = { provide: ADMIN_ACCESS, useValue: { guards, allowUnguarded } };
-    return adminModule(route, access, Array.isArray(guards) ? guards : []);
+    return adminModule(route, access, guards ?? []);
   }
 
   /**
-   * With guards from other providers.
+   * Takes the guards from a factory that uses other providers.
    *
    * @example
    * RateLimitAdminModule.forRootAsync({
@@ -133,7 +120,8 @@ export class RateLimitAdminModule implements OnModuleInit {
    * })
    */
   static forRootAsync(options: RateLimitAdminAsyncOptions): DynamicModule {
-    const { inject = [], useFactory, ...route } = checked(options, ASYNC_RULES, 'forRootAsync');
+    validateOptions(options, ASYNC_RULES, 'RateLimitAdminModule.forRootAsync');
+    const { inject = [], useFactory, ...route } = options;
     return adminModule(route, { provide: ADMIN_ACCESS, useFactory, inject }, []);
   }
 }

@@ -3,42 +3,55 @@ import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import { systemClock } from '../core/clock.js';
 import type { Duration } from '../core/duration.js';
 import { configError, describeValue } from '../core/errors.js';
-import { RUNTIME } from '../nest/handlers/tokens.js';
-import type { Runtime } from '../nest/request/runtime.js';
+import type { RateLimiter } from '../limiter/rate-limiter.js';
+import { GUARDED_STORE, LIMITER, PLANS, SCOPES, SETTINGS, STATISTICS } from '../nest/handlers/tokens.js';
+import type { PlanRegistry } from '../nest/startup/plan-registry.js';
+import type { Settings } from '../nest/startup/settings.js';
+import type { RateLimitStats } from '../observe/stats/stats.js';
 import type { Limit } from '../plan/limit.js';
+import type { Scopes } from '../plan/scopes.js';
+import type { GuardedStore } from '../resilience/guard-store.js';
 import { clientStatus } from './clients.js';
 import { LiveStream } from './live.js';
-import { modulePaths } from './module-paths.js';
 import { healthResponse, statsResponse } from './responses.js';
-import { Routes } from './routes.js';
+import { RouteTable } from './routes.js';
 
-/** Longer than keys write any identity. */
+/** Longer than any identity that keys write. */
 const MAX_IDENTITY_LENGTH = 1_000;
 
-/** A whole number of a query; undefined where it was left out. */
-function numberIn(name: string, given: unknown): number | undefined {
-  if (given === undefined) return undefined;
-  if (typeof given === 'string' && /^\d{1,6}$/.test(given)) return Number(given);
-  throw configError('bad-option', `${name} cannot be ${describeValue(given)}.`, 'Give a whole number.');
+/** Returns a whole number of a query, or undefined if it is left out. */
+function queryNumber(name: string, value: unknown): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'string' && /^\d{1,6}$/.test(value)) return Number(value);
+  throw configError('bad-option', `${name} cannot be ${describeValue(value)}.`, 'Give a whole number.');
 }
 
-function checkedIdentity(identity: string): string {
+function requireIdentity(identity: string): string {
   if (identity.length <= MAX_IDENTITY_LENGTH && identity.trim() !== '') return identity;
-  throw configError('bad-key', `${describeValue(identity)} is no identity.`, `Give one such as 'user:42'.`);
+  throw configError(
+    'bad-key',
+    `${describeValue(identity)} is not an identity.`,
+    `Give one such as 'user:42'.`,
+  );
 }
 
-/** What an operator may see and do. */
+/** Reads and changes what the admin API exposes. */
 @Injectable()
 export class Operator implements OnModuleDestroy {
   readonly live: LiveStream;
-  #routes: Routes | null = null;
+  #routeTable: RouteTable | null = null;
 
   constructor(
-    @Inject(RUNTIME) private readonly runtime: Runtime,
+    @Inject(SETTINGS) private readonly settings: Settings,
+    @Inject(SCOPES) private readonly scopes: Scopes<never>,
+    @Inject(PLANS) private readonly plans: PlanRegistry,
+    @Inject(GUARDED_STORE) private readonly store: GuardedStore,
+    @Inject(LIMITER) private readonly limiter: RateLimiter<string>,
+    @Inject(STATISTICS) private readonly statistics: RateLimitStats,
     @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {
-    this.live = new LiveStream(runtime, systemClock);
+    this.live = new LiveStream(statistics, limiter, systemClock);
   }
 
   onModuleDestroy(): void {
@@ -46,51 +59,52 @@ export class Operator implements OnModuleDestroy {
   }
 
   async stats(hours: unknown, top: unknown): Promise<object> {
-    if (!this.runtime.isCounting)
-      throw new ConflictException('Nothing is counted: statistics are turned off.');
-    const asked = { hours: numberIn('hours', hours), top: numberIn('top', top) };
-    return statsResponse(await this.runtime.stats.snapshot(asked), this.#routeTable().endpointOf);
+    const { enabled, statistics } = this.settings;
+    if (!enabled || statistics === null)
+      throw new ConflictException('There are no statistics: statistics are turned off.');
+    const snapshot = await this.statistics.snapshot({
+      hours: queryNumber('hours', hours),
+      top: queryNumber('top', top),
+    });
+    return statsResponse(snapshot, this.#routes().endpointOf);
   }
 
   limits(): object {
-    return { routes: this.#routeTable().list };
+    return { routes: this.#routes().list };
   }
 
   health(): object {
-    return healthResponse(this.runtime.limiter.health());
+    return healthResponse(this.limiter.health());
   }
 
-  client(given: string): Promise<object> {
-    const identity = this.runtime.normalize(checkedIdentity(given));
-    return clientStatus(identity, this.#limits(), this.runtime.parts.store, systemClock.now);
+  client(identity: string): Promise<object> {
+    const normalized = this.limiter.normalize(requireIdentity(identity));
+    return clientStatus(normalized, this.#limits(), this.store, systemClock.now);
   }
 
   block(identity: string, body: unknown): Promise<void> {
-    if (!this.runtime.enabled) throw new ConflictException('Nobody can be blocked: limits are turned off.');
+    if (!this.settings.enabled)
+      throw new ConflictException('No client can be blocked: limits are turned off.');
     const duration = (body as { readonly for?: Duration } | null | undefined)?.for as Duration;
-    return this.runtime.limiter.block({ identity: checkedIdentity(identity), for: duration });
+    return this.limiter.block({ identity: requireIdentity(identity), for: duration });
   }
 
   unblock(identity: string): Promise<void> {
-    return this.runtime.limiter.unblock({ identity: checkedIdentity(identity) });
+    return this.limiter.unblock({ identity: requireIdentity(identity) });
   }
 
   reset(identity: string): Promise<void> {
-    return this.runtime.limiter.reset({ identity: checkedIdentity(identity) });
+    return this.limiter.reset({ identity: requireIdentity(identity) });
   }
 
-  /** Not before the first call: prefix and versions are set after modules are put together. */
-  #routeTable(): Routes {
-    this.#routes ??= new Routes(this.runtime.plans.routes, {
-      config: this.config,
-      modulePathOf: modulePaths(this.modules),
-    });
-    return this.#routes;
+  /** Compiled on the first call, because applications set prefix and versions after modules are created. */
+  #routes(): RouteTable {
+    this.#routeTable ??= new RouteTable(this.plans.routes, this.config, this.modules);
+    return this.#routeTable;
   }
 
   *#limits(): Iterable<Limit<never>> {
-    const { scopes } = this.runtime.parts;
-    for (const name of scopes.names) yield* scopes.get(name);
-    for (const { limits } of this.runtime.plans.routes) yield* limits;
+    for (const name of this.scopes.names) yield* this.scopes.get(name);
+    for (const { limits } of this.plans.routes) yield* limits;
   }
 }

@@ -2,29 +2,30 @@ import type { CanActivate, FactoryProvider, ModuleMetadata, Type } from '@nestjs
 import type { Awaitable } from '../core/awaitable.js';
 
 /**
- * A guard, or its class, of the default scope. With `forRoot` one that an imported module provides is taken; any other
- * is made, with what imported modules provide.
+ * A guard of the default scope, or its class. `forRoot` takes the instance that an imported module provides;
+ * otherwise Nest creates one, with providers of imported modules.
  */
 export type AdminGuard = CanActivate | Type<CanActivate>;
 
-/** Who may use the admin API. */
+/** Controls access to the admin API. */
 export interface RateLimitAdminAccess {
-  /** Every one of them has to let a call of the API pass, in this order; at least one. */
+  /** Guards that all have to let a request pass; they run in this order. At least one. */
   readonly guards?: readonly AdminGuard[] | undefined;
-  /** True: everybody who reaches the path may use it. Default false. */
+  /** True gives access to everybody who can reach the path. Default false. */
   readonly allowUnguarded?: boolean | undefined;
 }
 
-/** Where the admin API is, which has to be known when the module is imported. */
+/** The path and the page of the admin API: these have to be known when the module is imported. */
 export interface RateLimitAdminRouteOptions extends Pick<ModuleMetadata, 'imports'> {
-  /** Without the global prefix, in all versions. Default `'admin/rate-limits'`. */
+  /** The path without the global prefix, served in all versions. Default `'admin/rate-limits'`. */
   readonly path?: string | undefined;
   /**
-   * Whether there is a page at the path: a document without any data, which asks for a bearer token where the API
-   * wants one. `'guarded'` puts it behind the same guards, for those who sign in by cookie. Default true.
+   * True serves a page at the path. The page itself contains no data, and asks for a bearer token if the API
+   * needs one. `'guarded'` puts the page behind the same guards, for operators who sign in by cookie. Default
+   * true.
    */
   readonly page?: boolean | 'guarded' | undefined;
-  /** Decorators for the page, such as one that lets it pass a global guard of the application. */
+  /** Decorators for the page, such as one that exempts it from a global guard of the application. */
   readonly pageDecorators?: readonly ClassDecorator[] | undefined;
 }
 
@@ -33,8 +34,8 @@ export interface RateLimitAdminOptions extends RateLimitAdminRouteOptions, RateL
 
 /** The options of `RateLimitAdminModule.forRootAsync`. */
 export interface RateLimitAdminAsyncOptions extends RateLimitAdminRouteOptions {
-  /** What `useFactory` is called with. */
+  /** The providers that `useFactory` takes as arguments. */
   readonly inject?: FactoryProvider['inject'];
-  /** Returns who may use the API, at once or later. */
-  readonly useFactory: (...given: never[]) => Awaitable<RateLimitAdminAccess>;
+  /** Returns the access options, or a promise of them. */
+  readonly useFactory: (...args: never[]) => Awaitable<RateLimitAdminAccess>;
 }

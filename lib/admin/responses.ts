@@ -2,14 +2,14 @@ import { toSeconds } from '../http/duration-words.js';
 import type { Counts, StatsSnapshot } from '../observe/stats/snapshot.js';
 import type { StoreHealth } from '../resilience/health.js';
 
-/** A moment as the API writes it; null for none. */
+/** Returns a time in the future as ISO 8601, or null for a wait of 0. */
 export const isoTimeAfter = (ms: number, nowMs: number): string | null =>
   ms > 0 ? new Date(nowMs + ms).toISOString() : null;
 
-/** An identity without its kind, where that is clear: `203.0.113.7` of `ip:203.0.113.7`. */
+/** Returns an identity without its kind, for lists of one kind: `203.0.113.7` for `ip:203.0.113.7`. */
 const withoutKind = (identity: string): string => identity.slice(identity.indexOf(':') + 1);
 
-const counts = ({ total, allowed, denied, shadowDenied, degraded }: Counts) => ({
+const countsResponse = ({ total, allowed, denied, shadowDenied, degraded }: Counts) => ({
   total_requests: total,
   allowed,
   throttled_requests: denied,
@@ -17,7 +17,7 @@ const counts = ({ total, allowed, denied, shadowDenied, degraded }: Counts) => (
   degraded,
 });
 
-/** `GET /stats`. */
+/** Returns the body of `GET /stats`. */
 export const statsResponse = (stats: StatsSnapshot, endpointOf: (route: string) => string) => ({
   current_hour: {
     total_requests: stats.currentHour.total,
@@ -32,8 +32,11 @@ export const statsResponse = (stats: StatsSnapshot, endpointOf: (route: string) 
     endpoint: endpointOf(route),
     throttled: denied,
   })),
-  by_endpoint: stats.byRoute.map(({ route, ...rest }) => ({ endpoint: endpointOf(route), ...counts(rest) })),
-  by_limit: stats.byLimit.map(({ limit, scope, ...rest }) => ({ limit, scope, ...counts(rest) })),
+  by_endpoint: stats.byRoute.map(({ route, ...rest }) => ({
+    endpoint: endpointOf(route),
+    ...countsResponse(rest),
+  })),
+  by_limit: stats.byLimit.map(({ limit, scope, ...rest }) => ({ limit, scope, ...countsResponse(rest) })),
   by_user: stats.byUser.map(({ user, total, denied }) => ({
     user: withoutKind(user),
     total_requests: total,
@@ -41,13 +44,13 @@ export const statsResponse = (stats: StatsSnapshot, endpointOf: (route: string) 
   })),
   hours: stats.hours.map(({ startMs, uniqueClients, ...rest }) => ({
     hour: new Date(startMs).toISOString(),
-    ...counts(rest),
+    ...countsResponse(rest),
     unique_ips: uniqueClients,
   })),
   is_complete: stats.isComplete,
 });
 
-/** `GET /health`. */
+/** Returns the body of `GET /health`. */
 export const healthResponse = ({ status, shards, degraded }: StoreHealth) => ({
   status,
   degraded,
@@ -60,7 +63,7 @@ export const healthResponse = ({ status, shards, degraded }: StoreHealth) => ({
   })),
 });
 
-/** One message of `GET /live`: what this process has counted since the one before. */
+/** Returns one message of `GET /live`: the requests of this process since the message before it. */
 export const liveMessage = (now: Counts, before: Counts, status: StoreHealth['status'], nowMs: number) => ({
   at: new Date(nowMs).toISOString(),
   total: now.total - before.total,

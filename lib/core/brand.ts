@@ -1,8 +1,9 @@
 /**
- * Lets `instanceof` know what another copy of the library in the same process has made: its other form, or another
- * version. Classes that extend the branded one are told apart as ever.
+ * Makes `instanceof` recognize instances that another copy of the library in the same process has created:
+ * its ESM or CommonJS form, or another version. For subclasses of the branded class, `instanceof` works as
+ * usual.
  */
-export function brand(type: abstract new (...given: never[]) => object, name: string): void {
+export function brand(type: abstract new (...args: never[]) => object, name: string): void {
   const symbol = Symbol.for(`nestjs-ratelimit:${name}`);
   Object.defineProperty(type.prototype, symbol, { value: true });
   Object.defineProperty(type, Symbol.hasInstance, {

@@ -1,6 +1,6 @@
-/** Where time comes from. A test passes a clock of its own: `TestClock` of `nestjs-ratelimit/testing`. */
+/** The source of time. A test passes its own clock: `TestClock` of `nestjs-ratelimit/testing`. */
 export interface Clock {
-  /** Whole milliseconds since the epoch. */
+  /** Returns whole milliseconds since the epoch. */
   now(): number;
   /**
    * Runs `task` about every `ms` milliseconds without keeping the process alive.
@@ -10,7 +10,7 @@ export interface Clock {
   every(ms: number, task: () => void): () => void;
 }
 
-/** Runs `task` once, after about `ms` milliseconds; gives a function that keeps it from running. */
+/** Runs `task` once, after about `ms` milliseconds. Returns a function that cancels it. */
 export function runAfter(clock: Clock, ms: number, task: () => void): () => void {
   const stop = clock.every(ms, () => {
     stop();
@@ -19,7 +19,7 @@ export function runAfter(clock: Clock, ms: number, task: () => void): () => void
   return stop;
 }
 
-// Anchored to wall time once: a wall clock that is set later neither frees nor locks anyone.
+// Anchored to wall time once, so that setting the wall clock later neither frees nor blocks anyone.
 const anchorMs = Date.now() - performance.now();
 
 /** Monotonic time of this process, anchored to wall time when the library was loaded. */

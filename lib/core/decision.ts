@@ -1,101 +1,118 @@
 import type { Policy } from './policy.js';
 
-/** What a request asks of one bucket. */
+/** The units that a request takes from one bucket. */
 export interface Charge {
-  /** The limit that the charge is made under. */
+  /** The policy under which it is charged. */
   readonly policy: Policy;
-  /** Who is charged, as `kind:value`. */
+  /** The identity that is charged, as `kind:value`. */
   readonly identity: string;
-  /** Units: a whole number, 0 or more. */
+  /** Units, a whole number of 0 or more. */
   readonly cost: number;
-  /** Decides and reports, but never denies and never binds. */
+  /** True when the limit only reports: its denial rejects no request, and clients do not see it. */
   readonly shadow: boolean;
   /**
-   * How long the bucket is blocked after a denial by this charge's own limit: the first time, the second,
-   * and so on, the last for all after it; in milliseconds, none shorter than the one before; empty for not at all.
+   * The milliseconds for which the bucket is blocked after a denial by this charge's own limit: at the first
+   * offense, the second, and so on; the last holds for all later ones. None is shorter than the one before.
+   * Empty for no block.
    */
   readonly blockDurationsMs: readonly number[];
 }
 
-/** One limit's verdict on a request. */
+/** The decision of one limit on a request. */
 export interface Decision {
   /** The limit's name, as clients see it. */
   readonly name: string;
-  /** Whether this limit lets the request pass; one that denies, and is no shadow, turns it away. */
+  /**
+   * True when this limit lets the request pass. A limit that denies, unless it is a shadow limit, rejects the
+   * request.
+   */
   readonly allowed: boolean;
-  /** Units that the limit admits at once: its burst with a token bucket. */
+  /** Units that the limit admits at the same time: the burst of a token bucket, otherwise the limit. */
   readonly limit: number;
-  /** Units left: after this request when it was admitted, else those that stand uncharged. */
+  /** Units left: after this request when it was admitted, otherwise those that are not charged. */
   readonly remaining: number;
   /** Units that count against the limit: after this request when it was admitted. */
   readonly used: number;
   /** Milliseconds until the bucket is full again; 0 when nothing is charged to it. */
   readonly resetAfterMs: number;
-  /** 0 when allowed, else the milliseconds after which the same request passes; null when no wait helps. */
+  /**
+   * 0 when allowed, otherwise the milliseconds after which the same request passes; null when it never will.
+   */
   readonly retryAfterMs: number | null;
-  /** For how many milliseconds a block denies everything; 0 when none does. */
+  /** The milliseconds for which a block still denies everything; 0 when none does. */
   readonly blockedForMs: number;
-  /** Whether this denial has started that block. */
+  /** True when this denial has started the block. */
   readonly startsBlock: boolean;
-  /** What was asked. */
+  /** The charge that was decided. */
   readonly charge: Charge;
-  /** When it was decided, in epoch milliseconds of the store's clock. */
+  /** The time of the decision, in epoch milliseconds of the store's clock. */
   readonly atMs: number;
-  /** What the store needs to give the charge back; null when nothing was charged. */
+  /** The store's receipt, which it needs to refund the charge; null when nothing was charged. */
   readonly receipt: unknown;
 }
 
-/** Whether a decision turns the request away. */
+/** Returns whether a decision rejects the request. */
 export const isDenial = ({ allowed, charge }: Decision): boolean => !allowed && !charge.shadow;
 
-/** What became of a request under all its limits. */
+/** Returns whether a shadow limit would have rejected the request. */
+export const isShadowDenial = ({ allowed, charge }: Decision): boolean => !allowed && charge.shadow;
+
+/** The decisions of all limits on a request, together. */
 export interface Outcome {
-  /** Whether the request may go on. */
+  /** True when the request is admitted. */
   readonly allowed: boolean;
-  /** Whether no limit applied to it: exempt, skipped, unlimited or switched off. */
+  /** True when no limit applied: the request was exempt, skipped or unlimited, or limits are switched off. */
   readonly skipped: boolean;
-  /** Whether the shared store took no part in it. */
+  /** True when it was decided without the shared store. */
   readonly degraded: boolean;
   /**
-   * The decision that clients hear of: of the denying ones the longest wait, else the one with the
-   * fewest units remaining; null when no limit applied, or shadow limits alone.
+   * The decision that clients see: among denials the one with the longest wait, otherwise the one with the
+   * fewest units remaining; null when no limit applied, or only shadow limits.
    */
   readonly decidedBy: Decision | null;
-  /** Every limit's decision, from outer to inner. */
+  /** The decision of every limit, from outer to inner. */
   readonly decisions: readonly Decision[];
-  /** 0 when allowed, else the milliseconds to wait; null when no wait helps. */
+  /** 0 when allowed, otherwise the milliseconds to wait; null when no wait helps. */
   readonly retryAfterMs: number | null;
 }
 
-/** A bucket as a store has found it, or left it, for a charge. */
+/**
+ * The usage of a bucket, as a store finds it for a charge that is denied, and leaves it after one that is
+ * admitted.
+ */
 export interface BucketUsage {
   /** Units that count against its capacity. */
   readonly used: number;
   /** Milliseconds until none of them does. */
   readonly resetMs: number;
-  /** How long the charge has to wait: 0 when it is admitted, `Infinity` for ever. */
+  /**
+   * The milliseconds that the charge has to wait: 0 when it is admitted, `Infinity` when it never will be.
+   */
   readonly waitMs: number;
-  /** How long the bucket or its identity is still blocked; 0 or less when it is not. */
+  /** The milliseconds for which the bucket or its identity is still blocked; 0 or less when it is not. */
   readonly blockedMs: number;
-  /** Whether the charge has started a block. */
+  /** True when the charge has started a block. */
   readonly startsBlock: boolean;
   readonly atMs: number;
   readonly receipt: unknown;
 }
 
-/** The verdict on a charge. Nothing remains of a blocked bucket, which is full again no sooner than that ends. */
+/**
+ * Returns the decision on a charge. A blocked bucket has nothing remaining, and is not full again before the
+ * block ends.
+ */
 export function toDecision(charge: Charge, usage: BucketUsage): Decision {
   const { policy } = charge;
   const { waitMs, blockedMs, startsBlock, atMs, receipt } = usage;
-  const nothing = policy.limit === 0;
-  const left = nothing || blockedMs > 0 ? 0 : policy.capacity - usage.used;
+  const deniesAll = policy.limit === 0;
+  const remaining = deniesAll || blockedMs > 0 ? 0 : policy.capacity - usage.used;
   return {
     name: policy.name,
     allowed: waitMs === 0,
     limit: policy.capacity,
-    remaining: Math.max(0, left),
+    remaining: Math.max(0, remaining),
     used: usage.used,
-    resetAfterMs: nothing ? 0 : Math.max(usage.resetMs, blockedMs),
+    resetAfterMs: deniesAll ? 0 : Math.max(usage.resetMs, blockedMs),
     retryAfterMs: waitMs === Number.POSITIVE_INFINITY ? null : waitMs,
     blockedForMs: Math.max(0, blockedMs),
     startsBlock,
@@ -107,7 +124,7 @@ export function toDecision(charge: Charge, usage: BucketUsage): Decision {
 
 const waitOf = (decision: Decision): number => decision.retryAfterMs ?? Number.POSITIVE_INFINITY;
 
-/** Whether `a` says more to the client than `b`. */
+/** Returns whether `a` is the decision to show to the client, rather than `b`. */
 function ranksBefore(a: Decision, b: Decision): boolean {
   if (a.allowed !== b.allowed) return !a.allowed;
   if (!a.allowed) return waitOf(a) > waitOf(b);
@@ -124,7 +141,7 @@ function findDeciding(decisions: readonly Decision[]): Decision | null {
   return deciding;
 }
 
-/** The outcome that decisions add up to. */
+/** Returns the outcome of decisions. */
 export function toOutcome(decisions: readonly Decision[], degraded: boolean): Outcome {
   const decidedBy = findDeciding(decisions);
   return {
@@ -140,7 +157,7 @@ export function toOutcome(decisions: readonly Decision[], degraded: boolean): Ou
 /** The outcome of a request that no limit applied to. */
 export const SKIPPED_OUTCOME: Outcome = Object.freeze(toOutcome(Object.freeze([]), false));
 
-/** A decision as it stands once its charge has been given back. */
+/** Returns a decision as it is once its charge has been refunded. */
 export function withoutCharge(decision: Decision): Decision {
   if (decision.receipt === null) return decision;
   const remaining = Math.min(decision.limit, decision.remaining + decision.charge.cost);

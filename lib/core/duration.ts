@@ -39,22 +39,25 @@ export const MAX_DURATION_MS = 3_650 * UNITS_MS.day;
 
 export const unitMs = (unit: Unit): number => UNITS_MS[unit];
 
-/** A whole number of milliseconds from 1 to ten years, or a configuration error. */
+/**
+ * Returns `ms` if it is a whole number of milliseconds from 1 to ten years; throws `bad-duration` otherwise.
+ */
 export function requireDurationMs(ms: number, source: string): number {
   if (Number.isSafeInteger(ms) && ms >= 1 && ms <= MAX_DURATION_MS) return ms;
   throw configError(
     'bad-duration',
     `${source} is not a length of time that a limit can have.`,
-    'Give a whole number of milliseconds from 1 up to ten years.',
+    'Use a whole number of milliseconds from 1 up to ten years.',
   );
 }
 
 const DURATION = new RegExp(`^(0|[1-9]\\d*)(${UNIT_NAMES.join('|')})$`);
 
 /**
- * Milliseconds of a duration.
+ * Returns the milliseconds of a duration.
  *
- * @throws RateLimitConfigError `bad-duration` when the text is none, or is zero or longer than ten years.
+ * @throws RateLimitConfigError `bad-duration` for a text that is not a duration, and for zero or more than
+ *   ten years.
  * @example
  * parseDuration('15min'); // 900000
  */

@@ -3,30 +3,22 @@ import type { Clock } from './clock.js';
 import { describeValue } from './errors.js';
 
 /**
- * Hears of what goes wrong while requests are decided: the place, such as `AuthController.login`, what
- * went wrong in words that are always the same, and what came with it: an error, or a value of a client.
+ * Reports what goes wrong while requests are decided.
+ *
+ * @param source The place, such as `AuthController.login`.
+ * @param message What went wrong. The same fault always has the same message.
+ * @param detail An error, or a value of a client.
  */
 export type ErrorReporter = (source: string, message: string, detail?: unknown) => void;
 
-/** For how many milliseconds the same thing is said once at most. */
+/** The milliseconds in which the same message is reported at most once. */
 export const REPORT_INTERVAL_MS = 60_000;
 
-/** What came with a report, on one line: clients choose it. */
+/** Returns a detail on one line, since clients choose what is in it. */
 export const describeDetail = (detail: unknown): string =>
   detail instanceof Error ? `Cause: ${describeValue(detail.message)}` : `It was ${describeValue(detail)}.`;
 
-/** A call that may be asked again, once its user is known: until then nothing that goes wrong in it counts. */
-interface MaybePremature {
-  readonly isPremature?: boolean;
-}
-
-const UNHEARD: ErrorReporter = () => undefined;
-
-/** Where to report what goes wrong for a context. */
-export const reportFor = (context: unknown, report: ErrorReporter): ErrorReporter =>
-  (context as MaybePremature).isPremature === true ? UNHEARD : report;
-
-/** More different messages than an application has places. */
+/** More messages than an application has places that can report one. */
 const MAX_MESSAGES = 1_000;
 
 interface ReportRecord {
@@ -34,8 +26,11 @@ interface ReportRecord {
   suppressed: number;
 }
 
-/** Reports the same thing of a place once a minute at most, with a count of the others. */
-export function throttled(clock: Clock, say: (text: string) => void): ErrorReporter {
+/**
+ * Reports the same message of a source at most once a minute, with the number of those suppressed since the
+ * last one.
+ */
+export function throttled(clock: Clock, write: (text: string) => void): ErrorReporter {
   const records = lru<ReportRecord>(MAX_MESSAGES);
   return (source, message, detail) => {
     const line = `${source}: ${message}`;
@@ -50,6 +45,6 @@ export function throttled(clock: Clock, say: (text: string) => void): ErrorRepor
     if (detail !== undefined) parts.push(describeDetail(detail));
     if (before !== undefined && before.suppressed > 0)
       parts.push(`(${before.suppressed} more since the last time)`);
-    say(parts.join(' '));
+    write(parts.join(' '));
   };
 }

@@ -1,8 +1,6 @@
 import { brand } from './brand.js';
 
-/**
- * What kind of mistake a configuration holds. Stable: `docs/errors.md` has one section a code.
- */
+/** The kind of a configuration error. Stable: `docs/errors.md` has a section for each code. */
 export type ProblemCode =
   | 'bad-rate'
   | 'bad-duration'
@@ -21,17 +19,18 @@ export type ProblemCode =
   | 'unknown-resolver'
   | 'unknown-skip'
   | 'duplicate-name'
+  | 'missing-phase'
   | 'ambiguous-bucket';
 
-/** One mistake: where it stands, what is wrong, and what mends it. */
+/** One configuration error: where it is, what is wrong, and how to fix it. */
 export interface Problem {
-  /** Its kind: docs/errors.md has a section for each. */
+  /** The kind of error. `docs/errors.md` has a section for each code. */
   readonly code: ProblemCode;
-  /** `Class.method`, `scopes.login`, `limits[0]`: where the reader has to look; '' while not known. */
+  /** The place to look at: `Class.method`, `scopes.login`, `limits[0]`; '' while it is not known. */
   readonly source: string;
-  /** What is wrong, as a sentence. */
+  /** A sentence that says what is wrong. */
   readonly message: string;
-  /** What to write instead, as a sentence. */
+  /** A sentence that says what to write instead. */
   readonly fix: string;
 }
 
@@ -39,8 +38,8 @@ const formatProblem = ({ code, source, message, fix }: Problem): string =>
   `[${code}] ${source === '' ? '' : `${source}: `}${message} ${fix}`;
 
 /**
- * Thrown for a configuration that cannot be meant: at start-up with every mistake found, or at once
- * by a function that was called with one, such as `rate('abc')`.
+ * Thrown for an invalid configuration: at start-up with every error found, or immediately by a function such
+ * as `rate('abc')`.
  *
  * @example
  * try { rate(process.env.LOGIN_RATE ?? '') } catch (error) {
@@ -50,38 +49,41 @@ const formatProblem = ({ code, source, message, fix }: Problem): string =>
 export class RateLimitConfigError extends Error {
   override readonly name = 'RateLimitConfigError';
 
-  /** Every mistake found, in the order of the declarations; never empty. */
+  /** Every error found, in the order of the declarations; never empty. */
   declare readonly problems: readonly Problem[];
 
   constructor(problems: readonly Problem[]) {
     super(
       problems.length === 1
         ? formatProblem(problems[0] as Problem)
-        : `${problems.length} mistakes in the rate limits:\n${problems.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`,
+        : `${problems.length} errors in the rate limit configuration:\n${problems.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`,
     );
-    // Node prints what can be enumerated behind the message, which says the same.
+    // Node prints enumerable properties behind the message, which already contains the problems.
     Object.defineProperty(this, 'problems', { value: problems, enumerable: false });
   }
 }
 
 brand(RateLimitConfigError, 'RateLimitConfigError');
 
-/** The error for one mistake whose place only the caller knows. */
+/** Creates an error without a source, which only the caller knows. */
 export const configError = (code: ProblemCode, message: string, fix: string): RateLimitConfigError =>
   new RateLimitConfigError([{ code, source: '', message, fix }]);
 
-/** Gathers the mistakes of many declarations, so that one error can name them all. */
+/** Collects the errors of many declarations, so that all of them are thrown together. */
 export class ErrorCollector {
   readonly #errors: Problem[] = [];
 
-  /** Keeps a mistake; one that many routes run into is kept once. */
+  /** Adds an error. An error that many routes share is kept once. */
   add(code: ProblemCode, source: string, message: string, fix: string): void {
     const problem = { code, source, message, fix };
     const text = formatProblem(problem);
-    if (!this.#errors.some((known) => formatProblem(known) === text)) this.#errors.push(problem);
+    if (!this.#errors.some((other) => formatProblem(other) === text)) this.#errors.push(problem);
   }
 
-  /** What `make` gives, or undefined when it throws a configuration error, which is kept under `source`. */
+  /**
+   * Returns the result of `make`. When it throws a configuration error, adds that under `source` and returns
+   * undefined.
+   */
   try<T>(source: string, make: () => T): T | undefined {
     try {
       return make();
@@ -107,8 +109,8 @@ const MAX_TEXT = 100;
 const MAX_KEYS = 10;
 
 /**
- * A value in an error or a log: texts and numbers as they are, on one line and not for ever; objects by
- * what they are, since their contents may be circular, or a password.
+ * Returns a value as text for an error or a log: strings and numbers as they are, on one line and shortened;
+ * objects by their class or keys, since their contents may be circular, or a password.
  */
 export function describeValue(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, MAX_TEXT));

@@ -1,17 +1,17 @@
 import { type Decision, isDenial, type Outcome } from '../core/decision.js';
 import { formatDuration, retryAfterSeconds, toSeconds } from './duration-words.js';
 
-/** The 429's default body. */
+/** The default body of a 429. */
 export interface RateLimitBody {
   /** The HTTP status. */
   readonly statusCode: 429;
   /** For programs. */
   readonly error: 'rate_limit_exceeded';
-  /** For people: the limit's `message`, else how long to wait. */
+  /** For people: the limit's `message`, otherwise how long to wait. */
   readonly message: string;
-  /** What the answer is about. */
+  /** Details of the limit and the wait. */
   readonly details: {
-    /** The binding limit's name. */
+    /** The name of the limit that decided. */
     readonly throttle_type: string;
     /** As in `Retry-After`; null when no wait helps. */
     readonly retry_after_seconds: number | null;
@@ -23,19 +23,19 @@ export interface RateLimitBody {
 }
 
 /**
- * The 429's body as problem details.
- * Source: RFC 9457; the type and its member are of draft-ietf-httpapi-ratelimit-headers-11.
+ * The body of a 429 as problem details.
+ * Source: RFC 9457; the type and its member come from draft-ietf-httpapi-ratelimit-headers-11.
  */
 export interface RateLimitProblem {
   /** The kind of problem. */
   readonly type: 'https://iana.org/assignments/http-problem-types#quota-exceeded';
-  /** The kind in words. */
+  /** The kind of problem in words. */
   readonly title: string;
   /** The HTTP status. */
   readonly status: 429;
-  /** For people: the limit's `message`, else how long to wait. */
+  /** For people: the limit's `message`, otherwise how long to wait. */
   readonly detail: string;
-  /** The limits that denied. */
+  /** The names of the limits that denied. */
   readonly 'violated-policies': readonly string[];
 }
 
@@ -47,7 +47,7 @@ const defaultMessage = (seconds: number | null): string =>
 const messageOf = (decision: Decision, seconds: number | null): string =>
   decision.charge.policy.message ?? defaultMessage(seconds);
 
-/** The default body of a denial that `decision` stands for. */
+/** Returns the default body of a denial, from the decision that clients see. */
 export function jsonBody(decision: Decision): RateLimitBody {
   const seconds = retryAfterSeconds(decision.retryAfterMs);
   return {
@@ -63,7 +63,7 @@ export function jsonBody(decision: Decision): RateLimitBody {
   };
 }
 
-/** The body of a denial as problem details. */
+/** Returns the body of a denial as problem details. */
 export function problemBody(decision: Decision, { decisions }: Outcome): RateLimitProblem {
   return {
     type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
@@ -77,16 +77,16 @@ export function problemBody(decision: Decision, { decisions }: Outcome): RateLim
 const REDUCED_CAPACITY = 'https://iana.org/assignments/http-problem-types#temporary-reduced-capacity';
 const UNAVAILABLE = 'The request could not be checked against its rate limit. Try again shortly.';
 
-/** The default body of a 503: nobody knows whether the request is within its limits. */
+/** The default body of a 503, sent when nobody knows whether the request is within its limits. */
 export interface RateLimitUnavailableBody {
   readonly statusCode: 503;
   readonly error: 'rate_limit_unavailable';
-  /** What problem details would say of it. */
+  /** The type that the problem details have. */
   readonly type: typeof REDUCED_CAPACITY;
   readonly message: string;
 }
 
-/** The default body for a request that could not be decided. */
+/** Returns the default body for a request that could not be decided. */
 export const unavailableBody = (): RateLimitUnavailableBody => ({
   statusCode: 503,
   error: 'rate_limit_unavailable',
@@ -95,10 +95,10 @@ export const unavailableBody = (): RateLimitUnavailableBody => ({
 });
 
 /**
- * The body for a request that could not be decided, as problem details.
- * Source: as of {@link RateLimitProblem}.
+ * Returns the body for a request that could not be decided, as problem details.
+ * Source: see {@link RateLimitProblem}.
  *
- * @param limits Names of the limits that wait for the store.
+ * @param limits The names of the limits that need the store.
  */
 export const unavailableProblem = (limits: readonly string[]): RateLimitUnavailableProblem => ({
   type: REDUCED_CAPACITY,
@@ -108,7 +108,7 @@ export const unavailableProblem = (limits: readonly string[]): RateLimitUnavaila
   'violated-policies': limits,
 });
 
-/** A 503 as problem details. */
+/** The body of a 503 as problem details. */
 export interface RateLimitUnavailableProblem {
   readonly type: typeof REDUCED_CAPACITY;
   readonly title: string;

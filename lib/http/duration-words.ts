@@ -1,7 +1,7 @@
-/** Whole seconds, rounded up: a client that waits them has waited long enough. */
+/** Returns whole seconds, rounded up, so that a client that waits for them has waited long enough. */
 export const toSeconds = (ms: number): number => Math.ceil(ms / 1_000);
 
-/** Seconds of a `Retry-After`: at least 1; null when no wait helps. */
+/** Returns the seconds of a `Retry-After`, at least 1; null when no wait helps. */
 export const retryAfterSeconds = (ms: number | null): number | null =>
   ms === null ? null : Math.max(1, toSeconds(ms));
 
@@ -12,7 +12,7 @@ const UNITS = [
   ['second', 1],
 ] as const;
 
-/** Seconds in words, in the two largest units: `14 minutes 32 seconds`. */
+/** Formats seconds in the two largest units: `14 minutes 32 seconds`. */
 export function formatDuration(seconds: number): string {
   const words: string[] = [];
   let rest = seconds;
@@ -26,7 +26,7 @@ export function formatDuration(seconds: number): string {
   return words.join(' ');
 }
 
-/** A rate in words: `5 in 15 minutes`. */
+/** Formats a rate: `5 in 15 minutes`. */
 export const formatRate = ({
   limit,
   windowMs,

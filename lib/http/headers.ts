@@ -3,18 +3,22 @@ import { serializeItem } from 'structured-headers';
 import type { Outcome } from '../core/decision.js';
 import { configError, describeValue } from '../core/errors.js';
 import type { Policy } from '../core/policy.js';
+import { isObject, type OptionRule, type OptionRules, validateOptions } from '../core/validate.js';
 import { retryAfterSeconds, toSeconds } from './duration-words.js';
 
-/** Which headers tell a client of its limits, and what they are called. */
+/** The headers that tell clients about their limits, and their names. */
 export interface HeaderOptions {
-  /** The three of the binding limit, or false for none. Default `X-RateLimit-Limit`, `-Remaining` and `-Reset`. */
+  /**
+   * The three headers of the limit that decided, or false for none. Default `X-RateLimit-Limit`, `-Remaining`
+   * and `-Reset`.
+   */
   readonly legacy?: false | { readonly limit?: string; readonly remaining?: string; readonly reset?: string };
   /**
-   * The two of all limits by the IETF draft, or false for none. Default `RateLimit-Policy` and `RateLimit`.
-   * Source: draft-ietf-httpapi-ratelimit-headers-11.
+   * The two headers of the IETF draft, for all limits, or false for none. Default `RateLimit-Policy` and
+   * `RateLimit`. Source: draft-ietf-httpapi-ratelimit-headers-11.
    */
   readonly standard?: false | { readonly policy?: string; readonly limits?: string };
-  /** The wait on a denial, or false for none. Default `Retry-After`. */
+  /** The header with the wait after a denial, or false for none. Default `Retry-After`. */
   readonly retryAfter?: false | string;
 }
 
@@ -33,42 +37,46 @@ const DEFAULTS = {
   retryAfter: 'Retry-After',
 } as const;
 
-/** The options of one family of headers over its default names; null where it is switched off. */
+const FAMILY_RULE: OptionRule = {
+  accepts: (value) => value === false || isObject(value),
+  fix: 'Give an object of header names, or false for none.',
+};
+
+// The names themselves are checked once the defaults are in place.
+const RULES: OptionRules<keyof HeaderOptions> = {
+  legacy: FAMILY_RULE,
+  standard: FAMILY_RULE,
+  retryAfter: null,
+};
+const FAMILY_RULES = {
+  legacy: { limit: null, remaining: null, reset: null },
+  standard: { policy: null, limits: null },
+};
+
+/** Returns the names of one family of headers, with defaults; null when it is switched off. */
 function resolveFamily<Name extends string>(
-  given: unknown,
+  family: keyof typeof FAMILY_RULES,
+  given: false | Partial<Record<Name, string>>,
   defaults: Record<Name, string>,
 ): Record<Name, string> | null {
   if (given === false) return null;
-  rejectUnknownNames(given, defaults);
-  const names = given as Partial<Record<Name, string>>;
+  validateOptions(given, FAMILY_RULES[family], `headers.${family}`);
+  const names = given;
   const all = Object.entries(defaults).map(([name, usual]) => [name, names[name as Name] ?? usual]);
   return Object.fromEntries(all) as Record<Name, string>;
 }
 
 function resolveNames(options: HeaderOptions): Names {
-  rejectUnknownNames(options, DEFAULTS);
+  validateOptions(options, RULES, 'headers');
   const { legacy = {}, standard = {}, retryAfter = DEFAULTS.retryAfter } = options;
   return {
-    legacy: resolveFamily(legacy, DEFAULTS.legacy),
-    standard: resolveFamily(standard, DEFAULTS.standard),
+    legacy: resolveFamily('legacy', legacy, DEFAULTS.legacy),
+    standard: resolveFamily('standard', standard, DEFAULTS.standard),
     retryAfter: retryAfter === false ? null : retryAfter,
   };
 }
 
-/** Throws `bad-option` for anything but an object with some of these names. */
-function rejectUnknownNames(given: unknown, known: object): void {
-  const names = Object.keys(known);
-  const isObject = typeof given === 'object' && given !== null;
-  const wrong = isObject ? Object.keys(given).find((name) => !names.includes(name)) : String(given);
-  if (wrong === undefined) return;
-  throw configError(
-    'bad-option',
-    `The headers have no option ${describeValue(wrong)}.`,
-    `Use ${names.join(', ')}, or false for none.`,
-  );
-}
-
-/** A policy's fixed parts of the two fields. */
+/** The parts of the two IETF headers that are the same for every response of a policy. */
 interface StructuredItems {
   readonly policy: string;
   readonly name: string;
@@ -89,10 +97,10 @@ function structuredItems(policy: Policy): StructuredItems {
   return items;
 }
 
-/** Writes outcomes into headers. */
+/** Formats outcomes as headers. */
 export class RateLimitHeaders {
   readonly #names: Names;
-  /** Every header that an allowed response may carry. */
+  /** Every header that the response to an admitted request may carry. */
   readonly names: readonly string[];
 
   /** @throws RateLimitConfigError `bad-header-name` for a name that no header can have. */
@@ -103,7 +111,7 @@ export class RateLimitHeaders {
     for (const name of [...this.names, ...(retryAfter === null ? [] : [retryAfter])]) requireHeaderName(name);
   }
 
-  /** The headers of a limited response; none when no limit has a word in it. */
+  /** Returns the headers of a response; none when no limit has decided on it. */
   format({ decidedBy, decisions }: Outcome): HeaderList {
     if (decidedBy === null) return [];
     const { legacy, standard, retryAfter } = this.#names;

@@ -1,12 +1,14 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import { copyString } from '../core/copy-string.js';
+import { lru } from 'tiny-lru';
 import { configError, describeValue } from '../core/errors.js';
 
-/** IPv6 networks are handed out whole: the smallest one that a customer gets is a /64 (RFC 6177, RIPE-690). */
+/**
+ * IPv6 networks are handed out whole: the smallest one that a customer gets is a /64 (RFC 6177, RIPE-690).
+ */
 export const DEFAULT_IPV6_PREFIX = 64;
 
-/** The first `bits` bits of a group of 16. */
+/** Returns a mask of the first `bits` bits of a group of 16. */
 const maskOf = (bits: number): number =>
   bits <= 0 ? 0 : bits >= 16 ? 0xffff : 0xffff & (0xffff << (16 - bits));
 
@@ -17,80 +19,93 @@ function ipv6Network(text: string, prefix: number): string {
   return `${network.toString()}/${prefix}`;
 }
 
-/** Brings an address into the form under which it is charged; null for what is no address. */
+/** Returns an address in the form in which it is charged; null for a text that is not an address. */
 export type AddressNormalizer = (text: string | null | undefined) => string | null;
 
 /**
- * The form of addresses: IPv4 as it is, IPv4-mapped IPv6 as IPv4, other IPv6 as its network,
- * `2001:db8::/64`.
+ * Creates a normalizer: IPv4 stays as it is, IPv4-mapped IPv6 becomes IPv4, and other IPv6 becomes its
+ * network, such as `2001:db8::/64`.
  *
- * @param prefix Length of the network in bits, 1 to 128.
+ * @param prefix The length of the network in bits, 1 to 128.
  */
 export function addressNormalizer(prefix: number): AddressNormalizer {
-  const networkIn = memoizeByAddress((text) =>
-    // Node takes zones that no interface has, such as `::%.`.
+  const findNetwork = memoizeByAddress((text) =>
+    // Node accepts zones that no interface has, such as `::%.`.
     isIPv6(text) && ipaddr.IPv6.isValid(text) ? ipv6Network(text, prefix) : null,
   );
   return (text) => {
     if (text === null || text === undefined) return null;
     if (isIPv4(text)) return text;
-    // How a dual-stack socket names an IPv4 peer: most addresses of most servers.
+    // A dual-stack socket writes an IPv4 peer in this form, and so most servers see most addresses.
     if (text.startsWith('::ffff:') && isIPv4(text.slice(7))) return text.slice(7);
-    return networkIn(text);
+    return findNetwork(text);
   };
 }
 
-/** So many addresses: most that come soon come again. */
+/** Most addresses that a server sees come again soon. */
 const MAX_ADDRESSES = 10_000;
 /** No address without a zone is longer, and a zone is as long as its sender likes. */
 const MAX_ADDRESS_LENGTH = 45;
 
-/** `find`, with what it has found for addresses before: that takes longer than deciding a request. */
+const { fromCharCode } = String;
+
+/**
+ * Returns a copy of a text that was cut out of a longer one, such as a header, which it would keep in memory.
+ */
+export function copyString(text: string): string {
+  const codes = new Array<number>(text.length);
+  for (let at = 0; at < text.length; at++) codes[at] = text.charCodeAt(at);
+  return fromCharCode.apply(null, codes);
+}
+
+/** Caches the results of `find`, which takes longer than deciding a request. */
 export function memoizeByAddress<T extends string | boolean | null>(
   find: (address: string) => T,
 ): (address: string) => T {
-  const known = new Map<string, T>();
+  const results = lru<T>(MAX_ADDRESSES);
   return (address) => {
-    const before = known.get(address);
-    if (before !== undefined) return before;
-    const found = find(address);
-    if (address.length > MAX_ADDRESS_LENGTH) return found;
-    if (known.size >= MAX_ADDRESSES) known.clear();
-    known.set(copyString(address), found);
-    return found;
+    if (address.length > MAX_ADDRESS_LENGTH) return find(address);
+    const cached = results.get(address);
+    if (cached !== undefined) return cached;
+    const result = find(address);
+    results.set(copyString(address), result);
+    return result;
   };
 }
 
-/** Says whether an address is in some networks; what is no address is in none. */
+/** Returns whether an address is in one of some networks; false for a text that is not an address. */
 export type NetworkMatcher = (address: string | null | undefined) => boolean;
 
-/** Ranges that have a name, as Express and Fastify call them. */
+/** Ranges with a name, by the names of Express and Fastify. */
 const NAMED_RANGES: Readonly<Record<string, readonly string[]>> = {
   loopback: ['127.0.0.1/8', '::1/128'],
   linklocal: ['169.254.0.0/16', 'fe80::/10'],
   uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
 };
 
-/** The addresses that begin with the same bits. IPv4 counts as its mapping into IPv6, as dual-stack sockets mean it. */
+/**
+ * The addresses that begin with the same bits. IPv4 stands as IPv4-mapped IPv6, as dual-stack sockets write
+ * it.
+ */
 type Network = readonly [address: ipaddr.IPv6, bits: number];
 
-function addressOf(text: string): ipaddr.IPv6 {
+function parseIpv6(text: string): ipaddr.IPv6 {
   const address = ipaddr.parse(text);
   return address instanceof ipaddr.IPv4 ? address.toIPv4MappedAddress() : address;
 }
 
 function parseNetwork(text: unknown): Network {
   try {
-    const written = String(text);
-    if (isIP(written.split('/')[0] as string) === 0) throw new Error('a short form of an address');
-    if (!written.includes('/')) return [addressOf(written), 128];
-    const [address, bits] = ipaddr.parseCIDR(written);
+    const source = String(text);
+    if (isIP(source.split('/')[0] as string) === 0) throw new Error('a short form of an address');
+    if (!source.includes('/')) return [parseIpv6(source), 128];
+    const [address, bits] = ipaddr.parseCIDR(source);
     return address instanceof ipaddr.IPv4 ? [address.toIPv4MappedAddress(), 96 + bits] : [address, bits];
   } catch {
     throw configError(
       'bad-address',
-      `${describeValue(text)} is no address and no network.`,
-      `Give addresses and networks such as '203.0.113.7' and '10.0.0.0/8', or ${Object.keys(NAMED_RANGES).join(', ')}.`,
+      `${describeValue(text)} is not an address or a network.`,
+      `Use addresses and networks such as '203.0.113.7' and '10.0.0.0/8', or ${Object.keys(NAMED_RANGES).join(', ')}.`,
     );
   }
 }
@@ -103,9 +118,9 @@ function parseNetwork(text: unknown): Network {
 export function compileNetworkMatcher(texts: readonly string[]): NetworkMatcher {
   const networks = texts.flatMap((text) => NAMED_RANGES[text] ?? [text]).map(parseNetwork);
   const find = memoizeByAddress((text) => {
-    // Node takes zones that no interface has, such as `::%.`.
+    // Node accepts zones that no interface has, such as `::%.`.
     if (isIP(text) === 0 || !ipaddr.isValid(text)) return false;
-    const address = addressOf(text);
+    const address = parseIpv6(text);
     return networks.some(([network, bits]) => address.match(network, bits));
   });
   return (text) => text !== null && text !== undefined && find(text);

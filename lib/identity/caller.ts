@@ -1,16 +1,16 @@
-/** Where a request holds values that callers choose. */
+/** A part of a request with values that callers choose. */
 export type ValueLocation = 'header' | 'query' | 'body' | 'cookie' | 'param';
 
-/** A request as far as it tells who sent it: what keys are made of. */
+/** The facts of a request that identify its sender. Keys read nothing else. */
 export interface Caller {
-  /** The address in canonical form (see `addressNormalizer`), null where the transport knows none. */
+  /** The normalized address (see `addressNormalizer`); null when the transport knows none. */
   readonly address: string | null;
-  /** Whether a user is signed in. */
+  /** True when a user is signed in. */
   readonly authenticated: boolean;
-  /** The signed-in user's id; null when there is no user, or one without a usable id. */
+  /** The id of the signed-in user; null when there is no user, or one without a usable id. */
   readonly userId: string | null;
-  /** The method of an HTTP request, undefined over other transports. */
+  /** The method of an HTTP request; undefined over other transports. */
   readonly method: string | undefined;
-  /** What the request holds under a name, undefined when nothing; of a header the name is in lower case. */
+  /** Returns the value with a name; undefined when there is none. Names of headers are in lower case. */
   value(location: ValueLocation, name: string): unknown;
 }

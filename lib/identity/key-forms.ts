@@ -1,89 +1,235 @@
 import { configError } from '../core/errors.js';
 import { escapeValue } from '../core/escape.js';
-import type { ValueLocation } from './caller.js';
+import type { AddressNormalizer } from './addresses.js';
+import type { Caller, ValueLocation } from './caller.js';
 import type { Hasher, IdentityHashing } from './hash.js';
 
-/** Whether values of a source may be secrets, such as API keys and sessions. */
-const IS_SECRET: Readonly<Record<ValueLocation, boolean>> = {
-  header: true,
-  query: true,
-  cookie: true,
-  body: false,
-  param: false,
-};
+/** Settings of the module that a key is compiled with. */
+export interface KeyCompilation extends IdentityHashing {
+  /** Reports a caller that could not be identified as the key says and was charged by address. */
+  readonly report: (message: string) => void;
+}
 
-export const VALUE_LOCATIONS = Object.keys(IS_SECRET) as readonly ValueLocation[];
+/** Settings that the form of an identity depends on. */
+export interface IdentityFormat {
+  readonly hash: Hasher;
+  readonly address: AddressNormalizer;
+}
 
-export const isValueLocation = (word: string): word is ValueLocation => Object.hasOwn(IS_SECRET, word);
+/**
+ * Returns the identity to charge, null to skip the limit, or an `Absent` value when the request lacks what it
+ * takes.
+ */
+export type IdentityExtractor<Absent> = (caller: Caller) => string | null | Absent;
 
-// A longer value is kept as its hash alone: an attacker chooses how long it is.
+/**
+ * A form of key: how it finds an identity, and every fact that the rest of the library needs to know of it.
+ */
+export interface KeyFormRow {
+  /** True when a name follows the form, as in `header:x-api-key`. */
+  readonly takesName: boolean;
+  /** True when the identity depends on the user, whom a guard may set later. */
+  readonly readsUser: boolean;
+  /** True when its values may be secrets. The store keeps only keyed hashes of them. */
+  readonly isSecret: boolean;
+  /** True when a client can make up a new identity for each request. */
+  readonly isForgeable: boolean;
+  /** The callers that a limit with this form applies to; null for all. */
+  readonly onlyFor: 'users' | 'anonymous' | null;
+  /** The kind of its identities: the part before their first colon. */
+  readonly identityKind: string;
+  /**
+   * Compiles the form.
+   *
+   * @param name The name behind the form; empty for a form without one.
+   * @param fallback Called when the request lacks what the form takes.
+   */
+  compile<Absent>(
+    name: string,
+    compilation: KeyCompilation,
+    fallback: (caller: Caller) => Absent,
+  ): IdentityExtractor<Absent>;
+  /** Returns the part of an identity behind its kind, from a value that somebody has typed. */
+  parse(value: string, format: IdentityFormat): string;
+  /**
+   * Returns the same part when a key has written it already, with a hash for a secret; otherwise undefined.
+   */
+  parseHashed?(value: string): string | undefined;
+}
+
+// A longer value is kept as its hash: an attacker chooses how long it is.
 const MAX_VALUE_LENGTH = 64;
-// Nobody's e-mail is longer, and to normalise a megabyte takes a while.
+// No e-mail address is longer, and normalizing a megabyte takes a while.
 const MAX_NORMALIZED_LENGTH = 1_000;
 
-/** A value behind what it is of, escaped, or hashed behind a `~` when it is long. */
-export const formatIdentity = (kind: string, value: string, hash: Hasher): string =>
-  value.length > MAX_VALUE_LENGTH ? `${kind}:~${hash(value)}` : `${kind}:${escapeValue(value)}`;
+/** Returns a value as it stands in an identity: escaped, or hashed behind a `~` when it is long. */
+export const formatValue = (value: string, hash: Hasher): string =>
+  value.length > MAX_VALUE_LENGTH ? `~${hash(value)}` : escapeValue(value);
 
-/** What is typed in different ways, and meant alike: `Alice@Example.org ` is `alice@example.org`. */
+export const formatIdentity = (kind: string, value: string, hash: Hasher): string =>
+  `${kind}:${formatValue(value, hash)}`;
+
+const parseText: KeyFormRow['parse'] = (value, { hash }) => formatValue(value, hash);
+
+/** Returns the identity of the caller's address. */
+export function addressIdentity(caller: Caller, report: KeyCompilation['report']): string {
+  if (caller.address !== null) return `ip:${caller.address}`;
+  report(
+    'The caller has no address here, so all such callers share one bucket. Give the limit another key, such as a function of the context.',
+  );
+  return 'ip:unknown';
+}
+
+const NAME_AND_VALUE = /^([^:]*):(.*)$/s;
+/** The form of a {@link Hasher}'s hashes. */
+const HASH = /^[\w-]{22}$/;
+
+interface ValueFormOptions {
+  readonly isSecret: boolean;
+  /** Brings values that mean the same to one form. Default: as they are. */
+  readonly normalize?: (text: string) => string;
+  /** The same for names. */
+  readonly normalizeName?: (name: string) => string;
+}
+
+const unchanged = (text: string): string => text;
+
+/**
+ * Creates the form for values that clients put somewhere in a request: `header:x-api-key:<hash>`,
+ * `body:email:a@b.c`.
+ */
+function valueForm(
+  location: ValueLocation,
+  { isSecret, normalize = unchanged, normalizeName = unchanged }: ValueFormOptions,
+): KeyFormRow & { readonly takesName: true } {
+  const format = isSecret ? (value: string, hash: Hasher) => hash(value) : formatValue;
+
+  /** Returns a value as text; undefined when it is missing or not a single value. */
+  const toText = (raw: unknown): string | undefined => {
+    const isPlain = typeof raw === 'number' || typeof raw === 'bigint' || typeof raw === 'boolean';
+    const text = isPlain ? String(raw) : raw;
+    const value = typeof text === 'string' ? normalize(text) : '';
+    return value === '' ? undefined : value;
+  };
+
+  return {
+    takesName: true,
+    readsUser: false,
+    isSecret,
+    isForgeable: true,
+    onlyFor: null,
+    identityKind: location,
+    compile(text, compilation, fallback) {
+      if (isSecret) requireSecret(location, compilation);
+      const { hash } = compilation;
+      const name = normalizeName(text);
+      return (caller) => {
+        const value = toText(caller.value(location, name));
+        return value === undefined ? fallback(caller) : `${location}:${name}:${format(value, hash)}`;
+      };
+    },
+    parse(text, { hash }) {
+      const [, name = '', raw = ''] = NAME_AND_VALUE.exec(text) ?? [];
+      const value = toText(raw);
+      return value === undefined ? escapeValue(text) : `${normalizeName(name)}:${format(value, hash)}`;
+    },
+    parseHashed(text) {
+      const [, name = '', value = ''] = NAME_AND_VALUE.exec(text) ?? [];
+      return isSecret && HASH.test(value) ? `${normalizeName(name)}:${value}` : undefined;
+    },
+  };
+}
+
+function requireSecret(location: ValueLocation, { isKeyed }: IdentityHashing): void {
+  if (isKeyed) return;
+  throw configError(
+    'no-secret',
+    `The value of a ${location} may be a secret, and the shared store would keep a hash of it that anybody can compute.`,
+    `Give RateLimitModule a secret that is the same in every process: secret: process.env.RATE_LIMIT_SECRET.`,
+  );
+}
+
+/**
+ * Brings what people type in different ways to one form: `Alice@Example.org ` becomes `alice@example.org`.
+ */
 function normalizeText(text: string): string {
   const trimmed = text.trim();
   return trimmed.length > MAX_NORMALIZED_LENGTH ? trimmed : trimmed.normalize('NFKC').trim().toLowerCase();
 }
 
-/** What a request holds as text; undefined for what is no single value. */
-function toText(raw: unknown, location: ValueLocation): string | undefined {
-  const text =
-    typeof raw === 'number' || typeof raw === 'bigint' || typeof raw === 'boolean' ? String(raw) : raw;
-  if (typeof text !== 'string') return undefined;
-  const value = location === 'body' ? normalizeText(text) : text;
-  return value === '' ? undefined : value;
-}
+/** The forms of keys, by the word that they begin with. */
+export const KEY_FORMS = Object.freeze({
+  ip: {
+    takesName: false,
+    readsUser: false,
+    isSecret: false,
+    isForgeable: false,
+    onlyFor: null,
+    identityKind: 'ip',
+    compile:
+      (_name, { report }) =>
+      (caller) =>
+        addressIdentity(caller, report),
+    // Keys write an IPv6 network with its prefix.
+    parse: (value, { address }) =>
+      address(value.includes('/') ? value.replace(/\/\d{1,3}$/, '') : value) ?? escapeValue(value),
+  },
+  user: {
+    takesName: false,
+    readsUser: true,
+    isSecret: false,
+    isForgeable: false,
+    onlyFor: 'users',
+    identityKind: 'user',
+    compile(_name, { hash, report }, fallback) {
+      return (caller) => {
+        if (!caller.authenticated) return null;
+        if (caller.userId !== null) return formatIdentity('user', caller.userId, hash);
+        report(
+          `The signed-in user has no id, sub or userId, so the caller's address is charged. Tell RateLimitModule where the id is: user: (request) => request.user.email.`,
+        );
+        return fallback(caller);
+      };
+    },
+    parse: parseText,
+  },
+  anon: {
+    takesName: false,
+    readsUser: true,
+    isSecret: false,
+    isForgeable: false,
+    onlyFor: 'anonymous',
+    identityKind: 'ip',
+    compile:
+      (_name, { report }) =>
+      (caller) =>
+        caller.authenticated ? null : addressIdentity(caller, report),
+    parse: parseText,
+  },
+  global: {
+    takesName: false,
+    readsUser: false,
+    isSecret: false,
+    isForgeable: false,
+    onlyFor: null,
+    identityKind: 'global',
+    compile: () => () => 'global',
+    parse: parseText,
+  },
+  header: valueForm('header', { isSecret: true, normalizeName: (name) => name.toLowerCase() }),
+  query: valueForm('query', { isSecret: true }),
+  cookie: valueForm('cookie', { isSecret: true }),
+  body: valueForm('body', { isSecret: false, normalize: normalizeText }),
+  param: valueForm('param', { isSecret: false }),
+} satisfies Record<string, KeyFormRow>);
 
-/**
- * The identity of a value that a request holds: `header:x-api-key:<hash>`, `body:email:alice@example.org`;
- * undefined where it holds none.
- */
-export function valueIdentity(
-  location: ValueLocation,
-  name: string,
-  raw: unknown,
-  hash: Hasher,
-): string | undefined {
-  const value = toText(raw, location);
-  if (value === undefined) return undefined;
-  return IS_SECRET[location]
-    ? `${location}:${name}:${hash(value)}`
-    : formatIdentity(`${location}:${name}`, value, hash);
-}
+type FormName = keyof typeof KEY_FORMS;
 
-const NAME_AND_VALUE = /^([^:]*):(.*)$/s;
-/** What {@link Hasher} makes of a value. */
-const HASHED = /^[\w-]{22}$/;
+/** One form of a key. */
+export type KeyForm = {
+  [Name in FormName]: (typeof KEY_FORMS)[Name]['takesName'] extends true ? `${Name}:${string}` : Name;
+}[FormName];
 
-const nameOf = (location: ValueLocation, name: string): string =>
-  location === 'header' ? name.toLowerCase() : name;
-
-/** An identity of a value as given in words, such as `header:X-API-Key:<the key itself>`. */
-export function valueInWords(location: ValueLocation, rest: string, hash: Hasher): string {
-  const [, name = '', value = ''] = NAME_AND_VALUE.exec(rest) ?? [rest, rest];
-  return valueIdentity(location, nameOf(location, name), value, hash) ?? `${location}:${escapeValue(rest)}`;
-}
-
-/** An identity as keys have written it, where they keep hashes of values alone; undefined for any other. */
-export function hashedAlready(location: ValueLocation, rest: string): string | undefined {
-  const [, name = '', value = ''] = NAME_AND_VALUE.exec(rest) ?? [];
-  return IS_SECRET[location] && HASHED.test(value)
-    ? `${location}:${nameOf(location, name)}:${value}`
-    : undefined;
-}
-
-/** Throws `no-secret` where values of a source would be kept under a hash that anybody can make. */
-export function requireSecret(location: ValueLocation, { isKeyed }: IdentityHashing): void {
-  if (isKeyed || !IS_SECRET[location]) return;
-  throw configError(
-    'no-secret',
-    `The value of a ${location} may be a secret, and the shared store would keep it under a hash that anybody can make.`,
-    `Give RateLimitModule a secret, the same to every process: secret: process.env.RATE_LIMIT_SECRET.`,
-  );
-}
+/** Returns the form that begins with a word; undefined when there is none. */
+export const findKeyForm = (word: string): KeyFormRow | undefined =>
+  Object.hasOwn(KEY_FORMS, word) ? KEY_FORMS[word as FormName] : undefined;

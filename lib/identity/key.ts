@@ -1,145 +1,124 @@
 import { configError, describeValue } from '../core/errors.js';
-import type { Caller, ValueLocation } from './caller.js';
-import type { IdentityHashing } from './hash.js';
+import type { Caller } from './caller.js';
 import {
-  formatIdentity,
-  isValueLocation,
-  requireSecret,
-  VALUE_LOCATIONS,
-  valueIdentity,
+  addressIdentity,
+  findKeyForm,
+  type IdentityExtractor,
+  KEY_FORMS,
+  type KeyCompilation,
+  type KeyForm,
+  type KeyFormRow,
 } from './key-forms.js';
 
-/** One form of a key. */
-export type KeyForm = 'ip' | 'user' | 'anon' | 'global' | `${ValueLocation}:${string}`;
-
 /**
- * Who is charged, as text: a form, or forms joined by `+` ("together") and `|` ("else", which binds
- * less tightly).
+ * The key of a limit as text: a form, or forms joined by `+` (charged together) and `|` (otherwise, which
+ * binds less tightly).
  *
  * - `ip`: the caller's address. `global`: one bucket for all callers.
  * - `user`: the signed-in user; the limit is skipped for anonymous callers.
  * - `anon`: the address of an anonymous caller; the limit is skipped for signed-in ones.
- * - `header:<name>`, `query:<name>`, `cookie:<name>`: a value of the request, kept as a keyed hash; `body:<name>`,
- *   `param:<name>`: one that is no secret. The address when it is absent, or no single text or number.
+ * - `header:<name>`, `query:<name>`, `cookie:<name>`: a value of the request, kept as a keyed hash.
+ *   `body:<name>`, `param:<name>`: a value that is not a secret. The address when the value is absent, or not
+ *   a single text or number.
  *
  * @example
- * 'user|ip'              // the user, else the address
- * 'header:x-api-key|ip'  // the API key, else the address
+ * 'user|ip'              // the user, otherwise the address
+ * 'header:x-api-key|ip'  // the API key, otherwise the address
  * 'ip+body:email'        // each account from each address
  */
 export type KeyText = KeyForm | `${KeyForm}${'|' | '+'}${string}`;
 
-/** A compiled key: finds the identity that is charged, or null to skip the limit. */
+/** A compiled key. */
 export interface Key {
-  /** Whether the answer depends on the signed-in user. */
-  readonly readsUser: boolean;
+  /** Returns the identity to charge, or null to skip the limit. */
   identify(caller: Caller): string | null;
+  /** True when the identity depends on the signed-in user. */
+  readonly readsUser: boolean;
+  /** The key's alternatives, each with the forms that are charged together. */
+  readonly forms: readonly (readonly KeyFormRow[])[];
 }
 
-export interface KeyCompilation extends IdentityHashing {
-  /** Hears of a caller that could not be identified as the key asks, and was charged to the address. */
-  readonly report: (message: string) => void;
+interface ParsedForm {
+  readonly row: KeyFormRow;
+  readonly name: string;
 }
 
-/** What a part of a key finds: an identity, null to skip the limit, undefined when the request lacks it. */
-type Extract = (caller: Caller) => string | null | undefined;
+const FORM = /^(?<word>[a-z]+)(?::(?<name>[!#$%&'*.^_`~0-9A-Za-z-]+))?$/;
 
-/** The identity of the caller's address. */
-export function addressIdentity(caller: Caller, report: KeyCompilation['report']): string {
-  if (caller.address !== null) return `ip:${caller.address}`;
-  report(
-    'The caller has no address here, so all such callers share one bucket. Give the limit another key, such as a function of the context.',
-  );
-  return 'ip:unknown';
-}
-
-function extractUser({ hash, report }: KeyCompilation): Extract {
-  return (caller) => {
-    if (!caller.authenticated) return null;
-    if (caller.userId !== null) return formatIdentity('user', caller.userId, hash);
-    report(
-      `The signed-in user has no id, sub or userId, so the caller's address is charged. Tell RateLimitModule where the id is: user: (request) => request.user.email.`,
-    );
-    return undefined;
-  };
-}
-
-function extractValue(location: ValueLocation, text: string, compilation: KeyCompilation): Extract {
-  requireSecret(location, compilation);
-  const name = location === 'header' ? text.toLowerCase() : text;
-  return (caller) => valueIdentity(location, name, caller.value(location, name), compilation.hash);
-}
-
-const FORM = /^(?<kind>[a-z]+)(?::(?<name>[!#$%&'*.^_`~0-9A-Za-z-]+))?$/;
-
-function compileForm(form: string, compilation: KeyCompilation): Extract {
-  const { kind, name } = FORM.exec(form)?.groups ?? {};
-  if (kind !== undefined && name !== undefined && isValueLocation(kind))
-    return extractValue(kind, name, compilation);
-  if (name === undefined) {
-    if (kind === 'ip') return (caller) => addressIdentity(caller, compilation.report);
-    if (kind === 'user') return extractUser(compilation);
-    if (kind === 'anon')
-      return (caller) => (caller.authenticated ? null : addressIdentity(caller, compilation.report));
-    if (kind === 'global') return () => 'global';
-  }
+function parseForm(text: string): ParsedForm {
+  const { word = '', name } = FORM.exec(text)?.groups ?? {};
+  const row = findKeyForm(word);
+  if (row !== undefined && row.takesName === (name !== undefined)) return { row, name: name ?? '' };
+  const names = Object.entries(KEY_FORMS).map(([formName, { takesName }]) => ({ formName, takesName }));
+  const list = (takesName: boolean) =>
+    names
+      .filter((form) => form.takesName === takesName)
+      .map(({ formName }) => formName)
+      .join(', ');
   throw configError(
     'bad-key',
-    `${describeValue(form)} is not a form of key.`,
-    `Use ip, user, anon, global or ${VALUE_LOCATIONS.join(', ')} with :<name>, joined by + and |, such as 'user|ip', or a function of the context.`,
+    `${describeValue(text)} is not a form of key.`,
+    `Use ${list(false)} or ${list(true)} with :<name>, joined by + and |, such as 'user|ip', or a function of the context.`,
   );
 }
 
-/** Parts together: skipped when one of them is, lacking when one is absent and `fallback` is not given. */
+/**
+ * Returns identities together: null when one skips the limit, undefined when one is absent and there is no
+ * `fallback`.
+ */
 function joinIdentities(
-  extracts: readonly Extract[],
+  extracts: readonly IdentityExtractor<undefined>[],
   caller: Caller,
   fallback: string | undefined,
 ): string | null | undefined {
-  const found: string[] = [];
-  let lacking = false;
+  const identities: string[] = [];
+  let isAbsent = false;
   for (const extract of extracts) {
     const own = extract(caller);
     if (own === null) return null;
     const identity = own ?? fallback;
-    if (identity === undefined) lacking = true;
-    else if (!found.includes(identity)) found.push(identity);
+    if (identity === undefined) isAbsent = true;
+    else if (!identities.includes(identity)) identities.push(identity);
   }
-  return lacking ? undefined : found.join('+');
+  return isAbsent ? undefined : identities.join('+');
 }
+
+const absent = (): undefined => undefined;
 
 /**
  * Compiles a key.
  *
- * @throws RateLimitConfigError `bad-key` naming the part that is wrong.
+ * @throws RateLimitConfigError `bad-key` that names the wrong part, or `no-secret`.
  */
 export function compileKey(text: string, compilation: KeyCompilation): Key {
-  const forms = text.split('|').map((words) => words.split('+').map((form) => form.trim()));
-  const readsUser = forms.flat().some((form) => form === 'user' || form === 'anon');
-  const alternatives = forms.map((words) => words.map((form) => compileForm(form, compilation)));
-  const only = alternatives.length === 1 && alternatives[0]?.length === 1 ? alternatives[0][0] : undefined;
-  const orAddress = (caller: Caller) => addressIdentity(caller, compilation.report);
+  const alternatives = text
+    .split('|')
+    .map((alternative) => alternative.split('+').map((form) => parseForm(form.trim())));
+  const forms = alternatives.map((parsed) => parsed.map(({ row }) => row));
+  const readsUser = forms.flat().some((row) => row.readsUser);
+  const toAddress = (caller: Caller) => addressIdentity(caller, compilation.report);
 
-  if (only !== undefined) {
-    return {
-      readsUser,
-      identify(caller) {
-        const identity = only(caller);
-        return identity === undefined ? orAddress(caller) : identity;
-      },
-    };
-  }
+  const [only, ...others] = alternatives.flat();
+  if (only !== undefined && others.length === 0)
+    return { identify: only.row.compile(only.name, compilation, toAddress), readsUser, forms };
+
+  const compiled = alternatives.map((parsed) =>
+    parsed.map(({ row, name }) => row.compile(name, compilation, absent)),
+  );
   return {
-    readsUser,
     identify(caller) {
-      let lacking: readonly Extract[] | undefined;
-      for (const extracts of alternatives) {
+      let incomplete: readonly IdentityExtractor<undefined>[] | undefined;
+      for (const extracts of compiled) {
         const identity = joinIdentities(extracts, caller, undefined);
         if (typeof identity === 'string') return identity;
-        if (identity === undefined) lacking = extracts;
+        if (identity === undefined) incomplete = extracts;
       }
-      // Leaving out what a key asks for makes a request neither free nor one of a shared bucket.
-      return lacking === undefined ? null : (joinIdentities(lacking, caller, orAddress(caller)) ?? null);
+      // A request that leaves out what a key takes is neither free nor charged to a bucket that others share.
+      return incomplete === undefined
+        ? null
+        : (joinIdentities(incomplete, caller, toAddress(caller)) ?? null);
     },
+    readsUser,
+    forms,
   };
 }

@@ -1,66 +1,112 @@
+import { ALGORITHM_NAMES, type AlgorithmName } from '../core/algorithms/index.js';
 import { systemClock } from '../core/clock.js';
 import { type ErrorReporter, throttled } from '../core/error-reporter.js';
 import { configError, describeValue, ErrorCollector } from '../core/errors.js';
 import {
-  type AlgorithmName,
   DEFAULT_ALGORITHM,
   DEFAULT_FAIL_MODE,
+  FAIL_MODES,
   type FailMode,
   type Policy,
 } from '../core/policy.js';
 import type { RateInput } from '../core/rate.js';
-import { isNonEmptyString } from '../core/validate.js';
+import {
+  areOptions,
+  isInteger,
+  isNonEmptyString,
+  isObject,
+  type OptionRules,
+  oneOf,
+  validateOptions,
+  wholeNumber,
+} from '../core/validate.js';
 import { addressNormalizer, DEFAULT_IPV6_PREFIX } from '../identity/addresses.js';
 import type { Caller } from '../identity/caller.js';
 import { hashingFor } from '../identity/hash.js';
-import type { IdentityFormat, IdentityInput } from '../identity/identity.js';
+import type { IdentityInput } from '../identity/identity.js';
+import type { IdentityFormat } from '../identity/key-forms.js';
 import type { Limit } from '../plan/limit.js';
 import type { ScopeRule } from '../plan/options.js';
 import type { ScopeName } from '../plan/register.js';
 import { rejectResolvers } from '../plan/resolvers.js';
 import { Scopes } from '../plan/scopes.js';
+import { type GuardedStore, guardStore } from '../resilience/guard-store.js';
 import { type ResilienceOptions, resilienceSettings } from '../resilience/options.js';
-import { OutageLog } from '../resilience/outage-log.js';
-import { ResilientStore } from '../resilience/resilient-store.js';
+import { createOutageLog } from '../resilience/outage-log.js';
 import { MemoryStore } from '../store/memory/memory-store.js';
 import type { Store } from '../store/store.js';
-import { validateResilience } from './resilience-options.js';
 
-/** What a `RateLimiter` outside Nest is made from. */
+/** The options of a `RateLimiter` without Nest. */
 export interface RateLimiterOptions<Scope extends string = string> extends ResilienceOptions {
-  /** The named scopes that it decides under. */
+  /** The named scopes whose limits it checks. */
   readonly scopes: Readonly<Record<Scope, ScopeRule<Caller>>>;
   /** Default: a {@link MemoryStore}. */
   readonly store?: Store | undefined;
-  /** For scopes that name none. Default `sliding-window`. */
+  /** The algorithm of scopes that do not set one. Default `sliding-window`. */
   readonly algorithm?: AlgorithmName | undefined;
-  /** For scopes that name none. Default `local`. */
+  /** The fail mode of scopes that do not set one. Default `local`. */
   readonly failMode?: FailMode | undefined;
 }
 
-/** What a limiter works with, compiled: for the module, which has compiled its scopes already. */
-export class LimiterParts {
-  constructor(
-    readonly scopes: Pick<Scopes<never>, 'get' | 'names'>,
-    readonly store: ResilientStore,
-    readonly enabled: boolean,
-    readonly identity: IdentityFormat,
-  ) {}
-}
+const STORE_METHODS = ['consume', 'peek', 'refund', 'reset', 'block', 'unblock'];
+
+const MAX_TIMEOUT_MS = 60_000;
+
+const BREAKER_RULES: OptionRules<keyof NonNullable<ResilienceOptions['breaker']>> = {
+  threshold: wholeNumber(1, 1_000),
+  initialBackoffMs: wholeNumber(1, 1_000),
+};
+
+/** The rules of a limiter's options; the module has the same options. */
+export const RATE_LIMITER_RULES: OptionRules<keyof RateLimiterOptions> = {
+  store: {
+    accepts: (value) => isObject(value) && STORE_METHODS.every((method) => method in value),
+    fix: 'Give a Store, such as new RedisStore() of nestjs-ratelimit/redis, or leave it out for one in memory.',
+  },
+  scopes: { accepts: isObject, fix: `Give rates by name, such as { login: '5/15min' }.` },
+  algorithm: {
+    accepts: (value) => (ALGORITHM_NAMES as readonly unknown[]).includes(value),
+    fix: `Choose one of ${ALGORITHM_NAMES.join(', ')}.`,
+  },
+  failMode: oneOf(...FAIL_MODES),
+  timeoutMs: {
+    accepts: isInteger(1, MAX_TIMEOUT_MS),
+    fix: `Give whole milliseconds from 1 to ${MAX_TIMEOUT_MS}; 100 is usual.`,
+  },
+  instances: {
+    accepts: isInteger(1, 1_000_000),
+    fix: 'Give the number of processes, 1 or more.',
+  },
+  breaker: {
+    accepts: areOptions(BREAKER_RULES),
+    fix: 'Give { threshold: 5, initialBackoffMs: 100 }, or one of the two.',
+  },
+};
+
+/** The scopes of a limiter, of any context: a limiter calls no function that reads one. */
+export type LimiterScopes = Pick<Scopes<never>, 'get' | 'names'>;
+
+/** The constructor arguments of a limiter whose options are compiled already. */
+export type CompiledLimiter = readonly [
+  scopes: LimiterScopes,
+  store: GuardedStore,
+  identityFormat: IdentityFormat,
+  enabled: boolean,
+];
 
 const emitWarning = (text: string): void => process.emitWarning(text, { type: 'RateLimitWarning' });
 
-/** Reports of a limiter, which has no logger of its own. */
+/** Reports the errors of limiters without Nest, which have no logger. */
 export const warnOnce: ErrorReporter = throttled(systemClock, emitWarning);
 
 /**
- * Compiles what a limiter outside Nest works with.
+ * Compiles the options of a limiter without Nest.
  *
- * @throws RateLimitConfigError with every mistake in the scopes.
+ * @throws RateLimitConfigError for invalid options, and with all errors in the scopes.
  */
-export function partsOf(options: RateLimiterOptions): LimiterParts {
+export function compileLimiter(options: RateLimiterOptions): CompiledLimiter {
+  validateOptions(options, RATE_LIMITER_RULES, 'RateLimiter');
   const store: Store = options.store ?? new MemoryStore();
-  validateResilience(options);
   const hashing = hashingFor(store.secret, store.shared === true);
   const scopes = new Scopes<Caller>({
     key: 'ip',
@@ -75,14 +121,10 @@ export function partsOf(options: RateLimiterOptions): LimiterParts {
   const errors = new ErrorCollector();
   scopes.add({ scopes: options.scopes, source: 'scopes' }, errors);
   errors.throwIfAny();
-  const identity = { hash: hashing.hash, address: addressNormalizer(DEFAULT_IPV6_PREFIX) };
-  const outages = new OutageLog(warnOnce, emitWarning);
-  return new LimiterParts(
-    scopes,
-    new ResilientStore(store, resilienceSettings(options), outages),
-    true,
-    identity,
-  );
+  const onEvent = createOutageLog(warnOnce, emitWarning);
+  const guardedStore = guardStore(store, resilienceSettings(options), onEvent);
+  const identityFormat = { hash: hashing.hash, address: addressNormalizer(DEFAULT_IPV6_PREFIX) };
+  return [scopes, guardedStore, identityFormat, true];
 }
 
 /** One identity under one scope. */
@@ -90,8 +132,8 @@ export interface LimiterTarget<Scope extends string = ScopeName> {
   /** A scope of the module, or of the options of this `RateLimiter`. */
   readonly scope: Scope;
   /**
-   * Who is charged, as `kind:value`: `user:42`, `ip:203.0.113.7`, or a kind of your own; a list of them for
-   * a key such as `ip+user`.
+   * The identity to charge, as `kind:value`: `user:42`, `ip:203.0.113.7`, or a kind of your own. A list names
+   * identities that are charged together, for a key such as `ip+user`.
    */
   readonly identity: IdentityInput;
   /** The identity's tier, for a scope with a map of tiers. */
@@ -102,24 +144,28 @@ export interface LimiterTarget<Scope extends string = ScopeName> {
 
 /** A charge to one identity under one scope. */
 export interface LimiterCharge<Scope extends string = ScopeName> extends LimiterTarget<Scope> {
-  /** Units, a whole number of 0 or more; default 1. Anything else is reported and counts as 1. */
+  /** Units: a whole number, 0 or more. Default 1. Any other value is reported and counts as 1. */
   readonly cost?: number | undefined;
 }
 
-/** The identity; throws `bad-key` for what is none. */
+/** Returns the identity; throws `bad-key` if it is not a text, or a list of texts. */
 export function requireIdentity(identity: IdentityInput): IdentityInput {
-  const fits = Array.isArray(identity)
+  const isValid = Array.isArray(identity)
     ? identity.length > 0 && identity.every(isNonEmptyString)
     : isNonEmptyString(identity);
-  if (fits) return identity;
+  if (isValid) return identity;
   throw configError(
     'bad-key',
-    `${describeValue(identity)} is no identity.`,
-    `Give a text that is not empty, as kind:value, such as 'user:42'; or a list of those charged together.`,
+    `${describeValue(identity)} is not an identity.`,
+    `Give a text that is not empty, as kind:value, such as 'user:42'; or a list of texts that are charged together.`,
   );
 }
 
-/** The policy of a scope's limit for a target, null for none; throws `bad-rate` where the target lacks a rate. */
+/**
+ * Returns the policy of a scope's limit for a target, or null if it is unlimited.
+ *
+ * @throws RateLimitConfigError `bad-rate` if the rate is a function and the target has no rate.
+ */
 export function policyForTarget(
   { rate: source }: Limit<never>,
   { scope, tier, rate }: LimiterTarget<string>,
@@ -130,7 +176,7 @@ export function policyForTarget(
   if (rate !== undefined) return source.forRate(rate);
   throw configError(
     'bad-rate',
-    `The rate of the scope ${describeValue(scope)} is a function of a request, and there is none here.`,
-    'Give the rate along: limiter.consume({ scope, identity, rate }).',
+    `The rate of the scope ${describeValue(scope)} is a function of a request, and there is no request here.`,
+    'Pass the rate: limiter.consume({ scope, identity, rate }).',
   );
 }

@@ -1,89 +1,82 @@
 import { isPromise } from '../core/awaitable.js';
 import { type Charge, type Outcome, SKIPPED_OUTCOME, toOutcome } from '../core/decision.js';
 import { type Duration, parseDuration } from '../core/duration.js';
-import { type IdentityInput, identityFromInput, normalizeIdentity } from '../identity/identity.js';
-import { validCostOrOne } from '../plan/cost.js';
+import { type IdentityInput, normalizeIdentity } from '../identity/identity.js';
+import type { IdentityFormat } from '../identity/key-forms.js';
+import { validCostOrOne } from '../plan/limit-functions.js';
 import type { ScopeName } from '../plan/register.js';
+import { type GuardedStore, storeHealth } from '../resilience/guard-store.js';
 import type { StoreHealth } from '../resilience/health.js';
 import {
+  type CompiledLimiter,
+  compileLimiter,
   type LimiterCharge,
-  LimiterParts,
+  type LimiterScopes,
   type LimiterTarget,
-  partsOf,
   policyForTarget,
   type RateLimiterOptions,
   requireIdentity,
   warnOnce,
 } from './create.js';
-import { bucketStatuses } from './status.js';
-
-/** How one limit stands for an identity. */
-export interface LimitStatus {
-  /** The scope that the limit belongs to. */
-  readonly scope: string;
-  /** The limit's name, as clients see it. */
-  readonly name: string;
-  /** Units that the limit admits at once: its burst with a token bucket. */
-  readonly limit: number;
-  /** Units left; 0 while it is blocked. */
-  readonly remaining: number;
-  /** Milliseconds until nothing counts any more. */
-  readonly resetAfterMs: number;
-  /** 0 when a cost of 1 passes now, else the wait; null when no wait helps. */
-  readonly retryAfterMs: number | null;
-  /** Milliseconds until there is a unit more than remains now; null when none will be, as in a full bucket. */
-  readonly nextUnitMs: number | null;
-  /** For how many milliseconds a block denies everything; 0 when none does. */
-  readonly blockedForMs: number;
-}
+import { bucketStatuses, type LimitStatus, limitStatus } from './status.js';
 
 /**
- * Limits for code outside a route: a queue worker, a cron job, calls to somebody else's API. The module
- * provides one over its own scopes and store; without Nest, make one yourself.
+ * Limits code outside a route: a queue worker, a cron job, calls to somebody else's API. The module provides
+ * one for its own scopes and store; without Nest, create one yourself.
  *
- * @throws RateLimitConfigError with every mistake in the scopes.
+ * @throws RateLimitConfigError for invalid options, and with all errors in the scopes.
  * @example
  * const limiter = new RateLimiter({ scopes: { mail: '100/hour' } });
  * const outcome = await limiter.consume({ scope: 'mail', identity: 'customer:42', cost: 3 });
  * if (!outcome.allowed) console.log(`Again in ${outcome.retryAfterMs} ms`);
  */
 export class RateLimiter<Scope extends string = ScopeName> {
-  readonly #parts: LimiterParts;
+  readonly #scopes: LimiterScopes;
+  readonly #store: GuardedStore;
+  readonly #identityFormat: IdentityFormat;
+  readonly #isEnabled: boolean;
   readonly #refunded = new WeakSet<Outcome>();
 
   constructor(options: RateLimiterOptions<Scope>);
   /** @internal */
-  constructor(parts: LimiterParts);
-  constructor(from: RateLimiterOptions<Scope> | LimiterParts) {
-    this.#parts = from instanceof LimiterParts ? from : partsOf(from);
+  constructor(...compiled: CompiledLimiter);
+  constructor(...args: readonly [RateLimiterOptions<Scope>] | CompiledLimiter) {
+    const compiled = args.length === 4 ? args : compileLimiter(args[0]);
+    [this.#scopes, this.#store, this.#identityFormat, this.#isEnabled] = compiled;
+  }
+
+  /** @internal Returns a limiter for scopes and a store that the module has compiled. */
+  static over(...compiled: CompiledLimiter): RateLimiter {
+    return new RateLimiter(...compiled);
   }
 
   /**
-   * Charges an identity under a scope, if it fits. A denial charges nothing and is no error.
+   * Charges an identity under a scope if the limits allow it. A denial charges nothing and is not an error.
    *
-   * @throws RateLimitConfigError for a scope that was not declared, an identity that is no text, or a
-   *   scope whose rate needs a `rate` here.
+   * @throws RateLimitConfigError for an unknown scope, an identity that is not a text, or a scope whose rate
+   *   needs a `rate` here.
    */
   async consume(target: LimiterCharge<Scope>): Promise<Outcome> {
     const charges = this.#charges(target, validCostOrOne(target.cost ?? 1, 'RateLimiter.consume', warnOnce));
     if (charges.length === 0) return SKIPPED_OUTCOME;
-    const reply = this.#parts.store.consume(charges);
-    // A store that answers at once is not waited for.
+    const reply = this.#store.consume(charges);
+    // A synchronous store is not awaited.
     const { decisions, degraded } = isPromise(reply) ? await reply : reply;
     return toOutcome(decisions, degraded);
   }
 
-  /** What a charge of 1 would be answered now; charges nothing. */
+  /** Returns the outcome that a cost of 1 would have now; charges nothing. */
   async peek(target: LimiterTarget<Scope>): Promise<Outcome> {
     const charges = this.#charges(target, 1);
     if (charges.length === 0) return SKIPPED_OUTCOME;
-    const { decisions, degraded } = await this.#parts.store.peek(charges);
+    const { decisions, degraded } = await this.#store.peek(charges);
     return toOutcome(decisions, degraded);
   }
 
   /**
-   * How every limit of an identity stands, under one scope or under all; charges nothing. Scopes whose rate
-   * is a function are left out unless a `rate` is given; while the store fails, those that need it, too.
+   * Returns the state of every limit of an identity, under one scope or under all; charges nothing. Omits
+   * scopes whose rate is a function, unless a `rate` is given, and, while the store fails, limits that need
+   * it.
    *
    * @example
    * for (const { scope, remaining, nextUnitMs } of await limiter.status({ identity: 'user:42' })) {
@@ -93,41 +86,37 @@ export class RateLimiter<Scope extends string = ScopeName> {
   async status(
     target: Omit<LimiterTarget<Scope>, 'scope'> & { readonly scope?: Scope },
   ): Promise<readonly LimitStatus[]> {
-    const { scopes, store } = this.#parts;
-    const names = target.scope === undefined ? scopes.names : [target.scope];
+    const names = target.scope === undefined ? this.#scopes.names : [target.scope];
     const charges: Charge[] = [];
-    for (const scope of names) {
-      const isKnown =
-        target.rate !== undefined || scopes.get(scope).every(({ rate }) => rate.kind !== 'function');
-      if (isKnown) charges.push(...this.#charges({ ...target, scope: scope as Scope }, 1));
+    for (const name of names) {
+      const hasRate =
+        target.rate !== undefined || this.#scopes.get(name).every(({ rate }) => rate.kind !== 'function');
+      if (hasRate) charges.push(...this.#charges({ ...target, scope: name as Scope }, 1));
     }
-    const statuses = await bucketStatuses(store, charges);
-    return statuses.map(({ decision, nextUnitMs }) => {
-      const { name, limit, remaining, resetAfterMs, retryAfterMs, blockedForMs, charge } = decision;
-      const { scope } = charge.policy;
-      return { scope, name, limit, remaining, resetAfterMs, retryAfterMs, nextUnitMs, blockedForMs };
-    });
+    return (await bucketStatuses(this.#store, charges)).map(limitStatus);
   }
 
   /**
-   * How the store is doing, as this process sees it.
+   * Returns the health of the store, as this process sees it.
    *
    * @example
-   * if (limiter.health().status === 'degraded') console.log('The store fails; limits go on without it.');
+   * if (limiter.health().status === 'degraded') console.log('The store fails; limits continue without it.');
    */
   health(): StoreHealth {
-    return this.#parts.store.health();
+    return storeHealth(this.#store);
   }
 
-  /** Gives back what an outcome was charged and still counts; a second time gives back nothing. */
+  /**
+   * Gives back the charges of an outcome that still count. A second refund of the same outcome does nothing.
+   */
   async refund(outcome: Outcome): Promise<void> {
     if (this.#refunded.has(outcome)) return;
     this.#refunded.add(outcome);
     const charged = outcome.decisions.filter((decision) => decision.receipt !== null);
-    if (charged.length > 0) await this.#parts.store.refund(charged);
+    if (charged.length > 0) await this.#store.refund(charged);
   }
 
-  /** Forgets what an identity was charged, and its blocks: under one scope, or everywhere. */
+  /** Removes the charges and the blocks of an identity, under one scope or everywhere. */
   async reset({
     scope,
     identity,
@@ -135,12 +124,13 @@ export class RateLimiter<Scope extends string = ScopeName> {
     readonly scope?: Scope;
     readonly identity: IdentityInput;
   }): Promise<void> {
-    if (scope !== undefined) this.#parts.scopes.get(scope);
-    await this.#parts.store.reset({ identity: this.#normalize(identity), scope });
+    // Throws for an unknown scope.
+    if (scope !== undefined) this.#scopes.get(scope);
+    await this.#store.reset({ identity: this.normalize(identity), scope });
   }
 
   /**
-   * Denies an identity under every limit, for a while.
+   * Denies an identity under every limit for this duration.
    *
    * @example
    * await limiter.block({ identity: 'ip:203.0.113.7', for: '15min' });
@@ -152,35 +142,32 @@ export class RateLimiter<Scope extends string = ScopeName> {
     readonly identity: IdentityInput;
     readonly for: Duration;
   }): Promise<void> {
-    const forMs = parseDuration(duration);
-    const written = this.#normalize(identity);
-    if (this.#parts.enabled) await this.#parts.store.block(written, forMs);
+    const durationMs = parseDuration(duration);
+    const normalized = this.normalize(identity);
+    if (this.#isEnabled) await this.#store.block(normalized, durationMs);
   }
 
-  /** Ends the blocks of an identity; what it was charged stays. */
+  /** Ends the blocks of an identity; its charges stay. */
   async unblock({ identity }: { readonly identity: IdentityInput }): Promise<void> {
-    await this.#parts.store.unblock(this.#normalize(identity));
+    await this.#store.unblock(this.normalize(identity));
   }
 
-  /** An identity in words or as keys have written it. */
-  #normalize(identity: IdentityInput): string {
-    return normalizeIdentity(requireIdentity(identity), this.#parts.identity);
+  /** @internal Returns an identity as keys write it; accepts one that is written so already. */
+  normalize(identity: IdentityInput): string {
+    return normalizeIdentity(requireIdentity(identity), this.#identityFormat, { acceptCanonical: true });
   }
 
   #charges(target: LimiterTarget<Scope>, cost: number): readonly Charge[] {
-    const limits = this.#parts.scopes.get(target.scope);
-    const identity = identityFromInput(requireIdentity(target.identity), this.#parts.identity);
+    const limits = this.#scopes.get(target.scope);
+    const identity = normalizeIdentity(requireIdentity(target.identity), this.#identityFormat, {
+      acceptCanonical: false,
+    });
     const charges: Charge[] = [];
     for (const limit of limits) {
       const policy = policyForTarget(limit, target);
-      if (policy === null || !this.#parts.enabled) continue;
-      charges.push({
-        policy,
-        identity,
-        cost,
-        shadow: limit.shadow,
-        blockDurationsMs: limit.blockDurationsMs,
-      });
+      if (policy === null || !this.#isEnabled) continue;
+      const { shadow, blockDurationsMs } = limit;
+      charges.push({ policy, identity, cost, shadow, blockDurationsMs });
     }
     return charges;
   }

@@ -1,29 +1,28 @@
-import { Logger } from '@nestjs/common';
+import { type LRU, lru } from 'tiny-lru';
 import type { Clock } from '../core/clock.js';
-import type { Decision } from '../core/decision.js';
+import { type Decision, isShadowDenial } from '../core/decision.js';
 import { REPORT_INTERVAL_MS } from '../core/error-reporter.js';
 import { formatRate } from '../http/duration-words.js';
 import type { Hasher } from '../identity/hash.js';
 import { identityKind } from '../identity/identity.js';
+import type { Published } from './publisher.js';
 
-/** How identities of denied clients stand in the log. */
+/** Form of the identities of denied clients in the log. */
 export type LogIdentities = 'plain' | 'hashed' | 'none';
 
-/** Clients of which it is remembered when they were logged; beyond them the oldest are forgotten. */
 const MAX_CLIENTS = 10_000;
-/** Lines a minute: more clients than these are denied at a time only in a flood. */
+/** Lines a minute: only a flood denies more clients than these at a time. */
 const MAX_LINES = 100;
 
 interface LogRecord {
-  readonly atMs: number;
-  leftOut: number;
+  readonly loggedAtMs: number;
+  suppressed: number;
 }
 
-/** Logs what limits deny: one line a minute for each client and limit, with a count of those left out. */
+/** Logs denials: one line a minute for each client and limit, with a count of the denials left out since the last one. */
 export class DenialLog {
-  readonly #logger = new Logger('RateLimit');
-  readonly #records = new Map<string, LogRecord>();
-  #minuteMs = Number.NEGATIVE_INFINITY;
+  readonly #records: LRU<LogRecord> = lru(MAX_CLIENTS);
+  #minuteStartMs = Number.NEGATIVE_INFINITY;
   #lines = 0;
   #suppressed = 0;
 
@@ -31,62 +30,62 @@ export class DenialLog {
     readonly clock: Clock,
     readonly identities: LogIdentities,
     readonly hash: Hasher,
+    readonly warn: (line: object) => void,
   ) {}
 
-  /** Logs the denial of a request by `decision`, which binds. */
-  denied(route: string, decision: Decision): void {
-    this.#log('Rate limit exceeded', route, decision);
-  }
-
-  /** Logs what a limit that only reports would have denied. */
-  shadowDenied(route: string, decision: Decision): void {
-    this.#log('Rate limit would have been exceeded, had it been in force', route, decision);
-  }
+  readonly onPublished = (event: Published): void => {
+    if (event.kind !== 'request' || event.outcome === null) return;
+    const { plan, outcome } = event;
+    if (!outcome.allowed && outcome.decidedBy !== null) {
+      this.#log('Rate limit exceeded', plan.route, outcome.decidedBy);
+    }
+    if (!plan.hasShadows) return;
+    for (const decision of outcome.decisions) {
+      if (isShadowDenial(decision)) this.#log('Shadow rate limit exceeded', plan.route, decision);
+    }
+  };
 
   #log(message: string, route: string, decision: Decision): void {
     const { identity, policy } = decision.charge;
     const client = `${identity} ${policy.bucketKey}`;
     const nowMs = this.clock.now();
-    const before = this.#records.get(client);
-    if (before !== undefined && nowMs - before.atMs < REPORT_INTERVAL_MS) {
-      before.leftOut++;
+    const record = this.#records.get(client);
+    if (record !== undefined && nowMs - record.loggedAtMs < REPORT_INTERVAL_MS) {
+      record.suppressed++;
       return;
     }
     if (!this.#hasRoom(nowMs)) {
       this.#suppressed++;
       return;
     }
-    // To the end, since the first is forgotten first.
-    this.#records.delete(client);
-    this.#records.set(client, { atMs: nowMs, leftOut: 0 });
-    if (this.#records.size > MAX_CLIENTS) this.#records.delete(this.#records.keys().next().value as string);
-    this.#logger.warn({
+    this.#records.set(client, { loggedAtMs: nowMs, suppressed: 0 });
+    this.warn({
       message,
       limit: policy.name,
       rate: formatRate(policy),
       waitSeconds: decision.retryAfterMs === null ? null : Math.ceil(decision.retryAfterMs / 1_000),
       route,
-      ...this.#clientOf(identity),
-      ...(before === undefined || before.leftOut === 0 ? {} : { leftOut: before.leftOut }),
+      ...this.#clientField(identity),
+      ...(record === undefined || record.suppressed === 0 ? {} : { leftOut: record.suppressed }),
     });
   }
 
   #hasRoom(nowMs: number): boolean {
-    if (nowMs - this.#minuteMs >= REPORT_INTERVAL_MS) {
+    if (nowMs - this.#minuteStartMs >= REPORT_INTERVAL_MS) {
       if (this.#suppressed > 0) {
-        this.#logger.warn({
+        this.warn({
           message: 'Rate limits exceeded by more clients than are logged',
           denials: this.#suppressed,
         });
       }
-      this.#minuteMs = nowMs;
+      this.#minuteStartMs = nowMs;
       this.#lines = 0;
       this.#suppressed = 0;
     }
     return ++this.#lines <= MAX_LINES;
   }
 
-  #clientOf(identity: string): { readonly client?: string } {
+  #clientField(identity: string): { readonly client?: string } {
     if (this.identities === 'none') return {};
     if (this.identities === 'plain') return { client: identity };
     return { client: `${identityKind(identity)}:${this.hash(identity)}` };

@@ -1,52 +1,52 @@
 import { channel } from 'node:diagnostics_channel';
-import { attempt } from '../core/awaitable.js';
+import { isPromise } from '../core/awaitable.js';
 import type { Outcome } from '../core/decision.js';
 import type { BreakerState } from '../resilience/health.js';
 
-/** What became of a request of a route. */
+/** A request of a route under limits, and its outcome. */
 export interface RequestEvent {
   /** `Class.method`. */
   readonly route: string;
   /** `http`, `graphql`, `ws` or `rpc`. */
   readonly transport: string;
-  /** Null for a request that was answered 503, since nothing could be decided. */
+  /** Null for a request that got a 503 response because its limits could not be decided. */
   readonly outcome: Outcome | null;
-  /** Names of the limits that it is about: those that denied, would have denied or were blocked; else all. */
+  /** Names of the limits that denied, would have denied, or started a block; for other events the names of all limits. */
   readonly limits: readonly string[];
-  /** Of the limit that binds: whose bucket it is, such as `ip` or `user`; null where none binds. */
+  /** Kind of the identity under the limit that decided, such as `ip` or `user`; null where none decided. */
   readonly identityKind: string | null;
-  /** Milliseconds after which the same request passes; 0 when it did, null when no wait helps. */
+  /** Milliseconds after which the same request passes; 0 when it passed, null when no wait helps. */
   readonly waitMs: number | null;
 }
 
-/** Calls to the store, or to a node of a Cluster, stop, are tried, or go on. */
+/** A circuit breaker of the store, or of a node of a Cluster, changed its state. */
 export interface BreakerEvent {
   /** The node, as `host:port`; empty for a store that fails as a whole. */
   readonly shard: string;
   readonly state: BreakerState;
-  /** What failed last; undefined when it works again. */
+  /** The last failure; undefined once the shard works again. */
   readonly cause: unknown;
 }
 
-/** All of the store decides again. */
+/** The whole store decides again. */
 export interface RecoveredEvent {
   /** Milliseconds since calls to it stopped. */
   readonly afterMs: number;
-  /** Requests that were decided without it, or refused, in that time. */
+  /** Requests that were decided without it, or rejected because of it, in that time. */
   readonly degraded: number;
 }
 
-/** What may be heard, by name. */
+/** The events by name. */
 export interface RateLimitEventMap {
   /** A request passed its limits. */
   readonly allowed: RequestEvent;
-  /** A request was turned away. */
+  /** A request was denied. */
   readonly denied: RequestEvent;
-  /** A limit that only reports would have turned a request away. */
+  /** A shadow limit would have denied a request. */
   readonly 'shadow-denied': RequestEvent;
-  /** A denial has started a block. */
+  /** A denial started a block. */
   readonly blocked: RequestEvent;
-  /** A request was decided without the store, or refused for want of it. */
+  /** A request was decided without the store, or rejected because of it. */
   readonly degraded: RequestEvent;
   readonly breaker: BreakerEvent;
   readonly recovered: RecoveredEvent;
@@ -55,16 +55,16 @@ export interface RateLimitEventMap {
 /** The name of an event. */
 export type RateLimitEventName = keyof RateLimitEventMap;
 
-/** Is told of events of one name; what it gives is left alone, but a promise that is rejected is logged. */
+/** Handles events of one name. Its result is ignored, but a rejected promise is logged. */
 export type RateLimitEventHandler<Name extends RateLimitEventName> = (
   event: RateLimitEventMap[Name],
 ) => unknown;
 
-/** How an iterator over events is to work. */
+/** Options of {@link RateLimitEvents.stream}. */
 export interface EventStreamOptions {
-  /** Ends it. */
+  /** Ends the stream. */
   readonly signal?: AbortSignal | undefined;
-  /** Events that wait for a slow reader; beyond them the oldest are dropped. 1 or more, default 1,000. */
+  /** Events kept for a slow reader; beyond them the oldest are dropped. 1 or more, default 1,000. */
   readonly maxBuffered?: number | undefined;
 }
 
@@ -78,15 +78,16 @@ export const EVENT_NAMES: readonly RateLimitEventName[] = [
   'recovered',
 ];
 
-/** What is called once, in place of a handler. */
-interface Once<Name extends RateLimitEventName> {
-  handler?: RateLimitEventHandler<Name>;
+interface Registration<Name extends RateLimitEventName> {
+  /** The function that the application gave, by which `off` finds it. */
+  readonly handler: RateLimitEventHandler<Name>;
+  readonly call: RateLimitEventHandler<Name>;
 }
 
-/** Everything that hears events of one name. */
+/** The listeners to events of one name. */
 class Topic {
-  handlers: readonly RateLimitEventHandler<never>[] = [];
-  /** Of this process: whatever subscribes to `nestjs-ratelimit:<name>`. */
+  registrations: readonly Registration<never>[] = [];
+  /** The diagnostics channel `nestjs-ratelimit:<name>` of this process. */
   readonly channel;
 
   constructor(name: RateLimitEventName) {
@@ -95,9 +96,10 @@ class Topic {
 }
 
 /**
- * Tells what becomes of requests and of the store. Handlers are called at once, one after the other; what one
- * throws, now or later, is logged, and neither the request nor the other handlers feel it. The same events are
- * published on the diagnostics channels `nestjs-ratelimit:<name>` of Node. What nobody hears costs nothing.
+ * Emits events about requests and the store. Handlers are called immediately, in the order of their registration. An
+ * error of a handler, thrown or rejected, is logged and affects neither the request nor the other handlers. The same
+ * events are published on the diagnostics channels `nestjs-ratelimit:<name>` of Node. Events without listeners cost
+ * nothing.
  *
  * @example
  * @Injectable()
@@ -110,37 +112,30 @@ class Topic {
 export class RateLimitEvents {
   readonly #topics = new Map(EVENT_NAMES.map((name) => [name, new Topic(name)]));
 
-  /** @param onHandlerError Hears of what handlers throw. */
+  /** @param onHandlerError Called with the errors of handlers. */
   constructor(readonly onHandlerError: (name: RateLimitEventName, error: unknown) => void) {}
 
-  /** Calls `handler` at each event of a name. */
+  /** Calls `handler` with each event of a name. */
   on<Name extends RateLimitEventName>(name: Name, handler: RateLimitEventHandler<Name>): this {
-    const topic = this.#of(name);
-    topic.handlers = [...topic.handlers, handler];
-    return this;
+    return this.#register(name, { handler, call: handler });
   }
 
-  /** Calls `handler` at the next event of a name alone. */
+  /** Calls `handler` with the next event of a name only. */
   once<Name extends RateLimitEventName>(name: Name, handler: RateLimitEventHandler<Name>): this {
-    const first: RateLimitEventHandler<Name> & Once<Name> = (event) => {
-      this.off(name, first);
+    const call: RateLimitEventHandler<Name> = (event) => {
+      this.#remove(name, (registration) => registration.call === call);
       return handler(event);
     };
-    first.handler = handler;
-    return this.on(name, first);
+    return this.#register(name, { handler, call });
   }
 
-  /** Calls `handler` no more. */
+  /** Removes `handler`. */
   off<Name extends RateLimitEventName>(name: Name, handler: RateLimitEventHandler<Name>): this {
-    const topic = this.#of(name);
-    topic.handlers = topic.handlers.filter(
-      (one) => one !== handler && (one as Once<Name>).handler !== handler,
-    );
-    return this;
+    return this.#remove(name, (registration) => registration.handler === handler);
   }
 
   /**
-   * The events of a name, one after the other, from now on.
+   * Yields the events of a name from now on.
    *
    * @example
    * for await (const { route, limits } of events.stream('denied', { signal })) console.log(route, limits);
@@ -149,19 +144,19 @@ export class RateLimitEvents {
     name: Name,
     { signal, maxBuffered = 1_000 }: EventStreamOptions = {},
   ): AsyncGenerator<RateLimitEventMap[Name], void, undefined> {
-    const waiting: RateLimitEventMap[Name][] = [];
+    const buffer: RateLimitEventMap[Name][] = [];
     let wake = (): void => undefined;
-    const hear = (event: RateLimitEventMap[Name]): void => {
-      if (waiting.length >= maxBuffered) waiting.shift();
-      waiting.push(event);
+    const push = (event: RateLimitEventMap[Name]): void => {
+      if (buffer.length >= maxBuffered) buffer.shift();
+      buffer.push(event);
       wake();
     };
-    const end = (): void => wake();
-    this.on(name, hear);
-    signal?.addEventListener('abort', end);
+    const onAbort = (): void => wake();
+    this.on(name, push);
+    signal?.addEventListener('abort', onAbort);
     try {
       while (!signal?.aborted) {
-        const next = waiting.shift();
+        const next = buffer.shift();
         if (next !== undefined) yield next;
         else
           await new Promise<void>((resolve) => {
@@ -169,30 +164,51 @@ export class RateLimitEvents {
           });
       }
     } finally {
-      this.off(name, hear);
-      signal?.removeEventListener('abort', end);
+      this.off(name, push);
+      signal?.removeEventListener('abort', onAbort);
     }
   }
 
-  /** @internal Whether anybody hears of a name, so that an event is worth making. */
+  /** @internal Lets callers make an event only if it has listeners. */
   hasListeners(name: RateLimitEventName): boolean {
-    const { handlers, channel } = this.#of(name);
-    return handlers.length > 0 || channel.hasSubscribers;
+    const { registrations, channel } = this.#topic(name);
+    return registrations.length > 0 || channel.hasSubscribers;
   }
 
   /** @internal */
   emit<Name extends RateLimitEventName>(name: Name, event: RateLimitEventMap[Name]): void {
-    const { handlers, channel } = this.#of(name);
-    for (const handler of handlers as readonly RateLimitEventHandler<Name>[]) {
-      attempt(
-        () => handler(event),
-        (error) => this.onHandlerError(name, error),
-      );
-    }
+    const { registrations, channel } = this.#topic(name);
+    for (const { call } of registrations as readonly Registration<Name>[]) this.#call(call, name, event);
     if (channel.hasSubscribers) channel.publish(event);
   }
 
-  #of(name: RateLimitEventName): Topic {
+  #call<Name extends RateLimitEventName>(
+    handler: RateLimitEventHandler<Name>,
+    name: Name,
+    event: RateLimitEventMap[Name],
+  ): void {
+    const onError = (error: unknown): void => this.onHandlerError(name, error);
+    try {
+      const result = handler(event);
+      if (isPromise(result)) Promise.resolve(result).catch(onError);
+    } catch (error) {
+      onError(error);
+    }
+  }
+
+  #register<Name extends RateLimitEventName>(name: Name, registration: Registration<Name>): this {
+    const topic = this.#topic(name);
+    topic.registrations = [...topic.registrations, registration];
+    return this;
+  }
+
+  #remove(name: RateLimitEventName, isRemoved: (registration: Registration<never>) => boolean): this {
+    const topic = this.#topic(name);
+    topic.registrations = topic.registrations.filter((registration) => !isRemoved(registration));
+    return this;
+  }
+
+  #topic(name: RateLimitEventName): Topic {
     const topic = this.#topics.get(name);
     if (topic !== undefined) return topic;
     throw new TypeError(

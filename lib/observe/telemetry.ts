@@ -1,32 +1,31 @@
-import { attempt } from '../core/awaitable.js';
 import type { Outcome } from '../core/decision.js';
 import type { ErrorReporter } from '../core/error-reporter.js';
-import type { RoutePlan } from '../nest/startup/plan-registry.js';
-import type { ResilientStore } from '../resilience/resilient-store.js';
-import { MemoryStore } from '../store/memory/memory-store.js';
+import type { StoreHealth } from '../resilience/health.js';
+import { StoreUnavailableError } from '../store/store.js';
+import type { Published, PublishedPlan, RequestDecided } from './publisher.js';
 
 /** Attributes of a measurement. */
 export type MetricAttributes = Readonly<Record<string, string>>;
 
-/** Where a callback puts what it has observed. */
+/** Receives the values of an observable instrument. */
 export interface MetricResult {
   observe(value: number, attributes?: MetricAttributes): void;
 }
 
-/** An instrument that is asked for its values when they are collected. */
+/** An instrument whose callbacks are called when its values are collected. */
 export interface ObservableMetric {
   addCallback(callback: (result: MetricResult) => void): void;
   removeCallback(callback: (result: MetricResult) => void): void;
 }
 
-/** What is said of an instrument when it is made. */
+/** Options of an instrument. */
 export interface MetricDescription {
   readonly description: string;
   readonly unit: string;
   readonly advice?: { readonly explicitBucketBoundaries?: number[] };
 }
 
-/** A `Meter` of `@opentelemetry/api`, as far as it is used. */
+/** The part of a `Meter` of `@opentelemetry/api` that is used. */
 export interface MeterLike {
   createHistogram(
     name: string,
@@ -36,11 +35,20 @@ export interface MeterLike {
   createObservableGauge(name: string, options: MetricDescription): ObservableMetric;
 }
 
-/** What became of a decision. */
+/** The store, as far as it is measured. */
+export interface MeasuredStore {
+  /** Value of the attribute `rate_limit.store`, such as `redis`. */
+  readonly name: string;
+  health(): StoreHealth;
+  /** Buckets in this process: those of a store in memory, or those kept beside a shared store. */
+  buckets(): { readonly kind: 'memory' | 'local'; readonly count: number };
+}
+
+/** Result of a decision. */
 type Result = 'allowed' | 'denied' | 'shadow_denied' | 'unavailable';
 const RESULTS = 4;
 
-/** As many as an SDK keeps of one instrument where it is not told otherwise; what comes after them is one series. */
+/** The default limit of an SDK for one instrument. Everything beyond it shares one series. */
 const MAX_SERIES = 2_000;
 const OTHER = 'other';
 
@@ -54,46 +62,40 @@ interface Series {
   count: number;
 }
 
-/** What is said of how long decisions took. */
+/** Attributes of the duration by outcome, made once. */
 interface Timings {
   readonly allowed: MetricAttributes;
   readonly denied: MetricAttributes;
 }
 
-const timingsOf = (store: string): Timings => ({
+const timingsFor = (store: string): Timings => ({
   allowed: { 'rate_limit.store': store, 'rate_limit.outcome': 'allowed' },
   denied: { 'rate_limit.store': store, 'rate_limit.outcome': 'denied' },
 });
 
-const STATES = ['closed', 'half-open', 'open'] as const;
-
-function nameOfStore(store: object): string {
-  if (store instanceof MemoryStore) return 'memory';
-  return store.constructor.name === 'RedisStore' ? 'redis' : OTHER;
-}
+const BREAKER_STATES = ['closed', 'half-open', 'open'] as const;
 
 /**
- * Measures for OpenTelemetry. Decisions are counted here and collected when a reader asks for them; only their
- * duration is handed on at each request. Whatever a meter throws is reported, and felt by nobody.
+ * Measures for OpenTelemetry. Decisions are counted here and collected when a reader asks for them. Only durations are
+ * passed to the meter with each request. Errors of a meter are reported and do not affect requests.
  */
 export class Telemetry {
-  readonly #byPlan = new Map<RoutePlan, Map<string, Partial<Record<Result, Series>>>>();
+  /** Series of each plan by limit and result, at the plan's id. */
+  readonly #byPlan: (Map<string, Partial<Record<Result, Series>>> | undefined)[] = [];
   readonly #series = new Map<string, Series>();
   readonly #duration;
   readonly #storeTimings: Timings;
-  readonly #localTimings = timingsOf('local');
-  readonly #states: (() => void)[] = [];
-  readonly #storeName: string;
+  readonly #localTimings = timingsFor('local');
+  readonly #removeCallbacks: (() => void)[] = [];
 
   constructor(
     meter: MeterLike,
-    readonly store: ResilientStore,
+    readonly store: MeasuredStore,
     readonly report: ErrorReporter,
   ) {
-    this.#storeName = nameOfStore(store.store);
-    this.#storeTimings = timingsOf(this.#storeName);
+    this.#storeTimings = timingsFor(store.name);
     this.#duration = meter.createHistogram('rate_limit.decision.duration', {
-      description: 'How long the limits of a request took to be decided.',
+      description: 'Time to decide the limits of a request.',
       unit: 's',
       advice: { explicitBucketBoundaries: DURATION_BOUNDARIES_S },
     });
@@ -102,11 +104,11 @@ export class Telemetry {
       unit: '{decision}',
     });
     const buckets = meter.createObservableGauge('rate_limit.buckets', {
-      description: 'Buckets that this process holds.',
+      description: 'Buckets in the memory of this process.',
       unit: '{bucket}',
     });
     const breakers = meter.createObservableGauge('rate_limit.breaker.state', {
-      description: '1 for the state that a circuit breaker is in, 0 for the others.',
+      description: '1 for the current state of a circuit breaker, 0 for the other states.',
       unit: '1',
     });
     decisions.addCallback((result) => {
@@ -116,72 +118,66 @@ export class Telemetry {
     this.#observeState(breakers, (result) => this.#observeBreakers(result));
   }
 
-  /** Counts the decisions on a request. */
-  decided(plan: RoutePlan, { decisions }: Outcome): void {
+  readonly onPublished = (event: Published): void => {
+    if (event.kind !== 'request') return;
+    if (event.outcome === null) this.#onFailure(event);
+    else this.#onOutcome(event, event.outcome);
+  };
+
+  /** Stops observing the store. Decisions stay readable, for a reader that collects once more at the end. */
+  close(): void {
+    for (const remove of this.#removeCallbacks.splice(0)) remove();
+  }
+
+  #onOutcome({ plan, durationMs }: RequestDecided, { decisions, degraded, allowed }: Outcome): void {
+    // No limit applied, so no store was asked.
+    if (decisions.length === 0) return;
     for (const { name, allowed, charge } of decisions) {
       this.#count(plan, name, allowed ? 'allowed' : charge.shadow ? 'shadow_denied' : 'denied');
     }
-  }
-
-  /** Counts a request that was refused for want of the store, under the limits that wait for it. */
-  refused(plan: RoutePlan, limits: readonly string[]): void {
-    for (const name of limits) this.#count(plan, name, 'unavailable');
-  }
-
-  /** Notes how long a decision took that began at `startMs` of `performance.now()`. */
-  timed(startMs: number, { decisions, degraded, allowed }: Outcome): void {
-    // Nobody was asked.
-    if (decisions.length === 0) return;
     const timings = degraded ? this.#localTimings : this.#storeTimings;
-    this.#record(startMs, allowed ? timings.allowed : timings.denied);
+    this.#record(durationMs, allowed ? timings.allowed : timings.denied);
   }
 
-  /** Notes how long it took until a decision failed. */
-  failed(startMs: number, error: unknown): void {
-    const type = error instanceof Error ? error.name : 'Error';
-    this.#record(startMs, {
-      'rate_limit.store': this.#storeName,
+  #onFailure({ plan, error, durationMs }: RequestDecided): void {
+    if (error instanceof StoreUnavailableError) {
+      for (const name of error.limits) this.#count(plan, name, 'unavailable');
+    }
+    this.#record(durationMs, {
+      'rate_limit.store': this.store.name,
       'rate_limit.outcome': 'unavailable',
-      'error.type': type,
+      'error.type': error instanceof Error ? error.name : 'Error',
     });
   }
 
-  /** Is asked for no state any more. What was decided stays, for a reader that collects once more at the end. */
-  close(): void {
-    for (const forget of this.#states.splice(0)) forget();
-  }
-
-  #record(startMs: number, attributes: MetricAttributes): void {
-    const seconds = (performance.now() - startMs) / 1_000;
-    attempt(
-      () => this.#duration.record(seconds, attributes),
-      (error) => this.report('meter', 'A measurement could not be handed on.', error),
-    );
-  }
-
-  #count(plan: RoutePlan, limit: string, result: Result): void {
-    let ofPlan = this.#byPlan.get(plan);
-    if (ofPlan === undefined) {
-      ofPlan = new Map();
-      this.#byPlan.set(plan, ofPlan);
+  #record(durationMs: number, attributes: MetricAttributes): void {
+    try {
+      this.#duration.record(durationMs / 1_000, attributes);
+    } catch (error) {
+      this.report('meter', 'A measurement could not be recorded.', error);
     }
-    let ofLimit = ofPlan.get(limit);
-    if (ofLimit === undefined) {
-      ofLimit = {};
-      ofPlan.set(limit, ofLimit);
-    }
-    ofLimit[result] ??= this.#seriesOf(plan.route, limit, result);
-    ofLimit[result].count++;
   }
 
-  /** One for each set of attributes, whatever classes have the same name. */
-  #seriesOf(route: string, limit: string, result: Result): Series {
+  #count({ id, route }: PublishedPlan, limit: string, result: Result): void {
+    this.#byPlan[id] ??= new Map();
+    const byLimit = this.#byPlan[id];
+    let byResult = byLimit.get(limit);
+    if (byResult === undefined) {
+      byResult = {};
+      byLimit.set(limit, byResult);
+    }
+    byResult[result] ??= this.#seriesFor(route, limit, result);
+    byResult[result].count++;
+  }
+
+  /** Plans of classes with the same name share their series. */
+  #seriesFor(route: string, limit: string, result: Result): Series {
     const key = `${result} ${route} ${limit}`;
-    const known = this.#series.get(key);
-    if (known !== undefined) return known;
-    // Room is left for the series that all others share.
+    const existing = this.#series.get(key);
+    if (existing !== undefined) return existing;
+    // Leaves room for the series that all others share.
     if (this.#series.size >= MAX_SERIES - RESULTS && route !== OTHER) {
-      return this.#seriesOf(OTHER, OTHER, result);
+      return this.#seriesFor(OTHER, OTHER, result);
     }
     const attributes = {
       'rate_limit.name': limit,
@@ -195,20 +191,19 @@ export class Telemetry {
 
   #observeState(metric: ObservableMetric, callback: (result: MetricResult) => void): void {
     metric.addCallback(callback);
-    this.#states.push(() => metric.removeCallback(callback));
+    this.#removeCallbacks.push(() => metric.removeCallback(callback));
   }
 
   #observeBuckets(result: MetricResult): void {
-    const { store } = this.store;
-    if (store instanceof MemoryStore) result.observe(store.size, { 'rate_limit.store': 'memory' });
-    else result.observe(this.store.localBucketCount, { 'rate_limit.store': 'local' });
+    const { kind, count } = this.store.buckets();
+    result.observe(count, { 'rate_limit.store': kind });
   }
 
   #observeBreakers(result: MetricResult): void {
     for (const { shard, breaker } of this.store.health().shards) {
-      for (const state of STATES) {
+      for (const state of BREAKER_STATES) {
         result.observe(state === breaker ? 1 : 0, {
-          'rate_limit.store': this.#storeName,
+          'rate_limit.store': this.store.name,
           'rate_limit.store.part': shard,
           'rate_limit.breaker.state': state,
         });
@@ -217,16 +212,16 @@ export class Telemetry {
   }
 }
 
-/** Measures on a meter; null, and reported, where that has no instruments. */
+/** Creates the instruments; returns null and reports the error if the meter cannot. */
 export function createTelemetry(
   meter: MeterLike,
-  store: ResilientStore,
+  store: MeasuredStore,
   report: ErrorReporter,
 ): Telemetry | null {
   try {
     return new Telemetry(meter, store, report);
   } catch (error) {
-    report('meter', 'The meter made no instruments, so nothing is measured.', error);
+    report('meter', 'The meter failed to create instruments, so nothing is measured.', error);
     return null;
   }
 }

@@ -5,52 +5,52 @@ import type { DeclaredLimit, ModuleLimitOptions, SkipDeclaration } from './optio
 import type { Scopes } from './scopes.js';
 import { validateModuleLimit } from './validate-limit.js';
 
-/** What decorators have noted of one class, or of one method. */
+/** The declarations of one class or one method, as decorators have recorded them. */
 export interface Declarations<Context> {
   /** In the order they are written, the topmost first. */
   readonly limits: readonly DeclaredLimit<Context>[];
   readonly skip: SkipDeclaration | undefined;
 }
 
-/** A handler as far as its limits go. */
+/** A handler, as far as its limits are concerned. */
 export interface RouteDeclaration<Context> {
-  /** What the class is, to tell it from another one of the same name. */
+  /** The class itself, to tell it from another one of the same name. */
   readonly classRef: object;
   readonly module: string;
   readonly class: string;
   readonly method: string;
-  /** What the class and those it inherits from declare, the furthest first. */
+  /** The declarations of the class and its ancestors, the furthest ancestor first. */
   readonly classes: readonly Declarations<Context>[];
   readonly handler: Declarations<Context>;
-  /** Whether limits from further out than the method apply: not to a nested GraphQL field. */
+  /** False for a nested GraphQL field, to which limits of the module and the class do not apply. */
   readonly inherits: boolean;
 }
 
 /** The bucket scope of a module limit: every route. */
 const GLOBAL_SCOPE = '*';
 
-/** A method's name as far as a header can carry it. */
+/** Returns a method's name without characters that a header cannot carry. */
 const printable = (method: string): string => method.replace(/[^\u0021-\u007e]/g, '_').slice(0, 100);
 
-/** Where the limits of one level stand and what they are called when they have no name. */
+/** A level of declarations: where its limits are declared, and the names of those without one. */
 interface Level {
   readonly source: string;
   readonly scope: string;
   readonly reach: BucketScope;
   readonly prefix: string;
-  /** How many decorators of this level came before. */
+  /** The number of decorators of this level before these. */
   readonly offset: number;
 }
 
 interface Entry<Context> {
   readonly limit: Limit<Context>;
-  /** Whether its name was given, so that it takes the place of a limit of that name further out. */
+  /** True if it has a name of its own, so that it overrides an outer limit of that name. */
   readonly isNamed: boolean;
 }
 
-/** Composes the limits of routes, from outer to inner; what is wrong with them goes to `errors`. */
+/** Composes the limits of routes, from outer to inner; their errors go to `errors`. */
 export class RouteCompiler<Context extends Caller> {
-  /** Which class its name stands for in the keys of buckets. */
+  /** The class that a name stands for in bucket keys. */
   readonly #owners = new Map<string, object>();
 
   constructor(
@@ -58,12 +58,12 @@ export class RouteCompiler<Context extends Caller> {
     readonly scopes: Scopes<Context>,
   ) {}
 
-  /** Finds what is wrong with the limits of the module, also where no route is known yet. */
+  /** Finds the errors in the limits of the module, even if no route is known yet. */
   validateModuleLimits(errors: ErrorCollector): void {
     this.#moduleEntries('', errors);
   }
 
-  /** The limits of one route. */
+  /** Returns the limits of one route. */
   compile(route: RouteDeclaration<Context>, errors: ErrorCollector): readonly Limit<Context>[] {
     const { classes, handler, inherits } = route;
     const className = `${route.module}.${route.class}`;
@@ -99,7 +99,7 @@ export class RouteCompiler<Context extends Caller> {
     return rejectDuplicateNames(limits, source, errors).map(({ limit }) => limit);
   }
 
-  /** The module's limits as a route has them. */
+  /** Returns the module's limits as a route has them. */
   #moduleEntries(routeScope: string, errors: ErrorCollector): readonly Entry<Context>[] {
     const entries: Entry<Context>[] = [];
     this.moduleLimits.forEach((moduleLimit, index) => {
@@ -160,16 +160,16 @@ export class RouteCompiler<Context extends Caller> {
       errors.add(
         'unknown-skip',
         source,
-        `@SkipRateLimit(${describeValue(name)}) skips nothing: no limit of that name comes from the module or the class.`,
+        `@SkipRateLimit(${describeValue(name)}) skips nothing: neither the module nor the class has a limit of that name.`,
         outerNames.size === 0
-          ? 'Remove it: no limit comes from there.'
-          : `These do: ${[...outerNames].join(', ')}. To leave out a limit of the method itself, remove its decorator.`,
+          ? 'Remove it: they have no limits.'
+          : `These do: ${[...outerNames].join(', ')}. To skip a limit of the method itself, remove its decorator.`,
       );
     }
     return outer.filter(({ limit }) => !skip.includes(limit.name));
   }
 
-  /** Two classes of the same name in modules of the same name would share the buckets of their routes. */
+  /** Rejects two classes of the same name in modules of the same name: their routes would share buckets. */
   #checkOwner(
     route: RouteDeclaration<Context>,
     className: string,
@@ -190,7 +190,7 @@ export class RouteCompiler<Context extends Caller> {
   }
 }
 
-/** Inner limits behind the outer ones, of which those with the name of an inner one give way. */
+/** Returns outer and inner limits, without the outer ones that an inner limit of the same name overrides. */
 function overrideByName<Context>(
   outer: readonly Entry<Context>[],
   inner: readonly Entry<Context>[],
@@ -199,7 +199,7 @@ function overrideByName<Context>(
   return [...outer.filter(({ limit }) => !names.has(limit.name)), ...inner];
 }
 
-/** The limits without those whose name another one of them has, which is a mistake. */
+/** Returns the limits without those whose name another one has, which is an error. */
 function rejectDuplicateNames<Context>(
   limits: readonly Entry<Context>[],
   source: string,

@@ -1,119 +1,118 @@
-import { type Awaitable, isPromise } from '../core/awaitable.js';
-import type { Charge } from '../core/decision.js';
+import { ALGORITHMS, type AlgorithmName } from '../core/algorithms/index.js';
+import type { Awaitable } from '../core/awaitable.js';
 import { parseDuration } from '../core/duration.js';
 import type { ErrorReporter } from '../core/error-reporter.js';
 import { configError } from '../core/errors.js';
-import type { AlgorithmName, FailMode, Policy } from '../core/policy.js';
+import type { FailMode, Policy } from '../core/policy.js';
 import type { Caller } from '../identity/caller.js';
 import type { IdentityHashing } from '../identity/hash.js';
-import { type Condition, compileCondition } from './condition.js';
-import { type Cost, compileCost, requireFittingCost } from './cost.js';
-import { type CountPredicate, compileCountWhen } from './count-when.js';
-import { compileKeyRule } from './identify.js';
-import type { KeyRule, LimitOptions } from './options.js';
+import type { Key } from '../identity/key.js';
+import {
+  type Condition,
+  type Cost,
+  type CountPredicate,
+  compileCondition,
+  compileCost,
+  compileCountWhen,
+  compileKeyRule,
+  compileMethods,
+} from './limit-functions.js';
+import type { AnyLimitOptions, KeyRule, PhaseName } from './options.js';
 import { compileRate, type PolicyTemplate, type RateSource, type TierFunction } from './rate-source.js';
 import type { ProviderResolver } from './resolvers.js';
 import { validateLimit } from './validate-limit.js';
 
-/** What limits take from the module where they do not say it themselves. */
+/** The module's defaults for what limits do not state themselves. */
 export interface LimitDefaults<Context> extends IdentityHashing {
   readonly key: KeyRule<Context>;
   readonly algorithm: AlgorithmName;
   readonly tier: TierFunction<Context> | undefined;
   readonly resolve: ProviderResolver<Context>;
-  /** Whether limits that do not say only report. */
   readonly shadow: boolean;
-  /** What becomes of limits that do not say while the store fails. */
   readonly failMode: FailMode;
   readonly report: ErrorReporter;
 }
 
-/** What shares the buckets of a limit: every route, the routes of a named scope, a class's, or one alone. */
+/** The routes that share the buckets of a limit: all, those of a named scope, those of a class, or a single one. */
 export type BucketScope = 'global' | 'scope' | 'class' | 'route';
 
-/** What a limit is called, what shares its buckets, and where a reader has to look for it. */
+/** The name of a limit, who shares its buckets, and where it is declared. */
 export interface LimitOrigin {
   readonly name: string;
-  /** What shares its buckets, as it stands in their keys. */
+  /** Part of bucket keys: limits of one scope share buckets. */
   readonly scope: string;
   readonly reach: BucketScope;
   /** Such as `AuthController.login` or `scopes.login`. */
   readonly source: string;
-  /** Whether the module has it, for every route. */
+  /** True for a limit that the module declares for every route. */
   readonly isModuleLimit: boolean;
 }
 
-/** What a subclass of the guard is told of a limit. */
+/** A limit as a subclass of the guard sees it. */
 export interface LimitInfo<Context> {
-  /** As clients see it. */
+  /** The name that clients see. */
   readonly name: string;
-  /** Where it is written, such as `AuthController.login` or `scopes.login`. */
+  /** The place of its declaration, such as `AuthController.login` or `scopes.login`. */
   readonly source: string;
-  /** The key it was written with. */
+  /** The key that it is declared with. */
   readonly key: KeyRule<Context>;
-  /** Whether it only reports. */
+  /** True for a limit that only reports. */
   readonly shadow: boolean;
-  /** Who is charged, or null to skip the limit. */
+  /** Returns who is charged, or null to skip the limit. */
   readonly identify: (context: Context) => Awaitable<string | null>;
 }
 
-/** A compiled limit: makes the charge of a request. */
+/** A compiled limit. */
 export interface Limit<Context> extends LimitOrigin, LimitInfo<Context> {
-  /** Whether it can be decided only once the caller is known. */
+  /** The forms of its key, as of `Key`; empty for a function. */
+  readonly keyForms: Key['forms'];
+  /** The phase that the limit states. */
+  readonly phase: PhaseName | undefined;
+  /** True if its key or tier depends on the user. */
   readonly readsUser: boolean;
-  /** Whether functions of the application decide in it, of which nothing is said of what they need. */
-  readonly usesFunctions: boolean;
+  /** Its options that are functions or classes of the application and bear on the phase, such as `key`. */
+  readonly callbacks: readonly string[];
+  /** True if everything about it is known at start-up, so that a request is charged without asking the application. */
+  readonly isStatic: boolean;
   readonly blockDurationsMs: readonly number[];
   readonly cost: Cost<Context>;
   readonly rate: RateSource<Context>;
-  /** What it was written with. */
-  readonly options: LimitOptions<Context>;
-  /** What all of its policies have in common. */
+  readonly options: AnyLimitOptions<Context>;
+  /** The common part of all its policies. */
   readonly template: PolicyTemplate & { readonly algorithm: AlgorithmName; readonly failMode: FailMode };
-  /** Whether the limit applies to a request; null when it does to all. */
+  /** The HTTP methods that it applies to; null for all calls. */
+  readonly methods: ReadonlySet<string> | null;
+  /** The application's conditions; null for none. */
   readonly condition: Condition<Context> | null;
-  /** Whether a call that was charged counts, asked at its end; null when every call does. */
+  /** Asked at the end of a charged call; null if every call counts. */
   readonly countWhen: CountPredicate<Context> | null;
-  /** What the request asks of the bucket of `identity`, or null when the caller has no limit. */
-  charge(context: Context, identity: string): Awaitable<Charge | null>;
 }
 
-type ChargeMaker = (policy: Policy | null, identity: string, cost: number) => Charge | null;
-
-function chargeFunction<Context>(
-  rate: RateSource<Context>,
-  cost: Cost<Context>,
-  make: ChargeMaker,
-): Limit<Context>['charge'] {
-  if (rate.kind === 'fixed' && typeof cost === 'number') {
-    const { policy } = rate;
-    return (_context, identity) => make(policy, identity, cost);
-  }
-  return (context, identity) => {
-    const policy = rate.kind === 'fixed' ? rate.policy : rate.policyFor(context);
-    const units = typeof cost === 'number' ? cost : cost(context);
-    if (!isPromise(policy) && !isPromise(units)) return make(policy, identity, units);
-    return Promise.all([policy, units]).then(([known, counted]) => make(known, identity, counted));
-  };
+function compileBlocks(block: AnyLimitOptions<never>['block']): readonly number[] {
+  const durations = (Array.isArray(block) ? block : block === undefined ? [] : [block]).map(parseDuration);
+  if (durations.every((ms, at) => at === 0 || ms >= (durations[at - 1] as number)))
+    return Object.freeze(durations);
+  throw configError(
+    'bad-duration',
+    'The durations of a block get shorter.',
+    'Order them from short to long.',
+  );
 }
 
-function compileBlocks(block: LimitOptions<never>['block']): readonly number[] {
-  const blocks = (Array.isArray(block) ? block : block === undefined ? [] : [block]).map(parseDuration);
-  if (blocks.every((ms, at) => at === 0 || ms >= (blocks[at - 1] as number))) return Object.freeze(blocks);
-  throw configError('bad-duration', 'The lengths of a block get shorter.', 'Order them from short to long.');
-}
+/** The options that bear on the phase. `byLoad` reads no request, and is an object. */
+const PHASE_OPTIONS = ['key', 'rate', 'cost', 'when', 'skipIf'] as const;
 
 /**
  * Compiles one limit.
  *
- * @throws RateLimitConfigError for whatever in its options cannot be meant.
+ * @throws RateLimitConfigError for any option that cannot be meant.
  */
 export function compileLimit<Context extends Caller>(
-  options: LimitOptions<Context>,
+  options: AnyLimitOptions<Context>,
   { name, scope, reach, source, isModuleLimit }: LimitOrigin,
   defaults: LimitDefaults<Context>,
 ): Limit<Context> {
-  validateLimit(options, isModuleLimit);
+  validateLimit(options);
   const {
     key = defaults.key,
     algorithm = defaults.algorithm,
@@ -121,13 +120,16 @@ export function compileLimit<Context extends Caller>(
     message,
     shadow = defaults.shadow,
     failMode = defaults.failMode,
+    phase,
   } = options;
   const template = { name, scope, algorithm, burst, message, failMode };
   const rate = compileRate(options.rate, template, source, { ...defaults, shadow });
   const cost = compileCost(options.cost, source, defaults.report);
   if (rate.kind === 'fixed') requireFittingCost(cost, rate.policy);
   const blockDurationsMs = compileBlocks(options.block);
-  const { identify, readsUser } = compileKeyRule(key, source, defaults);
+  const { identify, readsUser, forms } = compileKeyRule(key, source, defaults);
+  const condition = compileCondition(options, source, defaults.report);
+  const callbacks = PHASE_OPTIONS.filter((option) => typeof { ...options, key }[option] === 'function');
   return {
     name,
     scope,
@@ -135,23 +137,32 @@ export function compileLimit<Context extends Caller>(
     source,
     isModuleLimit,
     shadow,
+    phase,
+    callbacks,
+    // A rate by load is computed without the request.
+    isStatic: callbacks.length === 0 && rate.kind !== 'tiers',
+    readsUser: readsUser || rate.kind === 'tiers',
     blockDurationsMs,
     key,
+    keyForms: forms,
     cost,
     rate,
     options,
     template,
     identify,
-    condition: compileCondition(options, source, defaults.report),
+    methods: compileMethods(options.methods),
+    condition,
     countWhen: compileCountWhen(options.countWhen, source, defaults.report),
-    usesFunctions:
-      options.needs === undefined &&
-      [key, options.cost, options.rate, options.when, options.skipIf].some(
-        (part) => typeof part === 'function',
-      ),
-    readsUser: readsUser || options.needs === 'user' || rate.kind === 'tiers',
-    charge: chargeFunction(rate, cost, (policy, identity, units) =>
-      policy === null ? null : { policy, identity, cost: units, shadow, blockDurationsMs },
-    ),
   };
+}
+
+/** Throws `bad-burst` if every request would be denied because it costs more than the burst. */
+function requireFittingCost(cost: Cost<never>, policy: Policy | null): void {
+  if (policy === null || typeof cost !== 'number') return;
+  if (!ALGORITHMS[policy.algorithm].hasBurst || policy.limit === 0 || cost <= policy.capacity) return;
+  throw configError(
+    'bad-burst',
+    `A cost of ${cost} never fits into a burst of ${policy.capacity}.`,
+    `Raise the burst to ${cost} or more, or lower the cost.`,
+  );
 }

@@ -5,20 +5,20 @@ import { configError, describeValue } from '../core/errors.js';
 import type { RateInput } from '../core/rate.js';
 import { isObject } from '../core/validate.js';
 
-/** How busy this process is. */
+/** The load of this process. */
 export type LoadLevel = 'normal' | 'elevated' | 'critical';
 
 export const LOAD_LEVELS: readonly LoadLevel[] = ['normal', 'elevated', 'critical'];
 
-/** What was measured since the last look. */
+/** A measurement of the load since the last one. */
 export interface LoadSample {
-  /** The share of time in which the event loop was at work, from 0 to 1. */
+  /** The share of time in which the event loop was busy, from 0 to 1. */
   readonly utilization: number;
-  /** By how many milliseconds the event loop was late, in 99 of 100 turns no more. */
+  /** The delay of the event loop in milliseconds, 99th percentile. */
   readonly delayMs: number;
 }
 
-/** From where on a level begins: when either value reaches it. */
+/** The thresholds of the levels: a level begins when either value reaches its threshold. */
 export interface LoadThresholds {
   /** Default `{ utilization: 0.7, delayMs: 70 }`. */
   readonly elevated?: Partial<LoadSample> | undefined;
@@ -26,9 +26,9 @@ export interface LoadThresholds {
   readonly critical?: Partial<LoadSample> | undefined;
 }
 
-/** How load is told. */
+/** Options of the load measurement. */
 export interface LoadOptions {
-  /** From where the load is elevated, and critical. Default: 70 % of the time or 70 ms late, 90 % or 250 ms. */
+  /** Default: elevated from 70 % busy or 70 ms of delay, critical from 90 % or 250 ms. */
   readonly thresholds?: LoadThresholds | undefined;
   /** Measures the load. Default: the event loop of this process. */
   readonly measure?: (() => LoadSample) | undefined;
@@ -37,9 +37,9 @@ export interface LoadOptions {
 }
 
 const SAMPLE_EVERY_MS = 500;
-/** How much of what is older counts, for each half second: about the last three seconds do. */
+/** The weight of older samples for each half second: about the last three seconds count. */
 const SMOOTHING = 0.7;
-/** A level ends once the load is this share of what began it, so that it does not flicker. */
+/** A level ends once the load falls to this share of its threshold, so that it does not flicker. */
 const HYSTERESIS = 0.8;
 
 const DEFAULTS: Readonly<Record<'elevated' | 'critical', LoadSample>> = {
@@ -47,9 +47,9 @@ const DEFAULTS: Readonly<Record<'elevated' | 'critical', LoadSample>> = {
   critical: { utilization: 0.9, delayMs: 250 },
 };
 
-/** Measures the event loop, in whatever time has passed since the last call. */
+/** Returns a function that measures the event loop since its last call. */
 function eventLoopSampler(): () => LoadSample {
-  // Its timer keeps no process alive.
+  // Its timer does not keep the process alive.
   const histogram = monitorEventLoopDelay({ resolution: 20 });
   histogram.enable();
   let before: EventLoopUtilization = performance.eventLoopUtilization();
@@ -57,7 +57,7 @@ function eventLoopSampler(): () => LoadSample {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, before);
     before = now;
-    // What it measures is a timer, which is late by the time it waits.
+    // It measures a timer of 20 ms, including the 20 ms.
     const delayMs = Math.max(0, histogram.percentile(99) / 1e6 - 20);
     histogram.reset();
     return { utilization, delayMs: Number.isFinite(delayMs) ? delayMs : 0 };
@@ -80,7 +80,7 @@ function thresholdsOf(given: LoadThresholds = {}): typeof DEFAULTS {
   return thresholds;
 }
 
-/** Tells the level of the load, looked at twice a second at most, and only when somebody asks. */
+/** Returns the level of the load. Measures at most twice a second, and only when somebody asks. */
 export class LoadMeter {
   readonly #thresholds: typeof DEFAULTS;
   readonly #clock: Clock;
@@ -102,13 +102,13 @@ export class LoadMeter {
     if (sinceMs >= 0 && sinceMs < SAMPLE_EVERY_MS) return this.#level;
     this.#lastMs = nowMs;
     if (this.#measure === undefined) {
-      // What it measures has no length yet, in which the event loop was at work all along.
+      // The first measurement would cover no time at all.
       this.#measure = eventLoopSampler();
       return this.#level;
     }
     const sample = this.#measure();
     const before = this.#smooth ?? sample;
-    // A sample is of all the time since the last one, which may be long.
+    // A sample covers all the time since the last one, which may be long.
     const share = 1 - SMOOTHING ** (Math.max(sinceMs, SAMPLE_EVERY_MS) / SAMPLE_EVERY_MS);
     this.#smooth = {
       utilization: before.utilization + share * (sample.utilization - before.utilization),
@@ -133,18 +133,18 @@ export class LoadMeter {
 /** A rate for each level of load. */
 export type LoadRates = Readonly<Record<LoadLevel, RateInput>>;
 
-/** A rate that depends on how busy this process is. Made by {@link byLoad}. */
+/** A rate that depends on the load of this process. Created by {@link byLoad}. */
 export class RateByLoad {
-  /** @throws RateLimitConfigError `bad-rate` for what are no rates by load. */
+  /** @throws RateLimitConfigError `bad-rate` for anything but rates by load. */
   constructor(
     readonly rates: LoadRates,
-    /** The level of now. */
+    /** Returns the current level. */
     readonly level: () => LoadLevel,
   ) {
     if (isObject(rates)) return;
     throw configError(
       'bad-rate',
-      `${describeValue(rates)} stands where the rates by load belong.`,
+      `${describeValue(rates)} is not a set of rates by load.`,
       `Give a rate for each load: byLoad({ normal: '500/hour', elevated: '100/hour', critical: '50/hour' }).`,
     );
   }
@@ -152,16 +152,17 @@ export class RateByLoad {
 
 brand(RateByLoad, 'RateByLoad');
 
-/** One meter for all that measure alike: a histogram of the event loop is not for nothing. */
+/** Shared by all rates with default options: a histogram of the event loop has its price. */
 const meter = new LoadMeter();
 
 /**
- * A rate by the load of this process. A level begins when the event loop is at work for 70 (90) percent of
- * the time, or late by 70 (250) ms, smoothed over about three seconds, and ends at four fifths of that.
+ * Returns a rate that depends on the load of this process. The load is elevated (critical) when the event loop is busy
+ * for 70 (90) percent of the time, or 70 (250) ms late, smoothed over about three seconds. A level ends at four fifths of
+ * that.
  *
- * @param options Other thresholds, another measure, or a function that tells the level.
- * @throws RateLimitConfigError `bad-rate` for what are no rates by load, and for thresholds out of order; for a
- *   wrong rate at start-up.
+ * @param options Other thresholds, another measurement, or a function that returns the level.
+ * @throws RateLimitConfigError `bad-rate` for anything but rates by load, and for thresholds out of order; for an
+ *   invalid rate at start-up.
  * @example
  * @RateLimit({ rate: byLoad({ normal: '500/hour', elevated: '100/hour', critical: '50/hour' }) })
  */

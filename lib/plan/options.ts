@@ -1,6 +1,7 @@
+import type { AlgorithmName } from '../core/algorithms/index.js';
 import type { Awaitable } from '../core/awaitable.js';
 import type { Duration } from '../core/duration.js';
-import type { AlgorithmName, FailMode } from '../core/policy.js';
+import type { FailMode } from '../core/policy.js';
 import type { RateInput } from '../core/rate.js';
 import type { KeyText } from '../identity/key.js';
 import type { RateByLoad } from './load.js';
@@ -8,10 +9,10 @@ import type { RateByLoad } from './load.js';
 /** A rate by the caller's tier; `default` is for every tier that is not named. */
 export type TierMap = Readonly<Record<string, RateInput>> & { readonly default: RateInput };
 
-/** A rate worked out for each request. */
+/** Computes a rate for each request. */
 export type RateFunction<Context> = (context: Context) => Awaitable<RateInput>;
 
-/** Every way to give a rate: fixed, by tier, by load, or worked out for each request. */
+/** A rate: fixed, by tier, by load, or computed for each request. */
 export type RateRule<Context> =
   | RateInput
   | TierMap
@@ -20,49 +21,39 @@ export type RateRule<Context> =
   | ResolverClass<RateResolver<Context>>;
 
 /**
- * Finds who is charged. Undefined says that the request lacks what it takes, and charges the address;
- * null skips the limit. An empty string, or anything else that is no identity, is logged and charges the
- * address.
+ * Returns who is charged: an identity, null to skip the limit, or undefined to charge the address because the request
+ * lacks what the key needs. An empty string, or anything else that is not an identity, is logged and charges
+ * the address.
  */
 export type KeyFunction<Context> = (context: Context) => Awaitable<string | null | undefined>;
 
-/** Every way to give a key. */
+/** A key: text, a function of the context, or a class that Nest instantiates. */
 export type KeyRule<Context> = KeyText | KeyFunction<Context> | ResolverClass<KeyResolver<Context>>;
 
-/** Finds what a request costs: a whole number, 0 or more. */
+/** Returns what a request costs: a whole number, 0 or more. */
 export type CostFunction<Context> = (context: Context) => Awaitable<number>;
 
-/** Whether a limit applies to a request. */
+/** Returns true if a condition of a limit holds for a request. */
 export type ConditionFunction<Context> = (context: Context) => Awaitable<boolean>;
 
-/** What became of a call. */
+/** The result of a call. */
 export interface CallResult {
   /**
-   * The status that was sent. Where none was, as over other transports than HTTP, that of the error;
-   * undefined when it has none.
+   * The HTTP status that was sent. Over other transports, and where no response was sent: the status of the error,
+   * undefined if it has none.
    */
   readonly status?: number | undefined;
-  /** What the handler gave, the last value of an Observable. */
+  /** The handler's return value, the last value of an Observable. */
   readonly value?: unknown;
-  /** What the handler, or a pipe of it, threw. */
+  /** The error that the handler, or a pipe of it, threw. */
   readonly error?: unknown;
 }
 
-/** Whether a call counts, once it is seen what became of it. */
+/** Returns false if a call does not count, now that its result is known. */
 export type CountFunction<Context> = (context: Context, result: CallResult) => Awaitable<boolean>;
 
-/** Which requests a limit applies to. Default: all. */
-export interface ConditionOptions<Context> {
-  /** The HTTP methods, in capital letters; GET means HEAD too. Calls over other transports are not counted. */
-  readonly methods?: readonly string[] | undefined;
-  /** Whether the limit applies; where it fails, it does. */
-  readonly when?: ConditionFunction<Context> | undefined;
-  /** Whether the limit is skipped; where it fails, it is not. */
-  readonly skipIf?: ConditionFunction<Context> | undefined;
-}
-
 /**
- * Finds who is charged, as a class that Nest makes: with other providers, also of request scope. List it
+ * Finds who is charged, as a class that Nest instantiates: it can inject providers, also request-scoped ones. List it
  * among the providers of a module.
  *
  * @example
@@ -73,103 +64,137 @@ export interface ConditionOptions<Context> {
  * }
  */
 export interface KeyResolver<Context> {
-  /** As a key function. */
+  /** Does what a key function does. */
   resolveKey(context: Context): Awaitable<string | null | undefined>;
 }
 
-/** Works out a rate, as a class that Nest makes: see {@link KeyResolver}. */
+/** Computes a rate, as a class that Nest instantiates: see {@link KeyResolver}. */
 export interface RateResolver<Context> {
-  /** As a rate function. */
+  /** Does what a rate function does. */
   resolveRate(context: Context): Awaitable<RateInput>;
 }
 
-/** A class whose instances Nest makes. */
+/** A class that Nest instantiates. */
 export type ResolverClass<Resolver> = abstract new (...given: never[]) => Resolver;
 
 /**
- * One limit.
- *
- * @example
- * { name: 'report', rate: { free: '10/day', pro: '100/day', default: '10/day' }, key: 'user' }
+ * When a limit is decided: before the guards that run after `RateLimitGuard`, such as authentication, so that it also
+ * counts requests that they reject; or after them, when the user is known.
  */
-export interface LimitOptions<Context> extends ConditionOptions<Context> {
+export type PhaseName = 'before-guards' | 'after-guards';
+
+/** A context before the guards have run: there is no user yet. */
+export type BeforeGuards<Context> = Omit<Context, 'user' | 'userId' | 'authenticated'>;
+
+/** The options of a limit that its phase does not bear on. */
+export interface CommonLimitOptions<Context> {
   /**
-   * What clients see in headers and bodies, and what replaces a limit of the same name further out.
-   * Printable ASCII. Default: made from the method's name and the place among its decorators.
+   * Names the limit in headers and bodies. A limit closer to the method overrides one with the same name.
+   * Printable ASCII. Default: made from the method's name and the limit's position among its decorators.
    */
   readonly name?: string | undefined;
-  /** How much it admits: a rate, a map of tiers, a function of the context, a class, or by load. */
-  readonly rate: RateRule<Context>;
-  /** Default: the module's `key`. */
-  readonly key?: KeyRule<Context> | undefined;
   /** Default: the module's `algorithm`. */
   readonly algorithm?: AlgorithmName | undefined;
   /** Capacity of a token bucket in units, 1 or more. Default: the limit. */
   readonly burst?: number | undefined;
-  /** Units that a request costs, a whole number of 0 or more. Default 1. */
-  readonly cost?: number | CostFunction<Context> | undefined;
-  /** Decides and reports, but never denies and stands in no header. Default false. */
+  /** Decides and reports, but never denies and is not sent in headers. Default false. */
   readonly shadow?: boolean | undefined;
   /**
-   * After a denial, the bucket denies for this long; of several lengths the first time for the first, the
-   * next time for the second, the last for all after it. Forgotten once no block has been for as long as
-   * the last of them. Default: not at all.
+   * After a denial, the bucket denies every request for this long. With several durations, the first denial
+   * blocks for the first, the next for the second, and so on; the last repeats. Offenses are forgotten once no
+   * block has occurred for as long as the last duration. Default: no block.
    */
   readonly block?: Duration | readonly Duration[] | undefined;
+  /** Applies the limit only to these HTTP methods, in capital letters. GET includes HEAD. Default: all calls. */
+  readonly methods?: readonly string[] | undefined;
   /**
-   * What the functions of this limit read: `'user'`, and they are called once the user is known; or
-   * `'request'`, and they are called before authentication. Default: found out, and logged.
-   */
-  readonly needs?: 'user' | 'request' | undefined;
-  /**
-   * False gives the charge back: `(_context, { status }) => status === 401` counts failed log-ins alone.
-   * Asked once of each call that was charged: over HTTP when the response is finished, elsewhere when the
-   * handler settles. After a client has hung up, the charge stays until the handler settles. Where it
-   * fails, the charge stays. {@link RateLimiter} does not ask. Default: every call counts.
+   * Returns false to give the charge back: `(_context, { status }) => status === 401` counts only failed logins.
+   * Called once for each charged call: over HTTP when the response is finished, elsewhere when the handler
+   * settles. After a client has hung up, the charge stays until the handler settles. If it fails, the charge
+   * stays. {@link RateLimiter} does not call it. Default: every call counts.
    */
   readonly countWhen?: CountFunction<Context> | undefined;
   /**
-   * While the store fails: `'local'` goes on in this process, `'open'` lets requests pass, `'closed'` answers
-   * 503. Default: the module's `failMode`.
+   * While the store fails: `'local'` goes on limiting in this process, `'open'` lets requests pass, `'closed'`
+   * responds with 503. Default: the module's `failMode`.
    */
   readonly failMode?: FailMode | undefined;
-  /** What a denied client reads in place of the usual message. */
+  /** Replaces the default message of a denial. */
   readonly message?: string | undefined;
 }
 
-/** A limit of the module, for every route. */
-export interface ModuleLimitOptions<Context> extends LimitOptions<Context> {
-  /** `'route'`: a bucket for each route. Default: one bucket for all of them. */
-  readonly per?: 'route' | undefined;
+/** The options of a limit that are functions of the request, or may be. */
+export interface RequestLimitOptions<Context> {
+  /** A rate, a map of tiers, a function of the context, a class, or a rate by load. */
+  readonly rate: RateRule<Context>;
+  /** Default: the module's `key`. */
+  readonly key?: KeyRule<Context> | undefined;
+  /** Units that a request costs, a whole number of 0 or more. Default 1. */
+  readonly cost?: number | CostFunction<Context> | undefined;
+  /** Applies the limit only if it returns true. If it fails, the limit applies. */
+  readonly when?: ConditionFunction<Context> | undefined;
+  /** Skips the limit if it returns true. If it fails, the limit applies. */
+  readonly skipIf?: ConditionFunction<Context> | undefined;
 }
 
-/** One limit of a scope: a rate, or options. */
-export type ScopeLimit<Context> = RateRule<Context> | LimitOptions<Context>;
+/**
+ * One limit.
+ *
+ * `phase` says when it is decided. Without it, limits on `user` and `anon` and maps of tiers are decided after the
+ * other guards, all others before them. A limit whose key, rate, cost, `when` or `skipIf` is a function or class
+ * must state its phase on routes where other guards run after `RateLimitGuard`.
+ *
+ * @example
+ * { name: 'report', rate: { free: '10/day', pro: '100/day', default: '10/day' }, key: 'user' }
+ */
+export type LimitOptions<Context> = CommonLimitOptions<Context> &
+  (
+    | (RequestLimitOptions<BeforeGuards<Context>> & { readonly phase: 'before-guards' })
+    | (RequestLimitOptions<Context> & { readonly phase?: 'after-guards' | undefined })
+  );
 
 /**
- * A named scope: a limit that takes the scope's name, or several. Of several the first takes it, and those
- * without a name are called after it: `login-1`.
+ * One limit of either phase, whose functions take the whole context: under `before-guards` it has no user yet. Used
+ * where TypeScript cannot tell the phases apart, because a rate may be given in place of the options.
+ */
+export type AnyLimitOptions<Context> = CommonLimitOptions<Context> &
+  RequestLimitOptions<Context> & { readonly phase?: PhaseName | undefined };
+
+/** A limit of the module, for every route. */
+export type ModuleLimitOptions<Context> = LimitOptions<Context> & {
+  /** `'route'`: a bucket for each route. Default: one bucket for all of them. */
+  readonly per?: 'route' | undefined;
+};
+
+/** One limit of a scope: a rate, or options. */
+export type ScopeLimit<Context> = RateRule<Context> | AnyLimitOptions<Context>;
+
+/**
+ * A named scope: one limit, which takes the scope's name, or several. Of several, the first takes the name, and those
+ * without a name of their own are numbered: `login-1`.
  */
 export type ScopeRule<Context> =
   | RateRule<Context>
-  | (LimitOptions<Context> & { readonly name?: never })
+  | (AnyLimitOptions<Context> & { readonly name?: never })
   | readonly ScopeLimit<Context>[];
 
-/** What one use of a scope may change: how requests are charged, but not the bucket they share. */
-export type ScopeOverrides<Context> = Pick<LimitOptions<Context>, 'key' | 'cost' | 'needs'>;
+/** Changes how one use of a scope charges requests, but not the bucket that they share. */
+export type ScopeOverrides<Context> =
+  | (Pick<RequestLimitOptions<BeforeGuards<Context>>, 'key' | 'cost'> & { readonly phase: 'before-guards' })
+  | (Pick<RequestLimitOptions<Context>, 'key' | 'cost'> & { readonly phase?: 'after-guards' | undefined });
 
-/** What a decorator has noted of one limit. */
+/** One limit as a decorator has recorded it. */
 export type DeclaredLimit<Context> =
-  | { readonly kind: 'limit'; readonly options: LimitOptions<Context> }
+  | { readonly kind: 'limit'; readonly options: AnyLimitOptions<Context> }
   | { readonly kind: 'scope'; readonly scope: string; readonly overrides: ScopeOverrides<Context> };
 
-/** What `@SkipRateLimit` has noted: every limit from further out, or those of these names. */
+/** The limits that `@SkipRateLimit` removes: every outer one, or those with these names. */
 export type SkipDeclaration = 'all' | readonly string[];
 
-/** A rate, or a limit with options, as a limit with options. A map of tiers is told by its `default`. */
+/** Turns a rate into a limit with options. A map of tiers is recognized by its `default`. */
 export const toLimitOptions = <Context>(
-  rule: RateRule<Context> | LimitOptions<Context>,
-): LimitOptions<Context> =>
+  rule: RateRule<Context> | LimitOptions<Context> | AnyLimitOptions<Context>,
+): AnyLimitOptions<Context> =>
   typeof rule === 'object' && rule !== null && 'rate' in rule && !('default' in rule)
-    ? (rule as LimitOptions<Context>)
+    ? (rule as AnyLimitOptions<Context>)
     : { rate: rule as RateRule<Context> };

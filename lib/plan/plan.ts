@@ -1,57 +1,99 @@
+import { describeValue, type ErrorCollector } from '../core/errors.js';
 import type { Limit } from './limit.js';
+
+/** The limits that are decided in one call of the store. */
+export interface Phase<Context> {
+  readonly limits: readonly Limit<Context>[];
+  /** True if no function of the application is asked, so that the phase is decided in one synchronous loop. */
+  readonly isStatic: boolean;
+  /** True in the last phase, if the application may exempt callers. */
+  readonly asksExempt: boolean;
+}
 
 /** The limits of one (class, handler), compiled once, from outer to inner. */
 export interface Plan<Context> {
+  /** Index for subscribers that keep something for each route. */
+  readonly id: number;
   /** `Class.method`. */
   readonly route: string;
-  /** What the guard decides. */
-  readonly beforeGuards: readonly Limit<Context>[];
-  /** What is decided once every other guard has run; null when the guard decides everything. */
-  readonly afterGuards: readonly Limit<Context>[] | null;
-  /** Whether limits at the guard may ask for a user who is known only later. */
-  readonly mayAskTooEarly: boolean;
-  /** Limits of which it is seen at the end of a call whether it counts; null when there are none. */
-  readonly refundable: readonly Limit<Context>[] | null;
-  /** Whether some of the limits only report. */
+  /** The limits that `RateLimitGuard` decides. */
+  readonly beforeGuards: Phase<Context>;
+  /** The limits that are decided after all other guards; null if there is nothing to decide then. */
+  readonly afterGuards: Phase<Context> | null;
+  /** The limits with `countWhen`, by name; null for none. */
+  readonly refundable: ReadonlyMap<string, Limit<Context>> | null;
+  /** True if some of the limits only report. */
   readonly hasShadows: boolean;
-  /** A limit of the route's own that is for signed-in users alone, which without users would never apply. */
+  readonly readsUser: boolean;
+  /** A limit of the route's own that is only for signed-in users, so that without users it would never apply. */
   readonly userOnlyLimit: Limit<Context> | null;
 }
 
-/** What an application decides of calls beside their limits. */
+/** Decisions that the application has taken over from the library. */
 export interface GuardOverrides {
-  /** Whether it may exempt callers. */
+  /** True if it may exempt callers. */
   readonly exempts: boolean;
-  /** Whether it says who is charged, whatever the keys say. */
+  /** True if a guard of its own says who is charged, whatever the keys say. */
   readonly identifies: boolean;
 }
 
+/** Reports a limit whose phase the library would have to guess. */
+export function requirePhase<Context>(
+  { name, phase, callbacks, source }: Limit<Context>,
+  followingGuard: string,
+  errors: ErrorCollector,
+): void {
+  if (phase !== undefined || callbacks.length === 0) return;
+  errors.add(
+    'missing-phase',
+    source,
+    `The ${callbacks.join(' and ')} of the limit ${describeValue(name)} ${callbacks.length === 1 ? 'is a function or class' : 'are functions or classes'} of the application, and another guard (${followingGuard}) runs after RateLimitGuard, so the user may not be known yet.`,
+    `Write phase: 'after-guards' if it reads the user whom a guard sets; write phase: 'before-guards' if it reads only the request, so that requests that a guard rejects are limited too.`,
+  );
+}
+
+const isLate = <Context>({ phase, readsUser }: Limit<Context>): boolean =>
+  phase === undefined ? readsUser : phase === 'after-guards';
+
+function isOnlyFor<Context>(callers: 'users' | 'anonymous', { keyForms }: Limit<Context>): boolean {
+  const [form, ...others] = keyForms.flat();
+  return others.length === 0 && form?.onlyFor === callers;
+}
+
 /**
- * Puts limits into the stages they are decided in; null when there are none.
+ * Assigns the limits of a route to the phases that they are decided in; null if there are none.
  *
- * @param userComesLater Whether guards run behind ours, any of which may set the user.
- * @param ways What else may depend on the user.
+ * @param hasFollowingGuard False where no other guard runs after ours: then both phases are one.
  */
 export function compilePlan<Context>(
+  id: number,
   route: string,
   limits: readonly Limit<Context>[],
-  userComesLater: boolean,
+  hasFollowingGuard: boolean,
   { exempts, identifies }: GuardOverrides,
 ): Plan<Context> | null {
   if (limits.length === 0) return null;
-  const ofUser = limits.filter((limit) => limit.readsUser);
-  const twoStages = userComesLater && (ofUser.length > 0 || exempts);
+  const late = hasFollowingGuard ? limits.filter(isLate) : [];
+  const hasLate = late.length > 0 || (hasFollowingGuard && exempts);
+  const toPhase = (own: readonly Limit<Context>[], asksExempt: boolean): Phase<Context> => ({
+    limits: own,
+    asksExempt,
+    isStatic: !asksExempt && !identifies && own.every((limit) => limit.isStatic),
+  });
   const refundable = limits.filter((limit) => limit.countWhen !== null);
-  const beforeGuards = twoStages ? limits.filter((limit) => !limit.readsUser) : limits;
   return Object.freeze({
+    id,
     route,
-    beforeGuards,
-    afterGuards: twoStages ? ofUser : null,
-    mayAskTooEarly: userComesLater && beforeGuards.some((limit) => limit.usesFunctions || identifies),
-    refundable: refundable.length > 0 ? refundable : null,
+    beforeGuards: toPhase(
+      limits.filter((limit) => !late.includes(limit)),
+      exempts && !hasLate,
+    ),
+    afterGuards: hasLate ? toPhase(late, exempts) : null,
+    refundable: refundable.length > 0 ? new Map(refundable.map((limit) => [limit.name, limit])) : null,
     hasShadows: limits.some((limit) => limit.shadow),
-    userOnlyLimit: limits.some((limit) => limit.key === 'anon')
+    readsUser: limits.some((limit) => limit.readsUser),
+    userOnlyLimit: limits.some((limit) => isOnlyFor('anonymous', limit))
       ? null
-      : (limits.find((limit) => limit.key === 'user' && !limit.isModuleLimit) ?? null),
+      : (limits.find((limit) => isOnlyFor('users', limit) && !limit.isModuleLimit) ?? null),
   });
 }

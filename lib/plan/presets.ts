@@ -6,7 +6,8 @@ type Preset = Readonly<Record<string, readonly LimitOptions<never>[]>>;
 /**
  * Scopes for what most applications have, to spread among one's own. Each is a plain object of limits that
  * can be read, spread and changed. Those that count what a client invents, such as an e-mail, count its
- * address too.
+ * address too. Those of `login` and `register` are decided before other guards, so that they also limit a login
+ * whose wrong passwords are rejected by a guard.
  *
  * - `login`: 5 attempts in 15 minutes at one account from one address, 20 from one address, and 100 a day at
  *   one account from anywhere. The account is `body:email`.
@@ -21,15 +22,15 @@ type Preset = Readonly<Record<string, readonly LimitOptions<never>[]>>;
 export const presets = {
   login: {
     login: [
-      { name: 'login', rate: '5/15min', key: 'ip+body:email' },
-      { name: 'login-address', rate: '20/15min', key: 'ip' },
-      { name: 'login-account', rate: '100/day', key: 'body:email' },
+      { name: 'login', rate: '5/15min', key: 'ip+body:email', phase: 'before-guards' },
+      { name: 'login-address', rate: '20/15min', key: 'ip', phase: 'before-guards' },
+      { name: 'login-account', rate: '100/day', key: 'body:email', phase: 'before-guards' },
     ],
   },
   register: {
     register: [
-      { name: 'register', rate: '3/hour', key: 'ip' },
-      { name: 'register-day', rate: '10/day', key: 'ip' },
+      { name: 'register', rate: '3/hour', key: 'ip', phase: 'before-guards' },
+      { name: 'register-day', rate: '10/day', key: 'ip', phase: 'before-guards' },
     ],
   },
   publicApi: {

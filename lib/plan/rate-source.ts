@@ -1,13 +1,15 @@
-import { type Awaitable, andThen, rescued } from '../core/awaitable.js';
-import { type ErrorReporter, reportFor } from '../core/error-reporter.js';
+import { lru } from 'tiny-lru';
+import type { Awaitable } from '../core/awaitable.js';
+import type { ErrorReporter } from '../core/error-reporter.js';
 import { configError, describeValue } from '../core/errors.js';
 import { definePolicy, type Policy, type PolicyInput } from '../core/policy.js';
 import { parseRate, type Rate, type RateInput } from '../core/rate.js';
+import { callback, INVALID, syncCallback } from './callbacks.js';
 import { LOAD_LEVELS, RateByLoad } from './load.js';
 import type { RateFunction, RateResolver, RateRule, TierMap } from './options.js';
 import { isResolverClass, type ProviderResolver } from './resolvers.js';
 
-/** Where a limit's policy comes from; a policy of null means unlimited. */
+/** The source of a limit's policy; a policy of null means unlimited. */
 export type RateSource<Context> =
   | { readonly kind: 'fixed'; readonly policy: Policy | null }
   | { readonly kind: 'load'; policyFor(): Policy | null }
@@ -25,23 +27,20 @@ export type RateSource<Context> =
       forRate(rate: RateInput): Policy | null;
     };
 
-/** Finds the caller's tier, at once or as a promise; what is no text stands for no tier. */
+/** Returns the caller's tier, or a promise of it; a value that is not a text stands for no tier. */
 export type TierFunction<Context> = (context: Context) => unknown;
 
-/**
- * Thrown for a request whose rate cannot be told, after that was reported: nobody can say whether such
- * a request is within its limit.
- */
+/** Thrown, after a report, for a request whose rate is unknown: nobody can say whether it is within its limit. */
 export class UnknownRateError extends Error {
   override readonly name = 'UnknownRateError';
 }
 
-/** All of a policy but its rate. */
+/** A policy without its rate. */
 export type PolicyTemplate = Omit<PolicyInput, 'rate'>;
 
 const ANY_RATE: Rate = { limit: 1, windowMs: 1 };
 
-// More different rates than any application has; beyond them the cache starts over.
+// More different rates than any application has.
 const MAX_POLICIES = 1_000;
 
 const policyOf = (template: PolicyTemplate, rate: Rate | null): Policy | null =>
@@ -74,47 +73,44 @@ function tieredRate<Context>(
     const policy = typeof tier === 'string' ? policies.get(tier) : otherwise;
     return policy === undefined ? otherwise : policy;
   };
-  return { kind: 'tiers', policies, policyFor: (context) => andThen(tierOf(context), forTier), forTier };
+  return { kind: 'tiers', policies, policyFor: async (context) => forTier(await tierOf(context)), forTier };
 }
 
 const cacheKey = (input: RateInput): string => (typeof input === 'string' ? input : JSON.stringify(input));
 
 function callbackRate<Context>(
-  rateOf: (context: Context) => Awaitable<RateInput>,
+  rateOf: (context: Context) => unknown,
   template: PolicyTemplate,
   source: string,
   { report, shadow }: RateCompilation<Context>,
 ): RateSource<Context> {
   // A limit that denies nothing does not keep a request from being decided.
   const canGoWithout = template.failMode === 'open' || shadow;
-  // What is wrong with anything but the rate is found now.
+  // Finds errors in everything but the rate now.
   definePolicy({ ...template, rate: ANY_RATE });
-  const known = new Map<string, Policy | null>();
+  const policies = lru<Policy>(MAX_POLICIES);
   const forRate = (input: RateInput): Policy | null => {
     if (input === null || input === 'unlimited') return null;
     const key = cacheKey(input);
-    let policy = known.get(key);
+    let policy = policies.get(key);
     if (policy === undefined) {
-      policy = policyOf(template, parseRate(input));
-      if (known.size >= MAX_POLICIES) known.clear();
-      known.set(key, policy);
+      policy = definePolicy({ ...template, rate: parseRate(input) as Rate });
+      policies.set(key, policy);
     }
     return policy;
   };
-  const policyFor = rescued(
-    (context: Context) => andThen(rateOf(context), forRate),
-    (error, context): null => {
-      reportFor(context, report)(
-        source,
-        canGoWithout
-          ? 'The rate function gave no rate, so the limit is left out.'
-          : 'The rate function gave no rate, so the request cannot be decided.',
-        error,
-      );
+  const policyFor = callback(rateOf, {
+    source,
+    report,
+    failed: canGoWithout
+      ? 'The rate function returned no rate, so the limit is left out.'
+      : 'The rate function returned no rate, so the request cannot be decided.',
+    check: (rate) => forRate(rate as RateInput),
+    fallback(): null {
       if (canGoWithout) return null;
-      throw new UnknownRateError(`The rate function of ${describeValue(template.name)} gave no rate.`);
+      throw new UnknownRateError(`The rate function of ${describeValue(template.name)} returned no rate.`);
     },
-  );
+  });
   return { kind: 'function', policyFor, forRate };
 }
 
@@ -132,27 +128,25 @@ function loadRate<Context>(
     policies.set(name, policyOf(template, parseRate(rates[name])));
   }
   const normal = policies.get('normal') as Policy | null;
-  const policyFor = (): Policy | null => {
-    try {
-      const policy = policies.get(level());
-      if (policy !== undefined) return policy;
-      report(source, 'The load is none that there is a rate for, so it counts as normal.');
-    } catch (error) {
-      report(source, 'The load cannot be told, so it counts as normal.', error);
-    }
-    return normal;
-  };
+  const policyFor = syncCallback(level, {
+    source,
+    report,
+    failed: 'The load cannot be measured, so it counts as normal.',
+    invalid: 'There is no rate for this load, so it counts as normal.',
+    check: (name) => policies.get(name) ?? (policies.has(name) ? null : INVALID),
+    fallback: () => normal,
+  });
   return { kind: 'load', policyFor };
 }
 
 const isTierMap = (rule: object): rule is TierMap => !Array.isArray(rule) && !('limit' in rule);
 
-/** What a limit takes from its surroundings to find its rate. */
+/** Settings of the module that a rate is compiled with. */
 export interface RateCompilation<Context> {
   readonly tier: TierFunction<Context> | undefined;
   readonly resolve: ProviderResolver<Context>;
   readonly report: ErrorReporter;
-  /** Whether the limit only reports. */
+  /** True for a limit that only reports. */
   readonly shadow: boolean;
 }
 
@@ -170,8 +164,8 @@ export function compileRate<Context>(
   const { tier, resolve, report } = compilation;
   if (rule instanceof RateByLoad) return loadRate(rule, template, source, report);
   if (isResolverClass<RateResolver<Context>>(rule, 'resolveRate')) {
-    const found = resolve(rule, source);
-    const rateOf = (context: Context) => andThen(found(context), (resolver) => resolver.resolveRate(context));
+    const instanceFor = resolve(rule, source);
+    const rateOf = async (context: Context) => (await instanceFor(context)).resolveRate(context);
     return callbackRate(rateOf, template, source, compilation);
   }
   if (typeof rule === 'function')

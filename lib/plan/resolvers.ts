@@ -2,19 +2,19 @@ import type { Awaitable } from '../core/awaitable.js';
 import { configError } from '../core/errors.js';
 import type { ResolverClass } from './options.js';
 
-/** Finds the instance of a class for a request, for the limit at `source`. */
+/** Returns a function that finds the instance of a class for a request, for the limit at `source`. */
 export type ProviderResolver<Context> = <Resolver>(
   type: ResolverClass<Resolver>,
   source: string,
 ) => (context: Context) => Awaitable<Resolver>;
 
-/** What no call without `new` gets anything from. */
+/** Returns true for a class, which cannot be called without `new`. */
 const isClass = (rule: (...given: never[]) => unknown): boolean =>
   /^class\b/.test(Function.prototype.toString.call(rule));
 
 /**
- * Whether a rule is a class whose instances have a method, rather than a function. Of an abstract class and
- * of one whose method is a property, the prototype does not tell.
+ * Returns true if a rule is a class with this method, and not a function. The prototype does not show the method of an
+ * abstract class, or one that is a property.
  */
 export const isResolverClass = <Resolver>(
   rule: unknown,
@@ -24,11 +24,11 @@ export const isResolverClass = <Resolver>(
   (typeof (rule.prototype as Partial<Resolver> | undefined)?.[method] === 'function' ||
     isClass(rule as () => unknown));
 
-/** Without Nest nobody makes instances. */
+/** Throws: without Nest, nobody creates instances. */
 export const rejectResolvers: ProviderResolver<unknown> = (type) => {
   throw configError(
     'bad-option',
-    `${type.name} is a class that Nest would make, and there is no Nest here.`,
+    `${type.name} is a class that Nest would have to instantiate, and there is no Nest here.`,
     'Give a function, or use RateLimitModule.',
   );
 };

@@ -2,7 +2,7 @@ import { configError, describeValue, type ErrorCollector } from '../core/errors.
 import type { Caller } from '../identity/caller.js';
 import { compileLimit, type Limit, type LimitDefaults } from './limit.js';
 import {
-  type LimitOptions,
+  type AnyLimitOptions,
   type ScopeLimit,
   type ScopeOverrides,
   type ScopeRule,
@@ -10,10 +10,10 @@ import {
 } from './options.js';
 import { validateOverrides } from './validate-limit.js';
 
-// Segments of what people call things; nothing that a route's own scope could look like.
+// Words as people name things. A route's own scope never looks like this.
 const SCOPE_NAME = /^[A-Za-z0-9_-]+(?:[:/][A-Za-z0-9_-]+)*$/;
 
-/** A set of scopes and where it was declared. */
+/** A set of scopes and the place of its declaration. */
 export interface ScopeDeclarations<Context> {
   readonly scopes: Readonly<Record<string, ScopeRule<Context>>>;
   /** Such as `scopes` for those of the module, or `ShopModule.scopes`. */
@@ -24,12 +24,12 @@ interface CompiledScope<Context> {
   readonly source: string;
   readonly rule: ScopeRule<Context>;
   /** The options of its limits, named. */
-  readonly options: readonly LimitOptions<Context>[];
+  readonly options: readonly AnyLimitOptions<Context>[];
   readonly limits: readonly Limit<Context>[];
 }
 
-/** The limits of a scope as options with names: the first has the scope's, the others their own or one after it. */
-function namedLimits<Context>(rule: ScopeRule<Context>, scope: string): readonly LimitOptions<Context>[] {
+/** Returns the limits of a scope as options with names: the first has the scope's name, the others their own or a number. */
+function namedLimits<Context>(rule: ScopeRule<Context>, scope: string): readonly AnyLimitOptions<Context>[] {
   const rules = (Array.isArray(rule) ? rule : [rule]) as readonly ScopeLimit<Context>[];
   return rules.map((limit, at) => {
     const options = toLimitOptions<Context>(limit);
@@ -37,7 +37,7 @@ function namedLimits<Context>(rule: ScopeRule<Context>, scope: string): readonly
   });
 }
 
-/** Whether two modules declare a scope alike: with the same values, and the very same functions. */
+/** Returns true if two modules declare the same scope: with equal values, and the very same functions. */
 function isAlike(a: unknown, b: unknown): boolean {
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
   const [ofA, ofB] = [a as Record<string, unknown>, b as Record<string, unknown>];
@@ -48,22 +48,22 @@ function isAlike(a: unknown, b: unknown): boolean {
 /** The named scopes of an application. */
 export class Scopes<Context extends Caller> {
   readonly #entries = new Map<string, CompiledScope<Context>>();
-  /** Names whose declaration is a mistake, which is said once and not of each use. */
+  /** Names whose declaration is invalid: that is one error, not one for each use. */
   readonly #invalid = new Set<string>();
 
   constructor(readonly defaults: LimitDefaults<Context>) {}
 
-  /** Compiles the scopes of one source; what is wrong with them goes to `errors`. */
+  /** Compiles the scopes of one source; their errors go to `errors`. */
   add({ scopes, source }: ScopeDeclarations<Context>, errors: ErrorCollector): void {
     for (const [name, rule] of Object.entries(scopes)) {
       const here = `${source}.${name}`;
-      const known = this.#entries.get(name);
-      if (known !== undefined) {
-        if (isAlike(known.rule, rule)) continue;
+      const declared = this.#entries.get(name);
+      if (declared !== undefined) {
+        if (isAlike(declared.rule, rule)) continue;
         errors.add(
           'duplicate-name',
           here,
-          `The scope ${describeValue(name)} is already declared with other options at ${known.source}.`,
+          `The scope ${describeValue(name)} is already declared with other options at ${declared.source}.`,
           'Declare it once, or give the two scopes different names.',
         );
         continue;
@@ -79,15 +79,15 @@ export class Scopes<Context extends Caller> {
   }
 
   /**
-   * The limits of a named scope.
+   * Returns the limits of a named scope.
    *
-   * @throws RateLimitConfigError `unknown-scope`, naming those there are.
+   * @throws RateLimitConfigError `unknown-scope`, with the names of all scopes.
    */
   get(name: string): readonly Limit<Context>[] {
     return this.#entry(name).limits;
   }
 
-  /** The limits of a named scope as one place uses it; none where the scope itself is a mistake. */
+  /** Returns the limits of a named scope with the overrides of one use; none if the scope itself is invalid. */
   resolve(name: string, overrides: ScopeOverrides<Context>, source: string): readonly Limit<Context>[] {
     validateOverrides(overrides);
     if (this.#invalid.has(name)) return [];
@@ -96,7 +96,7 @@ export class Scopes<Context extends Caller> {
     if (overrides.key !== undefined && options.length > 1) {
       throw configError(
         'bad-option',
-        `The scope ${describeValue(name)} carries several limits, and one key cannot stand for those of all.`,
+        `The scope ${describeValue(name)} has several limits, and one key cannot replace the keys of all.`,
         'Leave the key out, or declare another scope.',
       );
     }
@@ -106,11 +106,11 @@ export class Scopes<Context extends Caller> {
   #entry(name: string): CompiledScope<Context> {
     const entry = this.#entries.get(name);
     if (entry !== undefined) return entry;
-    const known = this.names.join(', ');
+    const names = this.names.join(', ');
     throw configError(
       'unknown-scope',
       `There is no scope ${describeValue(name)}.`,
-      `Declare it under scopes of RateLimitModule${known === '' ? '' : `, or use one of: ${known}`}.`,
+      `Declare it under scopes of RateLimitModule${names === '' ? '' : `, or use one of: ${names}`}.`,
     );
   }
 
@@ -138,7 +138,7 @@ export class Scopes<Context extends Caller> {
     return { source, rule, options, limits: options.map((own) => this.#limit(own, name, source)) };
   }
 
-  #limit(options: LimitOptions<Context>, scope: string, source: string): Limit<Context> {
+  #limit(options: AnyLimitOptions<Context>, scope: string, source: string): Limit<Context> {
     const name = options.name as string;
     return compileLimit(
       options,

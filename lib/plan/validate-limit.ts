@@ -1,4 +1,3 @@
-import { configError, describeValue } from '../core/errors.js';
 import { FAIL_MODES } from '../core/policy.js';
 import {
   BOOLEAN,
@@ -6,14 +5,13 @@ import {
   isNonEmptyString,
   type OptionRules,
   oneOf,
-  rejectUnknownOptions,
-  validateOption,
+  validateOptions,
 } from '../core/validate.js';
-import type { LimitOptions, ModuleLimitOptions, ScopeOverrides } from './options.js';
+import type { AnyLimitOptions, ScopeOverrides } from './options.js';
 
 const CONDITION = { accepts: isFunction, fix: 'Give a function of the context.' };
 
-const LIMIT_RULES: OptionRules<keyof LimitOptions<never>> = {
+const LIMIT_RULES: OptionRules<keyof AnyLimitOptions<never>> = {
   name: null,
   rate: null,
   key: null,
@@ -27,59 +25,35 @@ const LIMIT_RULES: OptionRules<keyof LimitOptions<never>> = {
   when: CONDITION,
   skipIf: CONDITION,
   failMode: oneOf(...FAIL_MODES),
-  needs: oneOf('user', 'request'),
+  phase: oneOf('before-guards', 'after-guards'),
   message: { accepts: isNonEmptyString, fix: 'Give a text that is not empty, or leave it out.' },
 };
 
-/** What a limit of the module takes beside them. */
-const MODULE_RULES: OptionRules<Exclude<keyof ModuleLimitOptions<never>, keyof LimitOptions<never>>> = {
+const MODULE_LIMIT_RULES: OptionRules<keyof typeof LIMIT_RULES | 'per'> = {
+  ...LIMIT_RULES,
   per: oneOf('route'),
+};
+
+const OVERRIDE_RULES: OptionRules<keyof ScopeOverrides<never>> = {
+  key: LIMIT_RULES.key,
+  cost: LIMIT_RULES.cost,
+  phase: LIMIT_RULES.phase,
 };
 
 export const LIMIT_OPTION_NAMES: readonly string[] = Object.keys(LIMIT_RULES);
 
-const WHERE = 'of a limit';
+/** Throws `bad-option` for invalid options of a limit. */
+export const validateLimit = (options: object): void => validateOptions(options, LIMIT_RULES, '');
 
-/**
- * Throws `bad-option` for what in the options of a limit there is not, or cannot be meant.
- *
- * @param isModuleLimit Whether it is one of the module's, which are offered `per` as well.
- */
-export function validateLimit(options: object, isModuleLimit: boolean): void {
-  const offered = isModuleLimit ? [...LIMIT_OPTION_NAMES, ...Object.keys(MODULE_RULES)] : LIMIT_OPTION_NAMES;
-  rejectUnknownOptions(Object.keys(options), offered, WHERE);
-  for (const [name, value] of Object.entries(options)) validateOption(name, value, LIMIT_RULES, WHERE);
-}
+/** Throws `bad-option` for an invalid limit of the module. */
+export const validateModuleLimit = (limit: unknown): void =>
+  validateOptions(limit, MODULE_LIMIT_RULES, '', `A limit looks like { name: 'burst', rate: '60/min' }.`);
 
-/** Throws `bad-option` for what is no limit of the module; of its other options {@link validateLimit} hears. */
-export function validateModuleLimit(limit: unknown): void {
-  if (typeof limit !== 'object' || limit === null) {
-    throw configError(
-      'bad-option',
-      `${describeValue(limit)} is no limit.`,
-      `Give an object with a rate, such as { name: 'burst', rate: '60/min' }.`,
-    );
-  }
-  const { per } = limit as { readonly per?: unknown };
-  validateOption('per', per, MODULE_RULES, 'of a limit of the module');
-}
-
-const OVERRIDE_NAMES: readonly string[] = [
-  'key',
-  'cost',
-  'needs',
-] satisfies readonly (keyof ScopeOverrides<never>)[];
-
-/** Throws `bad-option` for what one use of a scope cannot change. */
-export function validateOverrides(overrides: unknown): void {
-  const isObject = typeof overrides === 'object' && overrides !== null;
-  const wrong = isObject
-    ? Object.keys(overrides).find((name) => !OVERRIDE_NAMES.includes(name))
-    : String(overrides);
-  if (wrong === undefined) return;
-  throw configError(
-    'bad-option',
-    `One use of a scope cannot change ${describeValue(wrong)}.`,
-    `It can change ${OVERRIDE_NAMES.join(', ')}; for other limits declare another scope, or use @RateLimit.`,
+/** Throws `bad-option` for anything that one use of a scope cannot change. */
+export const validateOverrides = (overrides: unknown): void =>
+  validateOptions(
+    overrides,
+    OVERRIDE_RULES,
+    '',
+    '@ThrottleScope only changes how requests are charged; for other limits declare another scope, or use @RateLimit.',
   );
-}

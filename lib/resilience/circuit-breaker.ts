@@ -1,38 +1,37 @@
 import { type Clock, runAfter } from '../core/clock.js';
 import type { BreakerState } from './health.js';
 
-/** When a breaker opens, and how it tries again. */
+/** Settings of a circuit breaker. */
 export interface BreakerSettings {
-  /** Failures in a row after which calls stop, 1 or more. Default 5. */
+  /** Consecutive failures after which calls stop, 1 or more. Default 5. */
   readonly threshold: number;
-  /** Milliseconds until the first probe, 1 to 1,000; twice as long after each that fails, at most a second. Default 100. */
+  /** Milliseconds until the first probe, 1 to 1,000. Doubles after each failed probe, up to a second. Default 100. */
   readonly initialBackoffMs: number;
 }
 
-/** How a breaker reaches what it guards. */
+/** What a breaker guards. */
 export interface BreakerTarget {
-  /** Resolves when the store decides as it should. */
+  /** Resolves when the target works. */
   probe(): Promise<unknown>;
-  /** Hears of each change of state. */
   onStateChange(state: BreakerState): void;
 }
 
 const MAX_BACKOFF_MS = 1_000;
 
 /**
- * Stops calling what fails, and finds out by itself when it works again: by one probe at a time, after
- * pauses that grow up to a second and are cut by chance, so that a fleet does not probe in step.
+ * Circuit breaker. Opens after `threshold` consecutive failures, then probes with exponential backoff (at most 1 s),
+ * one probe at a time, with jitter so that a fleet does not probe in lockstep.
  */
 export class CircuitBreaker {
   #state: BreakerState = 'closed';
   #failures = 0;
   #error: unknown;
-  #lastAnswerMs = Number.NEGATIVE_INFINITY;
+  #lastResponseMs = Number.NEGATIVE_INFINITY;
   #closedAtMs = Number.NEGATIVE_INFINITY;
   #backoffMs = 0;
   #probeAtMs = 0;
   #cancel: () => void = () => undefined;
-  #hasEnded = false;
+  #isStopped = false;
   #hasProbedEarly = false;
 
   constructor(
@@ -46,63 +45,63 @@ export class CircuitBreaker {
     return this.#state;
   }
 
-  /** When it answered last. */
-  get lastAnswerMs(): number {
-    return this.#lastAnswerMs;
+  /** Time of the last response. */
+  get lastResponseMs(): number {
+    return this.#lastResponseMs;
   }
 
-  /** Failures since the last answer. */
+  /** Failures since the last response. */
   get failures(): number {
     return this.#failures;
   }
 
-  /** What failed last, while it is not closed. */
+  /** The last error, while it is not closed. */
   get error(): unknown {
     return this.#error;
   }
 
-  /** Milliseconds until the next probe; 0 while one is under way, and while it is closed. */
+  /** Milliseconds until the next probe; 0 during a probe and while it is closed. */
   get retryAfterMs(): number {
     return this.#state === 'open' ? Math.max(0, this.#probeAtMs - this.clock.now()) : 0;
   }
 
-  /** To be told of each answer in time. */
+  /** Records a response in time. */
   onSuccess(nowMs: number): void {
-    this.#lastAnswerMs = nowMs;
+    this.#lastResponseMs = nowMs;
     if (this.#state === 'closed') this.#failures = 0;
   }
 
   /**
-   * To be told of each call that failed.
+   * Records a call that failed.
    *
-   * @param startedMs When it began: what began before it was closed again says nothing of it.
-   * @param isShared Whether others may be to blame: what has answered since is not.
+   * @param startedMs When the call began: one from before the breaker closed again says nothing about its target.
+   * @param isShared Whether another target may have caused it: one that has responded since then did not.
    */
   onFailure(error: unknown, startedMs = this.clock.now(), isShared = false): void {
     if (this.#state !== 'closed' || startedMs < this.#closedAtMs) return;
-    if (isShared && this.#lastAnswerMs >= startedMs) return;
+    if (isShared && this.#lastResponseMs >= startedMs) return;
     this.#failures++;
     if (this.#failures >= this.settings.threshold) this.trip(error);
   }
 
-  /** Opens, whatever the number of failures. */
+  /** Opens it, whatever the number of failures. */
   trip(error: unknown): void {
     this.#failures = Math.max(1, this.#failures);
     this.#backoffMs = Math.min(this.settings.initialBackoffMs, MAX_BACKOFF_MS);
     this.#backOff(error);
   }
 
-  /** Probes at once, instead of at the end of its pause; once a pause, since what fails may ask for it again and again. */
+  /** Probes immediately instead of after its backoff; once a backoff, since a failing target may ask for it repeatedly. */
   probeNow(): void {
-    if (this.#state !== 'open' || this.#hasEnded || this.#hasProbedEarly) return;
+    if (this.#state !== 'open' || this.#isStopped || this.#hasProbedEarly) return;
     this.#hasProbedEarly = true;
     this.#cancel();
     void this.#probe();
   }
 
-  /** Probes no more, and tells of nothing more. */
+  /** Ends probes and notifications. */
   stop(): void {
-    this.#hasEnded = true;
+    this.#isStopped = true;
     this.#cancel();
   }
 
@@ -111,11 +110,11 @@ export class CircuitBreaker {
     const backoffMs = Math.ceil(this.#backoffMs * (0.5 + this.random() / 2));
     this.#probeAtMs = this.clock.now() + backoffMs;
     this.#cancel();
-    if (!this.#hasEnded) this.#cancel = runAfter(this.clock, backoffMs, () => this.#probeInTurn());
+    if (!this.#isStopped) this.#cancel = runAfter(this.clock, backoffMs, () => this.#probeAfterBackoff());
     this.#setState('open');
   }
 
-  #probeInTurn(): void {
+  #probeAfterBackoff(): void {
     this.#hasProbedEarly = false;
     void this.#probe();
   }
@@ -133,14 +132,14 @@ export class CircuitBreaker {
     this.#failures = 0;
     this.#error = undefined;
     this.#closedAtMs = this.clock.now();
-    this.#lastAnswerMs = this.#closedAtMs;
+    this.#lastResponseMs = this.#closedAtMs;
     this.#hasProbedEarly = false;
     this.#setState('closed');
   }
 
   #setState(state: BreakerState): void {
-    // Nobody is told of a probe that was still under way at the end.
-    if (this.#state === state || this.#hasEnded) return;
+    // A probe that was still running when it was stopped changes nothing.
+    if (this.#state === state || this.#isStopped) return;
     this.#state = state;
     this.target.onStateChange(state);
   }

@@ -7,29 +7,29 @@ import { isAdditive, type KnownUsage, LastKnownUsage, toUsage } from './last-kno
 import { LocalOverlay } from './local-overlay.js';
 import { LocalReceipt } from './receipts.js';
 
-/** A charge as this process decides it, and what it has been told of its bucket. */
+/** A charge as this process decides it, and the usage of its bucket in the store. */
 interface LocalCharge {
   readonly charge: Charge;
-  /** What the process admits by itself. */
+  /** The share of this process. */
   readonly share: Policy;
-  readonly known: KnownUsage | undefined;
-  /** Whether its bucket is a copy that was made for it. */
+  readonly usage: KnownUsage | undefined;
+  /** Whether its bucket was created as a copy for this charge. */
   readonly isNew: boolean;
 }
 
 /**
- * Limits as this process enforces them by itself while the store cannot, from where the store left off; and what
- * is left of that beside the store, until what was admitted here has ended.
+ * Decides in this process while the store fails, starting from the last known usage. Afterwards, what was admitted
+ * meanwhile goes on counting beside the store until it has expired.
  */
 export class LocalFallback {
-  /** What this process has admitted, and blocked, without the store. */
+  /** Charges and blocks of this process that the store knows nothing of. */
   readonly #memory: MemoryStore;
   readonly #lastKnown = new LastKnownUsage();
   readonly #shares = new WeakMap<Policy, Policy>();
-  /** When the store was last away. */
+  /** When the store failed last. */
   #outageAtMs = Number.NEGATIVE_INFINITY;
 
-  /** @param instances Among how many processes limits are divided. */
+  /** @param instances Number of processes that share the limits. */
   constructor(
     readonly clock: Clock,
     readonly instances: number,
@@ -37,12 +37,12 @@ export class LocalFallback {
     this.#memory = new MemoryStore({ clock });
   }
 
-  /** How many buckets it holds. */
+  /** Number of buckets. */
   get size(): number {
     return this.#memory.size;
   }
 
-  /** Remembers what the store has just said, in time or late, on what it was asked at `askedAtMs`. */
+  /** Remembers decisions of the store that was called at `askedAtMs`, in time or late. */
   observe(decisions: readonly Decision[], nowMs: number, askedAtMs: number): void {
     for (const decision of decisions) {
       if (decision.charge.policy.failMode !== 'local') continue;
@@ -52,7 +52,7 @@ export class LocalFallback {
     }
   }
 
-  /** Remembers that the store is away, and may come back without what it had counted. */
+  /** Notes that the store fails, and may return without what it had counted. */
   onOutage(): void {
     this.#outageAtMs = this.clock.now();
   }
@@ -61,19 +61,19 @@ export class LocalFallback {
     this.#lastKnown.observeRefund(decision, without);
   }
 
-  /** Decides in place of the store, in which `charges` count for nothing. */
+  /** Decides in place of the store, which is not charged. */
   consume(charges: readonly Charge[]): readonly Decision[] {
     return this.#decide('consume', charges);
   }
 
-  /** What {@link consume} would answer. */
+  /** Returns what {@link consume} would decide; writes nothing. */
   peek(charges: readonly Charge[]): readonly Decision[] {
     return this.#decide('peek', charges);
   }
 
   /**
-   * What stands beside the store: null when nothing does, denials when that leaves no room for a request, so that
-   * there is no need to ask the store.
+   * Returns what this process adds to the store's decision: null for nothing, or denials when its own charges leave
+   * no room for the request, so that the store need not be called.
    */
   overlay(mode: 'consume' | 'peek', charges: readonly Charge[]): LocalOverlay | readonly Decision[] | null {
     if (this.#memory.size === 0) return null;
@@ -81,7 +81,7 @@ export class LocalFallback {
     if (own.length === 0) return null;
     const localDecisions = this.#memory.peek(own).decisions;
     if (!localDecisions.some(isDenial)) return new LocalOverlay(mode, charges, localDecisions, this.#memory);
-    // By a denial nothing is charged, but a block begins.
+    // A denial charges nothing, but may start a block.
     return mode === 'consume' ? this.#memory.consume(own).decisions : localDecisions;
   }
 
@@ -89,7 +89,7 @@ export class LocalFallback {
     this.#memory.refund(decisions);
   }
 
-  /** The store has counted, late, what this process has admitted: of a sum it is not to count twice. */
+  /** Hands over a charge that the store has made late as well: usage that adds up must not count twice. */
   transferToStore(receipt: LocalReceipt, store: Decision): void {
     receipt.store = store;
     const { local } = receipt;
@@ -107,7 +107,7 @@ export class LocalFallback {
     try {
       this.#memory.block(identity, forMs);
     } catch {
-      // No room for it here, but perhaps in the store.
+      // This process has no room for it, but the store may have.
     }
   }
 
@@ -132,15 +132,15 @@ export class LocalFallback {
   #toLocal(charge: Charge, nowMs: number): LocalCharge {
     const { policy, identity } = charge;
     const share = this.#shareOf(charge);
-    const known = this.#lastKnown.of(policy, identity, nowMs);
-    if (known === undefined) return toLocal(charge, share, known);
-    if (known.blockedUntilMs > nowMs) return toLocal(charge, share, known, 0);
-    const left = Math.max(0, Math.floor((policy.capacity - known.used) / this.instances));
-    if (isAdditive(policy)) return toLocal(charge, share, known, Math.min(share.capacity, left));
+    const usage = this.#lastKnown.of(policy, identity, nowMs);
+    if (usage === undefined) return toLocal(charge, share, usage);
+    if (usage.blockedUntilMs > nowMs) return toLocal(charge, share, usage, 0);
+    const left = Math.max(0, Math.floor((policy.capacity - usage.used) / this.instances));
+    if (isAdditive(policy)) return toLocal(charge, share, usage, Math.min(share.capacity, left));
     const isNew = !this.#memory.has(policy, identity);
     const used = Math.max(0, share.capacity - left);
-    this.#memory.seed(share, identity, used, known.chargedAtMs, 0);
-    return { ...toLocal(charge, share, known), isNew };
+    this.#memory.seed(share, identity, used, usage.chargedAtMs, 0);
+    return { ...toLocal(charge, share, usage), isNew };
   }
 
   #shareOf({ policy, cost }: Charge): Policy {
@@ -153,7 +153,7 @@ export class LocalFallback {
     return cost <= share.capacity ? share : perInstancePolicy(policy, this.instances, cost);
   }
 
-  /** A decision of this process in the terms of what was asked. */
+  /** Turns a decision of this process into one on the original charge. */
   #toReply(
     mode: 'consume' | 'peek',
     decision: Decision,
@@ -161,19 +161,19 @@ export class LocalFallback {
     local: LocalCharge,
     nowMs: number,
   ): Decision {
-    const { share, known, isNew } = local;
-    // Kept beside the store when something was charged to it here, and not for a look.
+    const { share, usage, isNew } = local;
+    // The copy is kept only if something was charged to it.
     if (isNew && decision.receipt === null && !decision.startsBlock)
       this.#memory.drop(charge.policy, charge.identity);
     const receipt = decision.receipt === null ? null : new LocalReceipt(decision, null);
     const reply = { ...decision, charge, receipt };
-    if (known === undefined || share.limit === 0) return reply;
-    const blockedMs = Math.max(0, known.blockedUntilMs - nowMs);
+    if (usage === undefined || share.limit === 0) return reply;
+    const blockedMs = Math.max(0, usage.blockedUntilMs - nowMs);
     if (!isAdditive(charge.policy) && blockedMs === 0) return reply;
-    const storeMs = Math.max(blockedMs, known.untilMs - nowMs);
+    const storeMs = Math.max(blockedMs, usage.untilMs - nowMs);
     const resetAfterMs = Math.max(decision.resetAfterMs, storeMs);
     if (decision.allowed) return { ...reply, limit: share.capacity, resetAfterMs };
-    // Without what the store has counted, this process has room again when its own charges have ended.
+    // Once the usage in the store has expired, this process has room as soon as its own charges allow.
     const { retryAfterMs: ownMs } = this.#memory.peek([{ ...charge, policy: share }])
       .decisions[0] as Decision;
     const laterMs = ownMs === null ? null : Math.max(ownMs, storeMs);
@@ -191,7 +191,7 @@ export class LocalFallback {
     return mode === 'consume' ? this.#blocked(denied, share, nowMs) : denied;
   }
 
-  /** Starts the block of a denial that is due to what the store has counted. */
+  /** Starts the block of a denial that is due to usage in the store. */
   #blocked(denied: Decision, share: Policy, nowMs: number): Decision {
     const { blockDurationsMs, shadow, identity } = denied.charge;
     const [blockMs] = blockDurationsMs;
@@ -207,7 +207,7 @@ export class LocalFallback {
     };
   }
 
-  /** Keeps what the store had counted before it was away, where its answer shows that it has forgotten that. */
+  /** Keeps usage from before an outage, if the store's decision shows that it has lost it. */
   #restoreLost(before: KnownUsage, { charge, used, allowed }: Decision, nowMs: number): void {
     const hasForgotten = allowed && used <= charge.cost && before.used > 0 && before.untilMs > nowMs;
     if (!hasForgotten) return;
@@ -216,22 +216,21 @@ export class LocalFallback {
   }
 }
 
-/** A charge as this process decides it, under `limit` where that is lower than its part. */
 const toLocal = (
   charge: Charge,
   share: Policy,
-  known: KnownUsage | undefined,
+  usage: KnownUsage | undefined,
   limit = share.limit,
 ): LocalCharge => ({
   charge: { ...charge, policy: limit === share.limit ? share : withLimit(share, limit) },
   share,
-  known,
+  usage,
   isNew: false,
 });
 
 /**
- * Decides a request without the store, as the fail modes of its limits say: any `closed` one refuses it, else
- * `local` ones are decided by `local`, and `open` ones are left out. A shadow limit refuses nobody.
+ * Decides a request without the store, by the fail modes of its limits: a `closed` one refuses the request;
+ * otherwise `local` decides the `local` ones, and `open` ones are left out. A shadow limit never refuses.
  *
  * @throws StoreUnavailableError for a `closed` limit.
  */

@@ -1,26 +1,26 @@
-/** `closed`: calls go to the store; `open`: none does; `half-open`: one probes it, and no other goes. */
+/** State of a circuit breaker. `closed`: calls go to the store; `open`: none do; `half-open`: only a probe does. */
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
-/** How one part of the store is doing. */
+/** Health of one shard of the store. */
 export interface ShardHealth {
-  /** The node of a Cluster, as `host:port`; empty for a store that fails as a whole. */
+  /** A node of a Cluster, as `host:port`; empty for a store that fails as a whole. */
   readonly shard: string;
-  /** Whether calls go to it. */
+  /** The state of its breaker. */
   readonly breaker: BreakerState;
-  /** Failures since its last answer. */
+  /** Failures since its last response. */
   readonly failures: number;
-  /** What failed last; null while its breaker is closed. */
+  /** The last error; null while its breaker is closed. */
   readonly error: string | null;
-  /** Milliseconds until it is probed again; 0 while it is being probed, and while its breaker is closed. */
+  /** Milliseconds until the next probe; 0 during a probe and while its breaker is closed. */
   readonly retryAfterMs: number;
 }
 
-/** How the store is doing, as this process sees it. */
+/** Health of the store, as this process sees it. */
 export interface StoreHealth {
-  /** `degraded` while any part of the store is not called, since it fails. */
+  /** `degraded` while any shard fails and is therefore not called. */
   readonly status: 'up' | 'degraded';
-  /** One for each node of a Cluster that was called, one alone for other stores. */
+  /** One entry for each node of a Cluster that was called; a single entry for other stores. */
   readonly shards: readonly ShardHealth[];
-  /** Requests that were decided without the store, or refused for want of it, since the start. */
+  /** Requests since start-up that were decided without the store, or refused because it failed. */
   readonly degraded: number;
 }

@@ -1,21 +1,21 @@
+import { lru } from 'tiny-lru';
+import { ALGORITHMS } from '../core/algorithms/index.js';
 import type { Decision } from '../core/decision.js';
 import type { Policy } from '../core/policy.js';
-import { ByBucket } from './by-bucket.js';
 
-/** Buckets of which the store's last word is remembered; at most twice as many. */
-const MAX_BUCKETS = 50_000;
+const MAX_BUCKETS = 100_000;
 
-/** What the store has said of a bucket last, and when it was heard by the clock of this process. */
+/** The store's last decision on a bucket, and when it arrived by the clock of this process. */
 export interface Observation {
   readonly decision: Decision;
   readonly observedAtMs: number;
 }
 
-/** A bucket of the store, as its last word lets one think of it, by the clock of this process. */
+/** Usage of a bucket in the store as far as its last decision tells, by the clock of this process. */
 export interface KnownUsage {
   /** Units that counted. */
   readonly used: number;
-  /** When all of them were charged, as far as anybody knows: with the last, since no word tells of those before. */
+  /** The latest time at which they can have been charged: no decision tells when the charges before the last were made. */
   readonly chargedAtMs: number;
   /** When none of them counts any more. */
   readonly untilMs: number;
@@ -23,77 +23,89 @@ export interface KnownUsage {
 }
 
 /**
- * Whether what the store has counted and what this process has are two parts of one sum. So it is with a
- * window that slides, where each charge ends by itself. Of other buckets this process keeps a copy of the whole.
+ * Tells whether the usage in the store and the usage in this process add up. They do for a sliding window, where
+ * each charge ends by itself. For all other algorithms this process keeps a copy of the whole bucket.
  */
-export const isAdditive = ({ algorithm }: Policy): boolean => algorithm === 'sliding-window';
+export const isAdditive = ({ algorithm }: Policy): boolean => ALGORITHMS[algorithm].isAdditive;
 
 export const toUsage = ({ decision, observedAtMs }: Observation): KnownUsage => ({
   used: decision.used,
-  chargedAtMs:
-    decision.charge.policy.algorithm === 'token-bucket'
-      ? observedAtMs
-      : observedAtMs + decision.resetAfterMs - decision.charge.policy.windowMs,
+  chargedAtMs: ALGORITHMS[decision.charge.policy.algorithm].chargedAtMs(
+    observedAtMs,
+    decision.resetAfterMs,
+    decision.charge.policy.windowMs,
+  ),
   untilMs: observedAtMs + decision.resetAfterMs,
   blockedUntilMs: observedAtMs + decision.blockedForMs,
 });
 
-/** Whether the store has decided later, by its own clock; in the same millisecond it counts no less. */
+/** Compares by the store's own clock; within one millisecond the later decision counts no less. */
 function isNewer(decision: Decision, before: Decision): boolean {
   if (decision.atMs !== before.atMs) return decision.atMs > before.atMs;
   if (decision.used !== before.used) return decision.used > before.used;
   return decision.blockedForMs >= before.blockedForMs;
 }
 
-/** The store's last word on each bucket that this process has seen. */
-export class LastKnownUsage {
-  readonly #observations = new ByBucket<Observation>(MAX_BUCKETS);
+// Keys of buckets are escaped, so that the first line is the whole bucket key.
+const cacheKey = ({ bucketKey }: Policy, identity: string): string => `${bucketKey}\n${identity}`;
 
-  /** The last word on a bucket; undefined when nothing of it counts any more, or it is not remembered. */
+/** Remembers the store's last decision on each bucket, for the buckets that were decided most recently. */
+export class LastKnownUsage {
+  readonly #observations;
+
+  constructor(maxBuckets = MAX_BUCKETS) {
+    this.#observations = lru<Observation>(maxBuckets);
+  }
+
+  /** Returns the usage of a bucket; undefined when nothing of it counts any more or it is not remembered. */
   of(policy: Policy, identity: string, nowMs: number): KnownUsage | undefined {
-    const observation = this.#observations.get(policy, identity);
+    const observation = this.#observations.get(cacheKey(policy, identity));
     if (observation === undefined) return undefined;
-    const known = toUsage(observation);
-    return Math.max(known.untilMs, known.blockedUntilMs) > nowMs ? known : undefined;
+    const usage = toUsage(observation);
+    return Math.max(usage.untilMs, usage.blockedUntilMs) > nowMs ? usage : undefined;
   }
 
   /**
-   * Remembers what the store has just said, and gives what it had said before.
+   * Remembers a decision of the store and returns the one before it.
    *
-   * @param askedAtMs When the store was asked. What was heard since may have been decided later than this.
+   * @param askedAtMs When the store was called. What has arrived since then may have been decided later than this.
    */
   observe(decision: Decision, observedAtMs: number, askedAtMs: number): Observation | undefined {
-    const { policy, identity } = decision.charge;
-    const before = this.#observations.get(policy, identity);
+    const key = cacheKey(decision.charge.policy, decision.charge.identity);
+    const before = this.#observations.get(key);
     const mayBeOlder = before !== undefined && before.observedAtMs >= askedAtMs;
     if (mayBeOlder && !isNewer(decision, before.decision)) return before;
-    if (decision.resetAfterMs > 0) {
-      this.#observations.set(policy, identity, { decision, observedAtMs });
-    } else if (before !== undefined) this.#observations.delete(policy, identity);
+    if (decision.resetAfterMs > 0) this.#observations.set(key, { decision, observedAtMs });
+    else if (before !== undefined) this.#observations.delete(key);
     return before;
   }
 
-  /** Remembers no longer what has been given back. */
+  /** Takes back a charge that was refunded, if the decision on it is the last one on its bucket. */
   observeRefund(decision: Decision, without: Decision): void {
-    const { policy, identity } = decision.charge;
-    const known = this.#observations.get(policy, identity);
-    const isLast = known?.decision.atMs === decision.atMs && known.decision.used === decision.used;
-    if (known === undefined || !isLast) return;
+    const key = cacheKey(decision.charge.policy, decision.charge.identity);
+    const last = this.#observations.get(key);
+    if (last === undefined || last.decision.atMs !== decision.atMs || last.decision.used !== decision.used)
+      return;
     const { used, resetAfterMs } = without;
-    this.#observations.set(policy, identity, {
-      ...known,
-      decision: { ...known.decision, used, resetAfterMs },
-    });
+    this.#observations.set(key, { ...last, decision: { ...last.decision, used, resetAfterMs } });
   }
 
   reset(identity: string, scope: string | undefined): void {
-    this.#observations.deleteOf(
-      identity,
-      ({ decision }) => scope === undefined || decision.charge.policy.scope === scope,
+    this.#deleteWhere(
+      ({ charge }) => charge.identity === identity && (scope === undefined || charge.policy.scope === scope),
     );
   }
 
   unblock(identity: string): void {
-    this.#observations.deleteOf(identity, ({ decision }) => decision.blockedForMs > 0);
+    this.#deleteWhere(({ charge, blockedForMs }) => charge.identity === identity && blockedForMs > 0);
+  }
+
+  /** Looks at all entries: few calls come from operators, and an index by identity would cost every decision. */
+  #deleteWhere(concerns: (decision: Decision) => boolean): void {
+    const keys: string[] = [];
+    this.#observations.forEach(({ decision }, key) => {
+      if (concerns(decision)) keys.push(key);
+    });
+    for (const key of keys) this.#observations.delete(key);
   }
 }

@@ -5,21 +5,21 @@ import { isAdditive } from './last-known-usage.js';
 import { mergeDecisions } from './receipts.js';
 
 /**
- * What this process has admitted while the store was away, and what that leaves of a request that the store is
- * asked about: of a sum the rest, of a copy both have to admit it.
+ * Applies what this process admitted during an outage to a request that the store decides. If usage adds up, the
+ * store is asked for the rest of the limit; if this process keeps a copy of the bucket, both have to admit the charge.
  */
 export class LocalOverlay {
-  /** What to ask the store, in the order of the request. */
+  /** The charges to send to the store, in the order of the request. */
   readonly charges: readonly Charge[];
   readonly #original = new Map<Charge, Charge>();
-  /** What stands here of buckets that are part of a sum. */
+  /** Local decisions on buckets whose usage adds up. */
   readonly #additive = new Map<Charge, Decision>();
-  /** Charged here, until it is known that the store admits them. */
+  /** Charged in this process until the store has admitted them. */
   readonly #reserved: readonly Decision[];
 
   /**
-   * @param localDecisions Decisions on those of the charges of whose buckets this process has admitted something: none denies.
-   * @param memory What it has admitted.
+   * @param localDecisions Decisions on the charges whose buckets this process holds; none of them denies.
+   * @param memory The buckets of this process.
    */
   constructor(
     mode: 'consume' | 'peek',
@@ -31,22 +31,22 @@ export class LocalOverlay {
     for (const decision of localDecisions) {
       const { charge } = decision;
       if (isAdditive(charge.policy)) this.#additive.set(charge, decision);
-      // Without a block, which a charge in passing must not start.
+      // A charge that may be rolled back must not start a block.
       else mirrored.push({ ...charge, blockDurationsMs: [] });
     }
     this.charges = charges.map((charge) => this.#lowered(charge));
     this.#reserved = memory[mode](mirrored).decisions;
   }
 
-  /** What the store has decided, in the terms of the request. */
+  /** Turns the store's decisions into decisions on the original charges. */
   merge(decisions: readonly Decision[]): readonly Decision[] {
     if (decisions.some(isDenial)) this.rollback();
     return decisions.map((decision) => {
       const charge = this.#original.get(decision.charge) ?? decision.charge;
-      const sum = this.#additive.get(charge);
-      if (sum !== undefined && !sum.allowed) return sum;
-      if (sum !== undefined) {
-        const resetAfterMs = Math.max(decision.resetAfterMs, sum.resetAfterMs);
+      const own = this.#additive.get(charge);
+      if (own !== undefined && !own.allowed) return own;
+      if (own !== undefined) {
+        const resetAfterMs = Math.max(decision.resetAfterMs, own.resetAfterMs);
         return { ...decision, charge, limit: charge.policy.capacity, resetAfterMs };
       }
       const mirror = this.#reserved.find((reserved) => isSameBucket(reserved.charge, charge));
@@ -54,17 +54,17 @@ export class LocalOverlay {
     });
   }
 
-  /** Takes back what it has charged here. */
+  /** Refunds what it has charged in this process. */
   rollback(): void {
     this.memory.refund(this.#reserved.filter(({ receipt }) => receipt !== null));
   }
 
-  /** A charge under what is left of its limit. */
+  /** Lowers the limit of a charge to what this process has left of it. */
   #lowered(charge: Charge): Charge {
-    const sum = this.#additive.get(charge);
-    if (sum === undefined) return charge;
-    // What costs nothing passes also where nothing is left; a shadow limit without room denies nobody.
-    const left = sum.allowed ? Math.max(1, sum.remaining) : 0;
+    const own = this.#additive.get(charge);
+    if (own === undefined) return charge;
+    // A charge of 0 passes even when nothing is left, and a shadow limit without room denies nobody.
+    const left = own.allowed ? Math.max(1, own.remaining) : 0;
     if (left === charge.policy.capacity) return charge;
     const lowered = { ...charge, policy: withLimit(charge.policy, left) };
     this.#original.set(lowered, charge);

@@ -2,39 +2,52 @@ import type { Charge } from '../core/decision.js';
 import type { BreakerSettings } from './circuit-breaker.js';
 import type { BreakerState } from './health.js';
 
-/** How a {@link ResilientStore} guards a store. */
+/** Settings of a {@link ResilientStore}. */
 export interface ResilienceSettings {
-  /** The time budget of a decision in milliseconds. */
+  /** Time budget of a decision in milliseconds. */
   readonly timeoutMs: number;
-  /** Among how many processes limits are divided while each decides for itself. */
+  /** Number of processes that share the limits while each decides for itself. */
   readonly instances: number;
   readonly breaker: BreakerSettings;
 }
 
-/** Hears how a store is doing. */
-export interface StoreWatch {
-  /** A request was decided without the store, or is refused for want of it. */
-  degraded(charges: readonly Charge[], cause: unknown): void;
-  /** Calls to a part of the store stop, are tried, or go on; the part is empty for the whole store. */
-  breaker(shard: string, state: BreakerState, cause: unknown): void;
-  /** All parts of the store decide again. */
-  recovered(afterMs: number, degraded: number): void;
-}
+/**
+ * Reports how a store is doing:
+ * - `degraded`: a request was decided without the store, or refused because it failed. The cause is null when no
+ *   room was left by what this process had admitted in an outage.
+ * - `breaker`: calls to a shard of the store stop, are tried or resume. The shard is empty for the whole store.
+ * - `recovered`: all shards of the store decide again.
+ */
+export type StoreEvent =
+  | { readonly kind: 'degraded'; readonly charges: readonly Charge[]; readonly cause: unknown }
+  | {
+      readonly kind: 'breaker';
+      readonly shard: string;
+      readonly state: BreakerState;
+      readonly cause: unknown;
+    }
+  | {
+      readonly kind: 'recovered';
+      /** Length of the outage. */
+      readonly afterMs: number;
+      /** Requests that were decided without the store meanwhile. */
+      readonly degraded: number;
+    };
 
-/** What an application may set of `ResilienceSettings`. */
+/** Options of an application for failures of its store. */
 export interface ResilienceOptions {
-  /** How long a decision may take in milliseconds, 1 to 60,000, after which it is made without the store. Default 100. */
+  /** Milliseconds that a decision may take, 1 to 60,000; after that it is made without the store. Default 100. */
   readonly timeoutMs?: number | undefined;
   /**
-   * How many processes there are, 1 or more: while the store fails, each admits its part of every limit, rounded
-   * down, and never less than one request. Default 1: each admits the whole.
+   * Number of processes, 1 or more. While the store fails, each admits its share of every limit, rounded
+   * down but at least one request. Default 1: each admits the whole limit.
    */
   readonly instances?: number | undefined;
-  /** When calls to a failing store stop. */
+  /** When to stop calling a failing store. */
   readonly breaker?: Partial<BreakerSettings> | undefined;
 }
 
-/** The settings with their defaults. */
+/** Fills in the defaults. */
 export const resilienceSettings = ({
   timeoutMs,
   instances,

@@ -1,26 +1,25 @@
-import { attempt } from '../core/awaitable.js';
 import type { Decision } from '../core/decision.js';
 import type { Store } from '../store/store.js';
 
-/** What gives back a charge that was made in this process, and perhaps in the store too. */
+/** Receipt of a charge that was made in this process, and perhaps in the store too. */
 export class LocalReceipt {
   constructor(
-    /** The decision of this process; null once the store counts it in its place, or it has been given back. */
+    /** The decision of this process; null once the store counts the charge instead, or it has been refunded. */
     public local: Decision | null,
-    /** The decision of the store, when that has charged it as well, at once or late. */
+    /** The decision of the store, if that made the charge as well, in time or late. */
     public store: Decision | null,
   ) {}
 
-  /** Whether it was given back before the store had said that it has charged it as well. */
+  /** Whether it was refunded before the store said that it had made the charge as well. */
   get isRefunded(): boolean {
     return this.local === null && this.store === null;
   }
 }
 
-/** Two decisions on one charge that was admitted, by the store and beside it: what is left under both. */
+/** Combines the decisions of the store and of this process on one admitted charge: the smaller remainder counts. */
 export function mergeDecisions(store: Decision, local: Decision): Decision {
   const receipt = local.receipt === null && store.receipt === null ? null : new LocalReceipt(local, store);
-  // Of a shadow limit, which denies nobody.
+  // A shadow limit, which denies nobody.
   if (!store.allowed || !local.allowed) return { ...(store.allowed ? local : store), receipt };
   return {
     ...store,
@@ -30,17 +29,17 @@ export function mergeDecisions(store: Decision, local: Decision): Decision {
   };
 }
 
-/** Decisions that are to be given back, by where their charges are. */
+/** Decisions to refund, by where their charges were made. */
 export interface Receipts {
-  /** Those of this process. */
+  /** Charges of this process. */
   readonly local: readonly Decision[];
-  /** Those of the store. */
+  /** Charges of the store. */
   readonly store: readonly Decision[];
 }
 
 /**
- * Sorts decisions that are given back by where their charges are: some are in both places. Those of this process
- * are given out once, since a second time would give back somebody else's.
+ * Splits decisions to refund by where their charges were made; some are in both places. Each local one is returned
+ * only once, since a second refund would give back somebody else's charge.
  */
 export function splitReceipts(decisions: readonly Decision[]): Receipts {
   const local: Decision[] = [];
@@ -58,25 +57,25 @@ export function splitReceipts(decisions: readonly Decision[]): Receipts {
 }
 
 /**
- * Gives back charges that the store has made too late: of requests that were turned away before it had answered, or
- * whose charge had been given back by then. All of one turn together.
+ * Refunds charges that the store made too late: the request had been rejected, or its charge refunded, before the
+ * store replied. All refunds of one turn of the event loop go out together.
  */
 export class LateRefunds {
   readonly #due: Decision[] = [];
 
   constructor(readonly store: Store) {}
 
-  /** What cannot be given back ends with its bucket. */
   add(charged: readonly Decision[]): void {
     if (charged.length === 0) return;
     if (this.#due.length === 0) queueMicrotask(() => this.#refund(this.#due.splice(0)));
     this.#due.push(...charged);
   }
 
-  #refund(all: readonly Decision[]): void {
-    void attempt(
-      () => this.store.refund(all),
-      () => undefined,
-    );
+  async #refund(decisions: readonly Decision[]): Promise<void> {
+    try {
+      await this.store.refund(decisions);
+    } catch {
+      // A charge that cannot be refunded ends with its bucket.
+    }
   }
 }

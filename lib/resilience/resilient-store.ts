@@ -1,64 +1,58 @@
 import { type Awaitable, isPromise } from '../core/awaitable.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import { type Charge, type Decision, isDenial, withoutCharge } from '../core/decision.js';
-import { MemoryStore } from '../store/memory/memory-store.js';
 import { type Store, type StoreReply, type StoreTarget, StoreUnavailableError } from '../store/store.js';
 import type { CircuitBreaker } from './circuit-breaker.js';
 import { decideByFailMode, LocalFallback } from './fallback.js';
 import type { StoreHealth } from './health.js';
 import { LocalOverlay } from './local-overlay.js';
-import type { ResilienceSettings, StoreWatch } from './options.js';
+import type { ResilienceSettings, StoreEvent } from './options.js';
 import { FIRST_PROBE, INVALID_REPLY, isStoreReply, probe } from './probe.js';
 import { LateRefunds, LocalReceipt, splitReceipts } from './receipts.js';
 import { ShardBreakers } from './shard-breakers.js';
 import { StoreTimeoutError, TimeoutQueue, withTimeout } from './timeout-queue.js';
 
-/** Calls of an operator may take longer than those of a request. */
+/** Calls of operators may take longer than those of requests. */
 const ADMIN_TIMEOUT_MS = 2_000;
 
-/** Whether a request is to be decided, or only to be looked at. */
 type Mode = 'consume' | 'peek';
 
-/** A request that the store has been asked about. */
+/** A request that the store is deciding. */
 interface PendingCall {
   readonly mode: Mode;
   readonly charges: readonly Charge[];
   readonly startedMs: number;
-  /** What stands in this process beside the store; null for nothing. */
+  /** What this process adds to the store's decision; null for nothing. */
   readonly overlay: LocalOverlay | null;
-  /** What was decided without an answer; null for a request that was turned away. */
+  /** Decisions made without a reply; null while there are none, and for a request that was rejected. */
   fallbackDecisions: readonly Decision[] | null;
 }
 
 /**
- * A store that may fail, made safe: decisions within a time budget, no calls to what fails, and limits as
- * their fail modes say meanwhile. No charge is ever sent twice.
+ * Guards a store that may fail: decides within a time budget, does not call what fails, and meanwhile decides by
+ * the limits' fail modes. No charge is ever sent twice.
  */
 export class ResilientStore implements Store {
+  readonly name: string;
   readonly shared: boolean;
   readonly secret: string | undefined;
   readonly #local: LocalFallback;
   readonly #timeouts: TimeoutQueue<PendingCall, StoreReply, StoreReply>;
   readonly #breakers: ShardBreakers;
   readonly #lateRefunds: LateRefunds;
-  /** A memory store has nothing to fail, so that nothing need be kept beside it. */
-  readonly #canFail: boolean;
-  /** Whether an answer at once says something of the store: one that is shared only remembers it. */
-  readonly #learnsAtOnce: boolean;
   #degraded = 0;
-  /** Since when some part fails, and how many requests had been decided without it; null while none does. */
+  /** When the first shard failed, and the number of degraded requests before that; null while none fails. */
   #outage: { readonly sinceMs: number; readonly degradedBefore: number } | null = null;
 
   constructor(
     readonly store: Store,
     readonly settings: ResilienceSettings,
-    readonly watch: StoreWatch,
+    readonly onEvent: (event: StoreEvent) => void,
     readonly clock: Clock = systemClock,
   ) {
+    this.name = store.name;
     this.shared = store.shared === true;
     this.secret = store.secret;
-    this.#canFail = !(store instanceof MemoryStore);
-    this.#learnsAtOnce = this.#canFail && !this.shared;
     this.#lateRefunds = new LateRefunds(store);
     this.#local = new LocalFallback(clock, settings.instances);
     this.#timeouts = new TimeoutQueue(settings.timeoutMs, clock, {
@@ -86,7 +80,7 @@ export class ResilientStore implements Store {
     }
   }
 
-  /** How many buckets this process keeps beside the store. */
+  /** Number of buckets that this process keeps beside the store. */
   get localBucketCount(): number {
     return this.#local.size;
   }
@@ -122,7 +116,7 @@ export class ResilientStore implements Store {
   }
 
   block(identity: string, forMs: number): Promise<void> {
-    if (this.#canFail) this.#local.block(identity, forMs);
+    this.#local.block(identity, forMs);
     return this.#administer(this.#breakers.openBreakerOf(identity), () => this.store.block(identity, forMs));
   }
 
@@ -131,7 +125,7 @@ export class ResilientStore implements Store {
     return this.#administer(this.#breakers.openBreakerOf(identity), () => this.store.unblock(identity));
   }
 
-  /** Lets what is under way end first, which its time budget sees to. */
+  /** Waits for pending calls first, which their time budget bounds. */
   async close(): Promise<void> {
     this.#breakers.stop();
     await this.#timeouts.idle();
@@ -144,7 +138,7 @@ export class ResilientStore implements Store {
     if (broken !== null) return this.#fallBack(mode, charges, broken.error);
     const overlay = this.#local.overlay(mode, charges);
     if (overlay === null || overlay instanceof LocalOverlay) return this.#ask(mode, charges, overlay);
-    this.#noteDegraded(charges, null);
+    this.#countDegraded(charges, null);
     return { decisions: overlay, degraded: true };
   }
 
@@ -156,7 +150,8 @@ export class ResilientStore implements Store {
       return this.#onError(this.#pendingCall(mode, charges, overlay), error);
     }
     if (isPromise(reply)) return this.#timeouts.wait(this.#pendingCall(mode, charges, overlay), reply);
-    if (overlay === null && !this.#learnsAtOnce && isStoreReply(reply)) return reply;
+    // A shared store that replies synchronously has not been called: it repeats what it knows.
+    if (overlay === null && this.shared && isStoreReply(reply)) return reply;
     return this.#onReply(this.#pendingCall(mode, charges, overlay), reply);
   }
 
@@ -182,15 +177,15 @@ export class ResilientStore implements Store {
     return reply;
   }
 
-  /** Decides without the store; throws for a limit that does not go on without it. */
+  /** Decides without the store; throws if a limit has failMode `closed`. */
   #fallBack(mode: Mode, charges: readonly Charge[], cause: unknown): StoreReply {
-    this.#noteDegraded(charges, cause);
+    this.#countDegraded(charges, cause);
     const retryAfterMs = this.#breakers.openBreakerFor(charges)?.retryAfterMs ?? 0;
     const local = (some: readonly Charge[]) => this.#local[mode](some);
     return { decisions: decideByFailMode(charges, local, retryAfterMs, cause), degraded: true };
   }
 
-  /** The store has charged what was decided without it: a request that was turned away is to be charged for nothing. */
+  /** Settles charges of a request that was decided without the store; one that was rejected must not be charged. */
   #onLateReply({ mode, fallbackDecisions, startedMs }: PendingCall, reply: StoreReply): void {
     if (mode === 'peek' || !isStoreReply(reply)) return;
     const charged = reply.decisions.filter(({ receipt }) => receipt !== null);
@@ -201,41 +196,42 @@ export class ResilientStore implements Store {
     this.#local.observe(reply.decisions, this.clock.now(), startedMs);
     for (const decision of charged) {
       const { policy, identity } = decision.charge;
-      const ours = fallbackDecisions.find(
+      const own = fallbackDecisions.find(
         ({ charge }) => charge.policy.bucketKey === policy.bucketKey && charge.identity === identity,
       );
-      if (!(ours?.receipt instanceof LocalReceipt)) continue;
-      if (ours.receipt.isRefunded) this.#refundLate(decision);
-      else this.#local.transferToStore(ours.receipt, decision);
+      if (!(own?.receipt instanceof LocalReceipt)) continue;
+      if (own.receipt.isRefunded) this.#refundLate(decision);
+      else this.#local.transferToStore(own.receipt, decision);
     }
   }
 
-  /** Has the store give back what was given back here before anybody knew that it had charged it. */
+  /** Refunds in the store what was refunded here before its charge was known. */
   #refundLate(decision: Decision): void {
     this.#local.observeRefund(decision, withoutCharge(decision));
     this.#lateRefunds.add([decision]);
   }
 
-  #noteDegraded(charges: readonly Charge[], cause: unknown): void {
+  #countDegraded(charges: readonly Charge[], cause: unknown): void {
     this.#degraded++;
-    this.watch.degraded(charges, cause);
+    this.onEvent({ kind: 'degraded', charges, cause });
   }
 
-  /** Has the store do what is no decision; where it fails, the caller hears of it. */
+  /** Makes a call that is no decision; its failure is the caller's to handle. */
   async #administer(broken: CircuitBreaker | null, call: () => Awaitable<void>): Promise<void> {
     if (broken !== null) throw new StoreUnavailableError(broken.retryAfterMs, [], broken.error);
-    const done = call();
-    if (isPromise(done)) await withTimeout(ADMIN_TIMEOUT_MS, this.clock, () => done);
+    const result = call();
+    if (isPromise(result)) await withTimeout(ADMIN_TIMEOUT_MS, this.clock, () => result);
   }
 
   #onStateChange(shard: string, { state, error }: CircuitBreaker): void {
     if (state === 'open') this.#local.onOutage();
-    this.watch.breaker(shard, state, error);
+    this.onEvent({ kind: 'breaker', shard, state, cause: error });
     const nowMs = this.clock.now();
     if (this.#outage === null) this.#outage = { sinceMs: nowMs, degradedBefore: this.#degraded };
     if (!this.#breakers.allClosed) return;
     const { sinceMs, degradedBefore } = this.#outage;
     this.#outage = null;
-    this.watch.recovered(nowMs - sinceMs, this.#degraded - degradedBefore);
+    const degraded = this.#degraded - degradedBefore;
+    this.onEvent({ kind: 'recovered', afterMs: nowMs - sinceMs, degraded });
   }
 }

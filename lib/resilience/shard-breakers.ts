@@ -4,76 +4,76 @@ import { type BreakerSettings, CircuitBreaker } from './circuit-breaker.js';
 import type { ShardHealth } from './health.js';
 import { FIRST_PROBE, probeIdentity } from './probe.js';
 
-/** Names what keeps an identity. */
+/** Returns the name of the shard that keeps an identity. */
 type ShardOf = (identity: string) => string;
 
-/** How the breakers reach what they guard. */
+/** The store as its breakers see it. */
 export interface ShardTarget {
   /** Undefined for a store that fails as a whole. */
   readonly shardOf: ShardOf | undefined;
-  /** Has the store decide for an identity; resolves when it does as it should. */
+  /** Resolves when the store decides for an identity. */
   probe(identity: string): Promise<unknown>;
-  /** Hears of each change of state; the part is empty for a store that fails as a whole. */
+  /** Called on each change of state; the shard is empty for a store that fails as a whole. */
   onStateChange(shard: string, breaker: CircuitBreaker): void;
 }
 
 const WHOLE_STORE: readonly string[] = [''];
-/** More than it takes to meet every node of a Cluster. */
+/** Enough to reach every node of a Cluster. */
 const PROBE_IDENTITIES = 1_000;
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** A breaker for each part of a store that can fail by itself. */
+/** One circuit breaker for each shard of a store that can fail by itself. */
 export class ShardBreakers {
   readonly #breakers = new Map<string, CircuitBreaker>();
   #notClosed = 0;
-  #hasEnded = false;
+  #isStopped = false;
 
   constructor(
     readonly settings: BreakerSettings,
     readonly clock: Clock,
     readonly target: ShardTarget,
   ) {
-    if (target.shardOf === undefined) this.#of('');
+    if (target.shardOf === undefined) this.#breakerOf('');
   }
 
-  /** Whether all parts are called. */
+  /** Whether all shards are called. */
   get allClosed(): boolean {
     return this.#notClosed === 0;
   }
 
-  /** A breaker that keeps a request from the store; null when none does. */
+  /** Returns a breaker that is not closed for a shard of these charges; null if there is none. */
   openBreakerFor(charges: readonly Charge[]): CircuitBreaker | null {
     if (this.#notClosed === 0) return null;
     for (const shard of this.#shardsOf(charges)) {
-      const breaker = this.#of(shard);
+      const breaker = this.#breakerOf(shard);
       if (breaker.state !== 'closed') return breaker;
     }
     return null;
   }
 
-  /** A breaker that keeps calls from what keeps an identity; null when none does. */
+  /** Returns the breaker of an identity's shard if it is not closed, otherwise null. */
   openBreakerOf(identity: string): CircuitBreaker | null {
-    const breaker = this.#of(this.target.shardOf?.(identity) ?? '');
+    const breaker = this.#breakerOf(this.target.shardOf?.(identity) ?? '');
     return breaker.state === 'closed' ? null : breaker;
   }
 
-  /** To be told of each answer in time. */
+  /** Records a response in time. */
   onSuccess(charges: readonly Charge[], nowMs: number): void {
-    for (const shard of this.#shardsOf(charges)) this.#of(shard).onSuccess(nowMs);
+    for (const shard of this.#shardsOf(charges)) this.#breakerOf(shard).onSuccess(nowMs);
   }
 
-  /** To be told of each call that failed, and of when it began. */
+  /** Records a call that failed, and when it began. */
   onFailure(charges: readonly Charge[], error: unknown, startedMs: number): void {
-    const breakers = this.#shardsOf(charges).map((shard) => this.#of(shard));
-    // Of several that may be to blame, the one that has been silent for longest.
-    const [first, ...others] = breakers.sort((a, b) => a.lastAnswerMs - b.lastAnswerMs);
+    const breakers = this.#shardsOf(charges).map((shard) => this.#breakerOf(shard));
+    // If several shards may have caused it, the one that has been silent for longest is blamed.
+    const [first, ...others] = breakers.sort((a, b) => a.lastResponseMs - b.lastResponseMs);
     first?.onFailure(error, startedMs, others.length > 0);
   }
 
-  /** Opens what keeps an identity: it failed the first time that it was asked. */
+  /** Opens the breaker of an identity's shard, which failed its first call. */
   trip(identity: string, error: unknown): void {
-    const breaker = this.#of(this.target.shardOf?.(identity) ?? '');
+    const breaker = this.#breakerOf(this.target.shardOf?.(identity) ?? '');
     if (breaker.state === 'closed') breaker.trip(error);
   }
 
@@ -87,14 +87,14 @@ export class ShardBreakers {
     }));
   }
 
-  /** Probes at once what fails. */
+  /** Probes failing shards immediately. */
   probeNow(): void {
     for (const breaker of this.#breakers.values()) breaker.probeNow();
   }
 
-  /** Probes no more. */
+  /** Ends all probes. */
   stop(): void {
-    this.#hasEnded = true;
+    this.#isStopped = true;
     for (const breaker of this.#breakers.values()) breaker.stop();
   }
 
@@ -114,7 +114,7 @@ export class ShardBreakers {
     return shards ?? [first];
   }
 
-  #of(shard: string): CircuitBreaker {
+  #breakerOf(shard: string): CircuitBreaker {
     let breaker = this.#breakers.get(shard);
     if (breaker !== undefined) return breaker;
     let wasClosed = true;
@@ -126,24 +126,24 @@ export class ShardBreakers {
         this.target.onStateChange(shard, breaker as CircuitBreaker);
       },
     });
-    if (this.#hasEnded) breaker.stop();
+    if (this.#isStopped) breaker.stop();
     this.#breakers.set(shard, breaker);
     return breaker;
   }
 
   async #probe(shard: string): Promise<void> {
-    const identity = this.#identityIn(shard);
-    // The part is no more: its identities are kept elsewhere.
+    const identity = this.#findIdentityIn(shard);
+    // The shard is gone: its identities are kept elsewhere.
     if (identity === null) this.#breakers.delete(shard);
     else await this.target.probe(identity);
   }
 
-  /** An identity that is kept by a part; null when there is none. */
-  #identityIn(shard: string): string | null {
+  /** Finds a probe identity that a shard keeps; null if there is none. */
+  #findIdentityIn(shard: string): string | null {
     const { shardOf } = this.target;
     if (shardOf === undefined) return FIRST_PROBE;
-    for (let at = 0; at < PROBE_IDENTITIES; at++) {
-      const identity = probeIdentity(at);
+    for (let index = 0; index < PROBE_IDENTITIES; index++) {
+      const identity = probeIdentity(index);
       if (shardOf(identity) === shard) return identity;
     }
     return null;

@@ -1,140 +1,141 @@
-import { type Awaitable, attempt } from '../core/awaitable.js';
+import type { Awaitable } from '../core/awaitable.js';
 import { type Clock, runAfter } from '../core/clock.js';
 
-/** What was asked, and when. */
+/** A call, and when it was made. */
 export interface Started {
   readonly startedMs: number;
 }
 
-/** What becomes of a question. Those that throw reject it. */
-export interface TimeoutHandlers<Question, Reply, Answer> {
-  onReply(question: Question, reply: Reply): Awaitable<Answer>;
-  onError(question: Question, error: unknown): Awaitable<Answer>;
+/** Settles calls. What a handler throws rejects its call. */
+export interface TimeoutHandlers<Call, Reply, Result> {
+  onReply(call: Call, reply: Reply): Awaitable<Result>;
+  onError(call: Call, error: unknown): Awaitable<Result>;
   /** There was no reply in time. */
-  onTimeout(question: Question): Awaitable<Answer>;
-  /** A reply to a question that was late; nobody hears of what it throws. */
-  onLateReply(question: Question, reply: Reply): void;
+  onTimeout(call: Call): Awaitable<Result>;
+  /** Receives a reply after the timeout; errors that it throws are dropped. */
+  onLateReply(call: Call, reply: Reply): void;
 }
 
-interface Entry<Question, Answer> {
-  readonly question: Question;
-  readonly resolve: (answer: Awaitable<Answer>) => void;
+interface Entry<Call, Result> {
+  readonly call: Call;
+  readonly resolve: (result: Awaitable<Result>) => void;
   readonly reject: (error: unknown) => void;
-  isDone: boolean;
+  isSettled: boolean;
 }
 
-/** How late an expiry may be, as a share of the budget. */
+/** How late a timeout may be, as a share of the budget. */
 const TOLERANCE = 0.1;
-/** How many that have settled may stand first in the queue: to move it for each would take long. */
+/** Settled entries that may remain at the head of the queue: removing each one by itself would take long. */
 const MAX_SETTLED = 1_000;
 
-/** One time budget for many questions: as it is the same for all, they end in the order in which they began. */
-export class TimeoutQueue<Question extends Started, Reply, Answer> {
-  #queue: Entry<Question, Answer>[] = [];
-  /** Those before it in the queue have settled. */
-  #first = 0;
+/** Times out many calls with one timer. All share one timeout, so they expire in FIFO order. */
+export class TimeoutQueue<Call extends Started, Reply, Result> {
+  #queue: Entry<Call, Result>[] = [];
+  /** All entries before this index have settled. */
+  #head = 0;
   #pending = 0;
-  #stop: (() => void) | null = null;
-  #idle: (() => void)[] = [];
+  #stopTimer: (() => void) | null = null;
+  #onIdle: (() => void)[] = [];
 
   constructor(
     readonly budgetMs: number,
     readonly clock: Clock,
-    readonly handlers: TimeoutHandlers<Question, Reply, Answer>,
+    readonly handlers: TimeoutHandlers<Call, Reply, Result>,
   ) {}
 
-  /** Waits for the reply to a question that was asked just now, and no longer than its budget. */
-  wait(question: Question, reply: Promise<Reply>): Promise<Answer> {
+  /** Waits for the reply to a call that was made just now, for no longer than the budget. */
+  wait(call: Call, reply: Promise<Reply>): Promise<Result> {
     return new Promise((resolve, reject) => {
-      const entry = { question, resolve, reject, isDone: false };
+      const entry = { call, resolve, reject, isSettled: false };
       this.#queue.push(entry);
       this.#pending++;
-      this.#stop ??= this.clock.every(Math.max(1, Math.floor(TOLERANCE * this.budgetMs)), () =>
+      this.#stopTimer ??= this.clock.every(Math.max(1, Math.floor(TOLERANCE * this.budgetMs)), () =>
         this.#expire(),
       );
       reply.then(
         (value) => {
-          if (entry.isDone) this.#onLateReply(question, value);
-          else this.#settle(entry, () => this.handlers.onReply(question, value));
+          if (entry.isSettled) this.#onLateReply(call, value);
+          else this.#settle(entry, () => this.handlers.onReply(call, value));
         },
         (error: unknown) => {
-          if (!entry.isDone) this.#settle(entry, () => this.handlers.onError(question, error));
+          if (!entry.isSettled) this.#settle(entry, () => this.handlers.onError(call, error));
         },
       );
     });
   }
 
-  /** Comes when nothing waits any more. */
+  /** Resolves when no call is waiting. */
   async idle(): Promise<void> {
-    while (this.#pending > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
-    this.#end();
+    while (this.#pending > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+    this.#endTimer();
   }
 
-  #onLateReply(question: Question, reply: Reply): void {
-    void attempt<void>(
-      () => this.handlers.onLateReply(question, reply),
-      () => undefined,
-    );
+  #onLateReply(call: Call, reply: Reply): void {
+    try {
+      this.handlers.onLateReply(call, reply);
+    } catch {
+      // The caller has its result already.
+    }
   }
 
-  #settle(entry: Entry<Question, Answer>, answer: () => Awaitable<Answer>): void {
-    entry.isDone = true;
+  #settle(entry: Entry<Call, Result>, result: () => Awaitable<Result>): void {
+    entry.isSettled = true;
     this.#pending--;
     try {
-      entry.resolve(answer());
+      entry.resolve(result());
     } catch (error) {
       entry.reject(error);
     }
-    this.#forgetSettled();
+    this.#removeSettled();
     if (this.#pending > 0) return;
-    for (const resolve of this.#idle.splice(0)) resolve();
+    for (const resolve of this.#onIdle.splice(0)) resolve();
   }
 
-  /** So that what has settled is not kept until its time is over. */
-  #forgetSettled(): void {
-    while (this.#queue[this.#first]?.isDone) this.#first++;
-    if (this.#first < MAX_SETTLED && this.#pending > 0) return;
-    this.#queue.splice(0, this.#first);
-    this.#first = 0;
+  /** Releases settled entries before their timeout. */
+  #removeSettled(): void {
+    while (this.#queue[this.#head]?.isSettled) this.#head++;
+    if (this.#head < MAX_SETTLED && this.#pending > 0) return;
+    this.#queue.splice(0, this.#head);
+    this.#head = 0;
   }
 
   #expire(): void {
     if (this.#pending === 0) {
-      this.#end();
+      this.#endTimer();
       return;
     }
     const startedBy = this.clock.now() - this.budgetMs;
-    const late: Entry<Question, Answer>[] = [];
-    for (let at = this.#first; at < this.#queue.length; at++) {
-      const entry = this.#queue[at] as Entry<Question, Answer>;
-      if (entry.question.startedMs > startedBy) break;
-      if (!entry.isDone) late.push(entry);
+    const late: Entry<Call, Result>[] = [];
+    for (let index = this.#head; index < this.#queue.length; index++) {
+      const entry = this.#queue[index] as Entry<Call, Result>;
+      if (entry.call.startedMs > startedBy) break;
+      if (!entry.isSettled) late.push(entry);
     }
     if (late.length === 0) return;
-    // Replies may lie in the socket unread, when this process was busy: they are read first.
+    // If this process was busy, replies may lie unread in the socket: read them first.
     setImmediate(() => {
       for (const entry of late) {
-        if (!entry.isDone) this.#settle(entry, () => this.handlers.onTimeout(entry.question));
+        if (!entry.isSettled) this.#settle(entry, () => this.handlers.onTimeout(entry.call));
       }
     });
   }
 
-  #end(): void {
-    this.#stop?.();
-    this.#stop = null;
+  #endTimer(): void {
+    this.#stopTimer?.();
+    this.#stopTimer = null;
   }
 }
 
-/** What is said of a call that nobody has answered in time. */
+/** The store did not respond in time. */
 export class StoreTimeoutError extends Error {
   override readonly name = 'StoreTimeoutError';
 
   constructor(ms: number) {
-    super(`The store gave no answer within ${ms} ms.`);
+    super(`The store did not respond within ${ms} ms.`);
   }
 }
 
-/** What `call` gives within `ms` milliseconds; else it throws {@link StoreTimeoutError}. */
+/** Returns the result of `call`, or throws {@link StoreTimeoutError} after `ms` milliseconds. */
 export async function withTimeout<T>(ms: number, clock: Clock, call: () => Awaitable<T>): Promise<T> {
   let stop = (): void => undefined;
   const late = new Promise<never>((_, reject) => {

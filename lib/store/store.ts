@@ -3,15 +3,15 @@ import { brand } from '../core/brand.js';
 import type { Charge, Decision } from '../core/decision.js';
 import type { SharedCounters } from './shared-counters.js';
 
-/** What a store answers: the decisions in the order of the charges. */
+/** Reply of a store: the decisions in the order of the charges. */
 export interface StoreReply {
-  /** While the store fails, those on limits with `failMode: 'open'` are left out. */
+  /** While the store fails, decisions on limits with `failMode: 'open'` are left out. */
   readonly decisions: readonly Decision[];
-  /** Whether they were made without the shared store. */
+  /** Whether they were made without the store. */
   readonly degraded: boolean;
 }
 
-/** An identity, of one scope or of all. */
+/** An identity under one scope, or under all. */
 export interface StoreTarget {
   /** As `kind:value`, such as `ip:203.0.113.7`. */
   readonly identity: string;
@@ -20,69 +20,70 @@ export interface StoreTarget {
 }
 
 /**
- * Keeps buckets and decides atomically. The contract that every backend meets, and that
- * `storeContract` of `nestjs-ratelimit/testing` checks. A store that answers at once returns its value,
- * not a promise of it: then the guard answers at once too.
+ * Keeps buckets and decides atomically. `storeContract` of `nestjs-ratelimit/testing` checks this contract for any
+ * implementation. A store that need not wait returns plain values instead of promises; the guard then does not wait
+ * either.
  */
 export interface Store {
-  /** Whether other processes decide on the same buckets. They must then write identities alike. Default: no. */
+  /** What metrics call it, such as `redis`. */
+  readonly name: string;
+  /** Whether other processes decide on the same buckets; all of them must then format identities alike. Default false. */
   readonly shared?: boolean;
-  /** Under what identities are hashed where the module says nothing else. */
+  /** Secret to hash identities with, unless the module has one. */
   readonly secret?: string | undefined;
   /**
-   * Decides all charges of one request together: they are written when every charge that is not a
-   * shadow is admitted, else none is. Charges name different buckets. A shadow charge is written when
-   * the request passes and its own limit admits it. A cost of 0 passes uncharged, unless the limit is 0
-   * or the bucket blocked. A denial by a charge with `blockDurationsMs` blocks that bucket, unless it is blocked
-   * already or the wait is for ever.
+   * Decides all charges of one request together: if every charge that is not a shadow is admitted, all are written,
+   * otherwise none. Charges name different buckets. A shadow charge is written when the request passes and its own
+   * limit admits it. A cost of 0 passes uncharged, unless the limit is 0 or the bucket is blocked. A denial by a
+   * charge with `blockDurationsMs` blocks that bucket, unless it is already blocked or no wait would help.
    */
   consume(charges: readonly Charge[]): Awaitable<StoreReply>;
-  /** What {@link Store.consume} would answer now; writes nothing. */
+  /** Returns what {@link Store.consume} would decide now; writes nothing. */
   peek(charges: readonly Charge[]): Awaitable<StoreReply>;
   /**
-   * Gives back what was charged and still counts, into the window or sub-window it was charged to, so
-   * that no room comes up that the limit does not have. The caller gives each decision once.
+   * Gives back charges that still count, in the window or sub-window that they were made in, so that a refund never
+   * makes more room than the limit has. The caller passes each decision only once.
    */
   refund(decisions: readonly Decision[]): Awaitable<void>;
-  /** Forgets charges and blocks of the identity's buckets. */
+  /** Removes the charges and blocks of an identity. */
   reset(target: StoreTarget): Awaitable<void>;
-  /** Denies every charge to the identity for `forMs` from now on. */
+  /** Denies every charge to an identity for `forMs` milliseconds from now. */
   block(identity: string, forMs: number): Awaitable<void>;
-  /** Ends the identity's blocks, those that denials started included. */
+  /** Ends the blocks of an identity, including those that denials started. */
   unblock(identity: string): Awaitable<void>;
-  /** Connects, so that the first request need not wait for it. Called when the application starts. */
+  /** Connects, so that the first request need not wait. Called when the application starts. */
   open?(): Awaitable<void>;
-  /** Calls `listener` whenever it has connected anew: then one that failed is worth a probe at once. */
+  /** Calls `listener` after each reconnect: a store that was failing is then probed immediately. */
   onReady?(listener: () => void): void;
   /**
-   * What keeps an identity, where parts of the store can fail by themselves: of a Cluster the node. Calls to
-   * a part that fails stop, those to the others go on. Default: there is but one.
+   * Returns the name of the shard that keeps an identity, such as the node of a Cluster, if shards can fail by
+   * themselves: calls to a failing shard stop, and those to the others go on. Default: a single shard.
    */
   shardOf?(identity: string): string;
-  /** Counts that processes share, for statistics. Default: each process counts for itself. */
+  /** Statistics that processes share. Default: each process counts for itself. */
   readonly counters?: SharedCounters;
-  /** Lets go of timers and connections. */
+  /** Stops timers and closes connections. */
   close?(): Awaitable<void>;
 }
 
 /**
- * The store fails: nothing was decided, since a limit of the request has `failMode: 'closed'`; or nothing was
- * changed, where an operator asked for that.
+ * The store is failing. Either a request was not decided because one of its limits has `failMode: 'closed'`, or a
+ * call such as `reset` changed nothing.
  */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
 
   constructor(
-    /** Milliseconds after which another try may be worth it. */
+    /** Milliseconds after which to try again. */
     readonly retryAfterMs: number,
-    /** Names of the limits that wait for the store; none where it was asked for something else than a decision. */
+    /** Names of the limits with `failMode: 'closed'`; empty if the call was not a decision. */
     readonly limits: readonly string[],
     cause: unknown,
   ) {
     super(
       limits.length > 0
-        ? `The store fails, and ${limits.join(', ')} does not go on without it.`
-        : 'The store fails, and is not called now.',
+        ? `The store is failing, and limits with failMode 'closed' need it: ${limits.join(', ')}.`
+        : 'The store is failing and is not called at the moment.',
       { cause },
     );
   }

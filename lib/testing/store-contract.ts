@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js';
 import type { Store } from '../store/store.js';
 import { algorithms } from './contract/algorithms.js';
+import { atomicity } from './contract/atomicity.js';
 import { blocks } from './contract/blocks.js';
 import { buckets } from './contract/buckets.js';
 import { charges } from './contract/charges.js';
@@ -8,29 +9,28 @@ import type { Checks } from './contract/checks.js';
 import { refunds } from './contract/refunds.js';
 import { resets } from './contract/resets.js';
 import { Subject } from './contract/subject.js';
-import { together } from './contract/together.js';
 import { TestClock } from './test-clock.js';
 
-/** How the contract gets at the store it checks. */
+/** Creates and disposes of the stores that the contract checks. */
 export interface StoreContractOptions {
-  /** Makes an empty store whose time is the clock's. Called once for each behaviour. */
+  /** Creates an empty store that takes its time from the clock. Called once for each behaviour. */
   create(clock: Clock): Store | Promise<Store>;
-  /** Clears up after one behaviour; the store has been closed before. */
+  /** Cleans up after one behaviour, once the store is closed. */
   dispose?(store: Store): void | Promise<void>;
 }
 
-/** One behaviour that a store must have: a sentence, and a check that rejects when it has it not. */
+/** One behaviour that a store must have. */
 export interface StoreBehaviour {
-  /** The sentence, for the name of a test. */
+  /** A sentence that describes the behaviour: a name for a test. */
   readonly name: string;
-  /** Checks it, on a store of its own. */
+  /** Checks the behaviour on a new store; rejects if the store does not have it. */
   run(): Promise<void>;
 }
 
-const THEMES: readonly Checks[] = [algorithms, refunds, charges, buckets, together, blocks, resets];
+const TOPICS: readonly Checks[] = [algorithms, refunds, charges, buckets, atomicity, blocks, resets];
 
 /**
- * What every store must do, as a list that any test runner can run.
+ * Returns the behaviours that every store must have, as a list for any test runner.
  *
  * @example
  * for (const behaviour of storeContract({ create: (clock) => new MyStore({ clock }) })) {
@@ -38,7 +38,7 @@ const THEMES: readonly Checks[] = [algorithms, refunds, charges, buckets, togeth
  * }
  */
 export const storeContract = ({ create, dispose }: StoreContractOptions): readonly StoreBehaviour[] =>
-  THEMES.flatMap((checks) => Object.entries(checks)).map(([name, check]) => ({
+  TOPICS.flatMap((checks) => Object.entries(checks)).map(([name, check]) => ({
     name,
     async run() {
       const clock = new TestClock();

@@ -8,7 +8,7 @@ interface Task {
 }
 
 /**
- * A clock that stands still until a test turns it.
+ * A clock that stands still until a test advances it.
  *
  * @example
  * const clock = new TestClock();
@@ -21,7 +21,7 @@ export class TestClock implements Clock {
   #nowMs: number;
   readonly #tasks = new Set<Task>();
 
-  /** @param startMs Where it starts, in epoch milliseconds; default the start of 2026, UTC. */
+  /** @param startMs The first time, in epoch milliseconds; default the start of 2026, UTC. */
   constructor(startMs: number = Date.UTC(2026, 0, 1)) {
     this.#nowMs = startMs;
   }
@@ -37,14 +37,15 @@ export class TestClock implements Clock {
   }
 
   /**
-   * Turns the clock on, and runs on the way what is due.
+   * Advances the clock, and runs every task that becomes due, in order.
    *
    * @param by A duration, or milliseconds; 0 or more.
    */
   advance(by: Duration | number): void {
     const endMs = this.#nowMs + (typeof by === 'number' ? by : parseDuration(by));
-    if (!(endMs >= this.#nowMs)) throw new RangeError('A clock goes forward; set it to step back.');
-    for (let task = this.#nextBy(endMs); task !== undefined; task = this.#nextBy(endMs)) {
+    if (!(endMs >= this.#nowMs))
+      throw new RangeError('advance() only moves the clock forward; use set() to step back.');
+    for (let task = this.#nextTask(endMs); task !== undefined; task = this.#nextTask(endMs)) {
       this.#nowMs = task.dueMs;
       task.dueMs += task.everyMs;
       task.run();
@@ -52,12 +53,12 @@ export class TestClock implements Clock {
     this.#nowMs = endMs;
   }
 
-  /** Sets the clock, also back, as a wall clock may be; nothing is run. */
+  /** Sets the clock, also backwards, as may happen to a wall clock. Runs no task. */
   set(toMs: number): void {
     this.#nowMs = toMs;
   }
 
-  #nextBy(endMs: number): Task | undefined {
+  #nextTask(endMs: number): Task | undefined {
     let next: Task | undefined;
     for (const task of this.#tasks) {
       if (task.dueMs <= endMs && (next === undefined || task.dueMs < next.dueMs)) next = task;

@@ -4,8 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { messagesIn } from '../../lib/admin/page/messages.js';
-import { hourPoints, inSteps, LIVE_SECONDS, Seconds } from '../../lib/admin/page/points.js';
+import { parseEvents } from '../../lib/admin/page/event-stream.js';
+import { addUpInSteps, hourPoints, LIVE_SECONDS, Seconds } from '../../lib/admin/page/points.js';
 import { PAGE, PAGE_CSP } from '../../lib/admin/page.gen.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -26,11 +26,11 @@ const directives = new Map(
 );
 
 describe('the document', () => {
-  test('is what its parts make', async () => {
+  test('is generated from its sources', async () => {
     await promisify(execFile)(process.execPath, [join(root, 'scripts', 'embed-page.mjs'), '--check']);
   });
 
-  test('has one script and one style, and the policy lets through these two alone', () => {
+  test('has one script and one style, and the policy allows only these', () => {
     const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
     expect(PAGE.match(/<script/g)).toHaveLength(1);
     expect(PAGE.match(/<style/g)).toHaveLength(1);
@@ -48,18 +48,18 @@ describe('the document', () => {
     });
   });
 
-  test('has nothing that the policy would stop', () => {
+  test('has nothing that the policy would block', () => {
     expect(markup).not.toMatch(/\s(style|on[a-z]+)=/i);
     expect(script).not.toMatch(
       /\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval|Function)\b\(?/,
     );
   });
 
-  test('asks nobody else for anything', () => {
+  test('sends no request to other hosts', () => {
     const addresses = [...markup.matchAll(/\s(?:href|src|action|srcset)="([^"]*)"/g)].map(([, to]) => to);
     expect(addresses.filter((to) => !/^(#|data:)/.test(to as string))).toEqual([]);
     expect(style).not.toMatch(/url\(|@import/);
-    // The name of the language of the icon is no address.
+    // The namespace of the icon is not an address.
     expect(PAGE.replace('http://www.w3.org/2000/svg', '')).not.toMatch(/(https?|wss?):\/\//);
   });
 
@@ -67,21 +67,21 @@ describe('the document', () => {
     expect(script).not.toMatch(/localStorage|document\.cookie|indexedDB/);
   });
 
-  test('carries the notice of the chart library', () => {
+  test('contains the notice of the chart library', () => {
     const notice = readFileSync(join(root, 'node_modules', 'uplot', 'LICENSE'), 'utf8').trim();
     expect(PAGE).toContain(notice);
   });
 
-  test('has every element that its script looks for, once', () => {
-    const asked = readdirSync(sources)
+  test('has every element that its script looks up, once', () => {
+    const used = readdirSync(sources)
       .filter((file) => file.endsWith('.ts'))
       .flatMap((file) => [
-        ...readFileSync(join(sources, file), 'utf8').matchAll(/element(?:<\w+>)?\('([\w-]+)'\)/g),
+        ...readFileSync(join(sources, file), 'utf8').matchAll(/byId(?:<\w+>)?\('([\w-]+)'\)/g),
       ])
       .map(([, id]) => id as string);
     const ids = [...markup.matchAll(/\sid="([^"]+)"/g)].map(([, id]) => id as string);
-    expect(asked.length).toBeGreaterThan(20);
-    expect(asked.filter((id) => !ids.includes(id))).toEqual([]);
+    expect(used.length).toBeGreaterThan(20);
+    expect(used.filter((id) => !ids.includes(id))).toEqual([]);
     expect(new Set(ids).size).toBe(ids.length);
   });
 
@@ -91,13 +91,13 @@ describe('the document', () => {
 });
 
 describe('the stream', () => {
-  test('gives whole messages, and keeps what is none yet', () => {
-    expect(messagesIn('data: {"a":1}\n\ndata: {"b"')).toEqual({ data: ['{"a":1}'], rest: 'data: {"b"' });
-    expect(messagesIn('data: {"b":2}\r\n\r\n')).toEqual({ data: ['{"b":2}'], rest: '' });
+  test('returns complete messages, and keeps an incomplete one', () => {
+    expect(parseEvents('data: {"a":1}\n\ndata: {"b"')).toEqual({ data: ['{"a":1}'], rest: 'data: {"b"' });
+    expect(parseEvents('data: {"b":2}\r\n\r\n')).toEqual({ data: ['{"b":2}'], rest: '' });
   });
 
-  test('joins the lines of a message, and leaves out comments, names and what has no data', () => {
-    const { data } = messagesIn(': still here\n\nid: 7\nevent: message\ndata: 1\ndata: 2\n\nretry: 5\n\n');
+  test('joins the lines of a message, and omits comments, names and messages without data', () => {
+    const { data } = parseEvents(': still here\n\nid: 7\nevent: message\ndata: 1\ndata: 2\n\nretry: 5\n\n');
     expect(data).toEqual(['1\n2']);
   });
 });
@@ -113,7 +113,7 @@ describe('what the chart draws', () => {
     store: 'up' as const,
   });
 
-  test('five minutes up to the last second, with a gap where none came', () => {
+  test('five minutes up to the latest second, with a gap for missing ones', () => {
     const seconds = new Seconds();
     expect(seconds.points()).toEqual([]);
     seconds.add(second(1_000, 9));
@@ -130,7 +130,7 @@ describe('what the chart draws', () => {
     expect(seconds.points().filter(({ requests }) => requests !== null)).toHaveLength(3);
   });
 
-  test('hours up to the last that is counted, in whatever order they come', () => {
+  test('hours up to the latest that was counted, in whatever order they arrive', () => {
     const hour = (at: string, total: number) => ({
       hour: at,
       total_requests: total,
@@ -148,7 +148,7 @@ describe('what the chart draws', () => {
       denied: requests,
       shadow: requests,
     });
-    expect(inSteps([at(1, 2), at(2, null), at(3, null), at(4, null), at(5, 6)], 2)).toEqual([
+    expect(addUpInSteps([at(1, 2), at(2, null), at(3, null), at(4, null), at(5, 6)], 2)).toEqual([
       at(1, 2),
       at(3, null),
       at(5, 6),

@@ -25,12 +25,12 @@ describe.each(platforms)('the live page of the shop on %s', (platform) => {
     url = await shop.getUrl();
   });
   afterEach(async () => {
-    // A browser keeps connections that it has not used yet, for which a server would wait.
+    // A browser keeps unused connections open, and a server would wait for them.
     for (const context of browser.contexts()) await context.close();
     await shop.close();
   });
 
-  /** A request of a client, told by the trusted proxy on this machine. */
+  /** Sends a request of a client, as the trusted proxy on this machine would. */
   const ask = (from = CLIENT): Promise<number> =>
     new Promise((resolve, reject) => {
       get(`${url}/pages?path=/`, { agent: false, headers: { 'x-forwarded-for': from } }, (response) => {
@@ -48,15 +48,15 @@ describe.each(platforms)('the live page of the shop on %s', (platform) => {
     return screen;
   };
 
-  /** What an operator asks for, and is asked back. */
+  /** Clicks a button and confirms the dialog. */
   const confirmed = async ({ page }: Screen, button: string): Promise<void> => {
     await page.click(`#${button}`);
-    await page.click('#ask-yes');
+    await page.click('#confirm-submit');
     await page.waitForSelector('#client-result:not([hidden])');
   };
 
   test.each(['desktop', 'phone'] as const)(
-    'lets staff in at %s size, moves with requests, and blocks and frees a client',
+    'lets staff sign in at %s size, follows requests, and blocks and resets a client',
     async (size) => {
       const screen = await signedIn(size);
       const { page } = screen;
@@ -72,7 +72,7 @@ describe.each(platforms)('the live page of the shop on %s', (platform) => {
       expect(denied).toMatch(/203\.0\.113\.7\s+5/);
       expect(await screen.text('#top-endpoints')).toMatch(/ALL \/pages\s+5/);
 
-      // A log is sent to it, and the seconds show it.
+      // Requests of a log are sent to it, and the seconds show them.
       const log = Array.from({ length: 50 }, (_, at) => ({
         address: `198.51.100.${at}`,
         atMs: 0,
@@ -91,7 +91,7 @@ describe.each(platforms)('the live page of the shop on %s', (platform) => {
 
       expect(await ask('203.0.113.8')).toBe(200);
       await page.click('#block');
-      await page.click('#ask-no');
+      await page.click('#confirm-cancel');
       expect(await ask('203.0.113.8')).toBe(200);
       await confirmed(screen, 'block');
       expect(await screen.text('#client-result')).toBe('ip:203.0.113.8 is blocked for 15min.');
@@ -120,7 +120,7 @@ describe.each(platforms)('the live page of the shop on %s', (platform) => {
     },
   );
 
-  test('keeps others out, and says why', async () => {
+  test('rejects other tokens, and shows why', async () => {
     const screen = await Screen.open(browser, 'desktop', 'light');
     const { page } = screen;
     await page.goto(`${url}/admin/rate-limits`);
@@ -130,13 +130,15 @@ describe.each(platforms)('the live page of the shop on %s', (platform) => {
     for (const token of ['guess', 'alice-token']) {
       await page.fill('#token', token);
       await page.keyboard.press('Enter');
-      await until('it is refused', async () => (await screen.text('#sign-in-error')).includes('not let in'));
+      await until('it is rejected', async () =>
+        (await screen.text('#sign-in-error')).includes('was rejected'),
+      );
       expect(await page.isVisible('#board')).toBe(false);
     }
     await screen.shoot(`${platform}-sign-in`);
   });
 
-  test('forgets the token when signed out, and rests while paused', async () => {
+  test('deletes the token on sign-out, and is idle while paused', async () => {
     const screen = await signedIn('desktop');
     const { page } = screen;
     await page.click('#pause');
@@ -147,7 +149,7 @@ describe.each(platforms)('the live page of the shop on %s', (platform) => {
     expect(await page.evaluate('sessionStorage.length')).toBe(0);
   });
 
-  test('can be used by keyboard alone', async () => {
+  test('can be used by keyboard only', async () => {
     const screen = await signedIn('desktop');
     const { page } = screen;
     await ask();
@@ -159,11 +161,11 @@ describe.each(platforms)('the live page of the shop on %s', (platform) => {
     await page.keyboard.press('Tab');
     expect(await page.evaluate('document.activeElement.id')).toBe('block');
     await page.keyboard.press('Enter');
-    await page.waitForSelector('#ask[open]');
+    await page.waitForSelector('#confirm[open]');
     expect(await screen.violations()).toEqual([]);
     await screen.shoot(`${platform}-dialog`);
     await page.keyboard.press('Escape');
-    expect(await page.isVisible('#ask')).toBe(false);
+    expect(await page.isVisible('#confirm')).toBe(false);
     expect(await ask()).toBe(200);
   });
 

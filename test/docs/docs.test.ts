@@ -11,7 +11,7 @@ import { root, type Snippet, Snippets } from '../support/snippets.js';
 const exec = promisify(execFile);
 const snippets = new Snippets('pages');
 
-/** The code blocks of one language in a page. */
+/** Returns the code blocks of one language in a page. */
 const blocks = (page: string, language: string): string[] =>
   [...page.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(
     ([, code]) => code ?? '',
@@ -24,14 +24,14 @@ async function pages(): Promise<Map<string, string>> {
       .filter((name) => name.endsWith('.md'))
       .map((name) => `docs/${name}`),
   ];
-  const found = new Map<string, string>();
-  for (const name of names) found.set(name, await readFile(join(root, name), 'utf8'));
-  return found;
+  const pages = new Map<string, string>();
+  for (const name of names) pages.set(name, await readFile(join(root, name), 'utf8'));
+  return pages;
 }
 
 const readme = () => readFile(join(root, 'README.md'), 'utf8');
 
-/** Runs a snippet as a program and gives back what it printed. */
+/** Runs a snippet as a program and returns its output. */
 async function run(name: string, code: string): Promise<string> {
   const { code: compiled } = await transform(code, {
     jsc: {
@@ -46,7 +46,7 @@ async function run(name: string, code: string): Promise<string> {
   return (await exec(process.execPath, ['--no-warnings', file], { cwd: root })).stdout;
 }
 
-/** Stands for @nestjs/config, which is not among the packages: as much of its types as blocks use. */
+/** Replaces @nestjs/config, which is not installed: the types that blocks use. */
 const nestConfig: Snippet = {
   name: 'nest-config.d',
   code: `declare module '@nestjs/config' {
@@ -59,35 +59,35 @@ beforeAll(() => snippets.open());
 afterAll(() => snippets.close());
 
 test('every TypeScript block of every page compiles', async () => {
-  const found: Snippet[] = [];
+  const examples: Snippet[] = [];
   for (const [page, text] of await pages()) {
     for (const [index, code] of blocks(text, 'ts').entries()) {
-      found.push({ name: `${page.replace(/\W/g, '-')}-${index}`, code });
+      examples.push({ name: `${page.replace(/\W/g, '-')}-${index}`, code });
     }
   }
-  expect(found.length).toBeGreaterThanOrEqual(35);
-  // What blocks import from an application.
+  expect(examples.length).toBeGreaterThanOrEqual(35);
+  // Files that blocks import from an application.
   const guard = `import { AuthGuard } from '../../../support/app.js';\nexport class JwtGuard extends AuthGuard {}\n`;
   await writeFile(join(snippets.folder, 'jwt.guard.ts'), guard);
   await writeFile(join(snippets.folder, 'app.module.ts'), blocks(await readme(), 'ts')[0] ?? '');
-  expect(found.filter(({ code }) => code.includes('declare module')).length).toBeGreaterThanOrEqual(1);
-  expect(await snippets.complaints(found, [nestConfig])).toBe('');
+  expect(examples.filter(({ code }) => code.includes('declare module')).length).toBeGreaterThanOrEqual(1);
+  expect(await snippets.errors(examples, [nestConfig])).toBe('');
 });
 
 test('the smallest example does what it says', async () => {
   const [example] = blocks(await readme(), 'ts');
-  const asked = `${example}
+  const program = `${example}
     import 'reflect-metadata';
     import { NestFactory } from '@nestjs/core';
     const app = await NestFactory.create(AppModule, { logger: false });
     await app.listen(0, '127.0.0.1');
-    const seen = [];
-    for (let i = 0; i < 6; i++) seen.push((await fetch(await app.getUrl() + '/login', { method: 'POST' })).status);
-    for (let i = 0; i < 21; i++) seen.push((await fetch(await app.getUrl() + '/search')).status);
-    console.log(JSON.stringify(seen));
+    const statuses = [];
+    for (let i = 0; i < 6; i++) statuses.push((await fetch(await app.getUrl() + '/login', { method: 'POST' })).status);
+    for (let i = 0; i < 21; i++) statuses.push((await fetch(await app.getUrl() + '/search')).status);
+    console.log(JSON.stringify(statuses));
     await app.close();`;
-  const passed = (count: number, status: number) => Array.from({ length: count }, () => status);
-  expect(JSON.parse(await run('smallest', asked))).toEqual([...passed(5, 201), 429, ...passed(20, 200), 429]);
+  const times = (count: number, status: number) => Array.from({ length: count }, () => status);
+  expect(JSON.parse(await run('smallest', program))).toEqual([...times(5, 201), 429, ...times(20, 200), 429]);
 });
 
 test('the example of a test prints what its comments say', async () => {
@@ -98,7 +98,7 @@ test('the example of a test prints what its comments say', async () => {
   expect((await run('testing', example)).trim().split('\n')).toEqual(expected);
 });
 
-/** The raw answer to the sixth log-in at the built sample. */
+/** Returns the raw response to the sixth login at the built sample application. */
 async function sixthLogin(): Promise<string> {
   const shop = spawn(process.execPath, ['sample-app/dist/main.js'], {
     cwd: root,
@@ -106,16 +106,16 @@ async function sixthLogin(): Promise<string> {
   });
   try {
     const port = await new Promise<number>((resolve) => {
-      let said = '';
+      let output = '';
       shop.stdout.on('data', (chunk) => {
-        said += String(chunk);
-        const [, found] = /http:\/\/localhost:(\d+)\/ /.exec(said) ?? [];
-        if (found !== undefined) resolve(Number(found));
+        output += String(chunk);
+        const [, port] = /http:\/\/localhost:(\d+)\/ /.exec(output) ?? [];
+        if (port !== undefined) resolve(Number(port));
       });
     });
-    let answer = '';
+    let response = '';
     for (let i = 0; i < 6; i++) {
-      answer = await new Promise<string>((resolve) => {
+      response = await new Promise<string>((resolve) => {
         const socket = connect(port, 'localhost', () =>
           socket.end(
             'POST /auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
@@ -128,25 +128,25 @@ async function sixthLogin(): Promise<string> {
         socket.once('end', () => resolve(text));
       });
     }
-    return answer;
+    return response;
   } finally {
     shop.kill();
   }
 }
 
 test('the 429 of the README is the one on the wire', async () => {
-  const [shown] = blocks(await readme(), 'http');
+  const [documented] = blocks(await readme(), 'http');
   const sent = await sixthLogin();
   const [head = '', body = ''] = sent.split('\r\n\r\n');
   const platform = /^(X-Powered-By|Content-Length|ETag|Date|Connection|Keep-Alive):/;
   const lines = [...head.split('\r\n').filter((line) => !platform.test(line)), '', body, ''];
-  // Only what depends on the day differs.
+  // Only timestamps differ.
   const undated = (text: string) =>
     text.replace(/(X-RateLimit-Reset: |"retry_after_timestamp":)\d{10}/g, '$1...');
-  expect(undated(lines.join('\n'))).toBe(undated(shown ?? ''));
+  expect(undated(lines.join('\n'))).toBe(undated(documented ?? ''));
 });
 
-/** The names in the first column of the table below a heading row. */
+/** Returns the names in the first column of the table with this heading. */
 function column(page: string, heading: string): string[] {
   const rows = page.split('\n');
   const from = rows.findIndex((row) => row.startsWith(`| ${heading} |`)) + 2;
@@ -162,18 +162,18 @@ test('the tables of docs/options.md name every option, and no other', async () =
   expect(column(page, 'option of the module').sort()).toEqual([...OPTION_NAMES, 'registerGuard'].sort());
 });
 
-test('docs/errors.md explains every code, and no other', async () => {
+test('docs/errors.md documents every code, and no other', async () => {
   const source = await readFile(join(root, 'lib/core/errors.ts'), 'utf8');
   const [, union = ''] = /export type ProblemCode =([\s\S]*?);/.exec(source) ?? [];
   const codes = [...union.matchAll(/'([a-z-]+)'/g)].map(([, code]) => code);
-  const explained = [
+  const documented = [
     ...(await readFile(join(root, 'docs/errors.md'), 'utf8')).matchAll(/^## ([a-z-]+)$/gm),
   ].map(([, code]) => code);
   expect(codes.length).toBeGreaterThan(10);
-  expect(explained.sort()).toEqual(codes.sort());
+  expect(documented.sort()).toEqual(codes.sort());
 });
 
-/** What the headings of a page are called in links. */
+/** Returns the anchors of the headings of a page. */
 const anchorsIn = (page: string): readonly string[] =>
   [...page.replace(/^```[\s\S]*?^```/gm, '').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
     heading
@@ -182,22 +182,22 @@ const anchorsIn = (page: string): readonly string[] =>
       .replaceAll(' ', '-'),
   );
 
-test('links within the pages lead somewhere', async () => {
+test('links between pages have targets', async () => {
   const all = await pages();
   for (const name of ['CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md']) {
     all.set(name, await readFile(join(root, name), 'utf8'));
   }
-  const lost: string[] = [];
+  const broken: string[] = [];
   for (const [page, text] of all) {
     for (const [, target = '', anchor] of text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)) {
       const file = target === '' ? page : join(page, '..', target);
-      const found = all.get(file) ?? (await readFile(join(root, file), 'utf8').catch(() => undefined));
-      if (found === undefined || (anchor !== undefined && !anchorsIn(found).includes(anchor))) {
-        lost.push(`${page}: ${target}#${anchor ?? ''}`);
+      const linked = all.get(file) ?? (await readFile(join(root, file), 'utf8').catch(() => undefined));
+      if (linked === undefined || (anchor !== undefined && !anchorsIn(linked).includes(anchor))) {
+        broken.push(`${page}: ${target}#${anchor ?? ''}`);
       }
     }
   }
-  expect(lost).toEqual([]);
+  expect(broken).toEqual([]);
 });
 
 test('the README lists every page', async () => {
@@ -217,30 +217,30 @@ test('docs/dependencies.md gives a reason for each runtime dependency and peer',
     expect(page).toContain(name);
 });
 
-test('test/README.md lists every folder of tests, and where each numbered behaviour is shown', async () => {
+test('test/README.md lists every folder of tests, and where each numbered behaviour is tested', async () => {
   const page = await readFile(join(root, 'test/README.md'), 'utf8');
   const folders = (await readdir(join(root, 'test'), { withFileTypes: true })).filter((entry) =>
     entry.isDirectory(),
   );
   const listed = [...page.matchAll(/^\| `([a-z0-9-]+)` \|/gm)].map(([, name]) => name);
-  // Browser tests leave pictures.
+  // Browser tests write screenshots.
   expect([...listed, 'screenshots'].sort()).toEqual(
     [...new Set([...folders.map(({ name }) => name), 'screenshots'])].sort(),
   );
 
-  const shown = new Map<string, Set<string>>();
+  const tested = new Map<string, Set<string>>();
   for (const file of await readdir(join(root, 'test'), { recursive: true })) {
     if (!file.endsWith('.test.ts')) continue;
     for (const [, numbers = ''] of (await readFile(join(root, 'test', file), 'utf8')).matchAll(
       /['"`]((?:A\d+[ab]? )+)/g,
     )) {
       for (const number of numbers.trim().split(' ')) {
-        shown.set(number, (shown.get(number) ?? new Set()).add(`\`${file.replace('.test.ts', '')}\``));
+        tested.set(number, (tested.get(number) ?? new Set()).add(`\`${file.replace('.test.ts', '')}\``));
       }
     }
   }
   const indexed = [...page.matchAll(/^\| (A\d+[ab]?) \|.*\| ([^|]*) \|$/gm)];
   expect(Object.fromEntries(indexed.map(([, number, files]) => [number, files]))).toEqual(
-    Object.fromEntries([...shown].map(([number, files]) => [number, [...files].sort().join(', ')])),
+    Object.fromEntries([...tested].map(([number, files]) => [number, [...files].sort().join(', ')])),
   );
 });

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { root, Snippets } from '../support/snippets.js';
 
-/** What examples may use without saying where it comes from. */
+/** Names that examples may use without an import. */
 const IMPORTS: Readonly<Record<string, string>> = {
   'nestjs-ratelimit':
     'byLoad Clock Duration KeyResolver KeyText LimitInfo LimitOptions MemoryStore OnRateLimit parseDuration presets RATE_LIMIT_STORE rate RateLimit RateLimitConfigError RateLimitContext RateLimiter RateLimitEvents RateLimitException RateLimitGuard RateLimitHealthIndicator RateLimitModule RateLimitStats RequestEvent SkipRateLimit Store ThrottleScope',
@@ -17,8 +17,8 @@ const IMPORTS: Readonly<Record<string, string>> = {
   '../../../../lib/core/policy.js': 'definePolicy',
 };
 
-/** What stands for the application around an example. */
-const AROUND: Readonly<Record<string, string>> = {
+/** Declarations of the application around an example. */
+const SURROUNDINGS: Readonly<Record<string, string>> = {
   AdminGuard: 'declare class AdminGuard implements CanActivate { canActivate(): boolean }',
   TokenGuard:
     'declare class TokenGuard implements CanActivate { constructor(token: string); canActivate(): boolean }',
@@ -36,12 +36,12 @@ const AROUND: Readonly<Record<string, string>> = {
   stats: 'declare const stats: RateLimitStats;',
 };
 
-const speaksOf = (text: string, name: string): boolean => new RegExp(`\\b${name}\\b`).test(text);
+const mentions = (text: string, name: string): boolean => new RegExp(`\\b${name}\\b`).test(text);
 const defines = (text: string, name: string): boolean =>
   new RegExp(`\\b(?:class|const|interface|constructor\\() ?${name}\\b`).test(text);
 
-/** An example as a file of its own: what it leaves out is put around it. */
-function fileOf(example: string): string {
+/** Returns an example as a complete file, with the code that it omits. */
+function toFile(example: string): string {
   let text = `export async function example() {\n${example}\n}`;
   if (/^(?:class|@(?:Module|Injectable|Catch)\b)/.test(example)) text = example;
   else if (example.startsWith('declare module')) text = `import 'nestjs-ratelimit';\n${example}`;
@@ -55,35 +55,35 @@ function fileOf(example: string): string {
       'constructor(readonly health: HealthCheckService, readonly rateLimits: RateLimitHealthIndicator) {}';
     text = `export class Shop {\n${member.includes('this.') ? fields : ''}\n${member}\n}`;
   }
-  for (const [name, declared] of Object.entries(AROUND)) {
-    if (speaksOf(text, name) && !defines(text, name)) text = `${declared}\n${text}`;
+  for (const [name, declared] of Object.entries(SURROUNDINGS)) {
+    if (mentions(text, name) && !defines(text, name)) text = `${declared}\n${text}`;
   }
   for (const [from, names] of Object.entries(IMPORTS)) {
-    const used = names.split(' ').filter((name) => speaksOf(text, name) && !defines(text, name));
+    const used = names.split(' ').filter((name) => mentions(text, name) && !defines(text, name));
     if (used.length > 0) text = `import { ${used.join(', ')} } from '${from}';\n${text}`;
   }
   return `${text}\nexport {};\n`;
 }
 
-/** The examples in the docstrings of the library, by where they stand. */
+/** Returns the examples in the docstrings of the library, by file. */
 async function examples(): Promise<Map<string, string>> {
-  const found = new Map<string, string>();
+  const examples = new Map<string, string>();
   for (const file of await readdir(join(root, 'lib'), { recursive: true })) {
     if (!file.endsWith('.ts') || file.includes('.gen.')) continue;
     const source = await readFile(join(root, 'lib', file), 'utf8');
     for (const [, docstring = ''] of source.matchAll(/\/\*\*((?:[^*]|\*(?!\/))*)\*\//g)) {
       const [, ...parts] = docstring.replace(/^[ \t]*\* ?/gm, '').split(/^@example\n/m);
       for (const part of parts) {
-        // Another tag ends it; a decorator has a capital letter.
+        // Another tag ends it; decorators start with a capital letter.
         const example = part.split(/^@[a-z]/m)[0] ?? '';
-        found.set(`${file.replace(/\W/g, '-')}-${found.size}`, example.trim());
+        examples.set(`${file.replace(/\W/g, '-')}-${examples.size}`, example.trim());
       }
     }
   }
-  return found;
+  return examples;
 }
 
-/** A fragment uses little of what it declares, and imports types that decorators write down as values. */
+/** A fragment uses little of what it declares, and imports types that decorator metadata turns into values. */
 const FRAGMENTS = { noUnusedLocals: false, noUnusedParameters: false, isolatedModules: false };
 
 const snippets = new Snippets('examples', FRAGMENTS);
@@ -91,7 +91,7 @@ beforeAll(() => snippets.open());
 afterAll(() => snippets.close());
 
 test('every example of a docstring compiles', async () => {
-  const all = [...(await examples())].map(([name, example]) => ({ name, code: fileOf(example) }));
+  const all = [...(await examples())].map(([name, example]) => ({ name, code: toFile(example) }));
   expect(all.length).toBeGreaterThanOrEqual(35);
-  expect(await snippets.complaints(all)).toBe('');
+  expect(await snippets.errors(all)).toBe('');
 });

@@ -315,7 +315,7 @@ describe.each(platforms)('the admin API on %s', (platform) => {
       const { status, json } = await post(app, '/clients/global/unblock', {}, { headers: {} });
       expect([status, json.message]).toEqual([
         403,
-        'Send the header X-RateLimit-Admin: 1 with what changes anything.',
+        'A request that changes anything must send the header X-RateLimit-Admin: 1.',
       ]);
       const own = { 'x-ratelimit-admin': '1', origin: app.url };
       expect((await post(app, '/clients/global/unblock', {}, { headers: own })).status).toBe(204);
@@ -323,12 +323,12 @@ describe.each(platforms)('the admin API on %s', (platform) => {
   });
 
   test.each([
-    ['GET', '/stats?hours=0', undefined, 'hours of the statistics cannot be 0'],
+    ['GET', '/stats?hours=0', undefined, 'hours cannot be 0'],
     ['GET', '/stats?hours=week', undefined, 'hours cannot be "week"'],
     ['GET', '/stats?top=1e3', undefined, 'top cannot be "1e3"'],
     ['GET', '/stats?top=5&top=6', undefined, 'top cannot be'],
     ['GET', '/stats?top=101', undefined, 'Give a whole number from 1 to 100.'],
-    ['GET', '/clients/%20', undefined, 'is no identity'],
+    ['GET', '/clients/%20', undefined, 'is not an identity'],
     ['POST', '/clients/global/block', {}, 'is not a duration'],
     ['POST', '/clients/global/block', { for: '15 minutes' }, '"15 minutes" is not a duration'],
     ['POST', '/clients/global/block', { for: '-1min' }, 'is not a duration'],
@@ -369,7 +369,7 @@ describe.each(platforms)('the admin API on %s', (platform) => {
         algorithm: 'token-bucket',
         methods: ['POST'],
         when: () => true,
-        needs: 'request',
+        phase: 'before-guards',
         countWhen: () => true,
       })
       write() {
@@ -733,18 +733,18 @@ describe('the admin API', () => {
   });
 
   test.each([
-    [{}, 'RateLimitAdminModule has no guards, so that everybody could block clients and reset limits.'],
+    [{}, 'RateLimitAdminModule has no guards, so everybody could block clients and reset limits.'],
     [{ guards: [] }, 'RateLimitAdminModule has no guards'],
     [{ guards: [], allowUnguarded: false }, 'RateLimitAdminModule has no guards'],
     [{ guards: StaffGuard }, 'guards cannot be'],
-    [{ guards: [class {}] }, 'is no guard'],
-    [{ guards: [null] }, 'null is no guard'],
-    [{ guards: [PerRequest] }, 'PerRequest is made for each request'],
-    [{ guard: StaffGuard }, 'There is no option "guard" of RateLimitAdminModule.'],
+    [{ guards: [class {}] }, 'is not a guard'],
+    [{ guards: [null] }, 'null is not a guard'],
+    [{ guards: [PerRequest] }, 'PerRequest is created for each request'],
+    [{ guard: StaffGuard }, 'RateLimitAdminModule.forRoot: Unknown option "guard".'],
     [{ allowUnguarded: 'yes' }, 'allowUnguarded cannot be "yes".'],
     [{ guards: [StaffGuard], path: '' }, 'path cannot be ""'],
     [{ guards: [StaffGuard], page: 'open' }, 'page cannot be "open".'],
-    [undefined, 'RateLimitAdminModule.forRoot was given undefined.'],
+    [undefined, 'RateLimitAdminModule.forRoot: Expected an object of options, but got undefined.'],
   ])('does not start with %j', async (options, message) => {
     await expect(
       (async () => open({ imports: [RateLimitAdminModule.forRoot(options as never)] }))(),
@@ -752,8 +752,12 @@ describe('the admin API', () => {
   });
 
   test.each([
-    [undefined, 'The useFactory of RateLimitAdminModule gave undefined.'],
-    [[StaffGuard], 'The useFactory of RateLimitAdminModule gave a list'],
+    [undefined, 'RateLimitAdminModule: Expected an object of options, but got undefined.'],
+    [{ guard: [StaffGuard] }, 'RateLimitAdminModule: Unknown option "guard".'],
+    [
+      [StaffGuard],
+      'RateLimitAdminModule: Expected an object of options, but got a list. Give an object. The useFactory',
+    ],
   ])('does not start with a factory that gives %j', async (access, message) => {
     const imports = [RateLimitAdminModule.forRootAsync({ useFactory: () => access as never })];
     await expect(open({ imports })).rejects.toThrow(message);
@@ -768,7 +772,7 @@ describe('the admin API', () => {
       useFactory: () => ({ guards: [StaffGuard] }),
     };
     await expect(open({ imports: [RateLimitAdminModule.forRootAsync(options)] })).rejects.toThrow(
-      'on a provider of request scope, so that nobody would be let in.',
+      'on a request-scoped provider, so nobody would have access.',
     );
   });
 

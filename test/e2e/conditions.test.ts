@@ -134,11 +134,18 @@ describe('conditions of limits', () => {
     @UseGuards(AuthGuard)
     class Guarded {
       @Get('when')
-      @RateLimit({ rate: '1/min', key: 'user', when: ({ user }) => user?.tier === 'free' })
+      @RateLimit({
+        rate: '1/min',
+        key: 'user',
+        phase: 'after-guards',
+        when: ({ user }) => user?.tier === 'free',
+      })
       when() {
         return 'ok';
       }
-      @Get('skip-if') @RateLimit({ rate: '1/min', skipIf: ({ user }) => user?.isStaff === true }) skipIf() {
+      @Get('skip-if')
+      @RateLimit({ rate: '1/min', phase: 'after-guards', skipIf: ({ user }) => user?.isStaff === true })
+      skipIf() {
         return 'ok';
       }
     }

@@ -166,8 +166,8 @@ describe('events', () => {
       @OnRateLimit('denied') hear() {}
     }
     for (const [provider, said] of [
-      [Misspelt, 'Misspelt.hear listens to "deny", which is no event.'],
-      [Fleeting, 'Fleeting listens to events, but an instance of it is made for each request.'],
+      [Misspelt, 'Misspelt.hear listens to "deny", which is not an event.'],
+      [Fleeting, 'Fleeting listens to events, but it is instantiated for each request.'],
     ] as const) {
       @Module({ providers: [provider] })
       class Holder {}

@@ -75,7 +75,7 @@ async function answers503(app: TestApp): Promise<void> {
   }
   expect((await app.get('/free')).status).toBe(200);
   expect(app.logged).toEqual([
-    expect.stringContaining('store: The store failed a request, which went on as its failMode says.'),
+    expect.stringContaining('store: The store failed a request. Its limits were decided by their failMode.'),
   ]);
 }
 

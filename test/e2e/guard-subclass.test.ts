@@ -155,28 +155,26 @@ describe('a subclass of the guard', () => {
     expect(app.logged).toEqual([]);
   });
 
+  const invalid = `The guard's identity() returned no identity, so the caller's address is charged.`;
+  const failed = `The guard's identity() failed, so the caller's address is charged.`;
+
   test.each<[string, Identity, string]>([
-    ['an empty text', () => '', 'It was "".'],
-    ['an empty text later', async () => '', 'It was "".'],
-    ['undefined', () => undefined, `so the caller's address is charged.`],
-    ['a number', () => 42, 'It was 42.'],
-    ['no number', () => Number.NaN, 'It was NaN.'],
-    ['a user', () => ({ id: 42, password: 'hunter2' }), 'It was { id, password }.'],
-    ['an instance', () => new Tenant(), 'It was an object of class Tenant.'],
-    ['a list', () => ['tenant:a', 'tenant:b'], 'It was a list.'],
-    ['a function', () => () => 'tenant:a', 'It was a function.'],
-    ['an error', failing, 'Cause: "no tenants"'],
-    ['an error later', async () => failing(), 'Cause: "no tenants"'],
-  ])('an identity that is %s is logged, and the address is charged', async (_what, identity, said) => {
+    ['returns an empty text', () => '', `${invalid} It was "".`],
+    ['resolves to an empty text', async () => '', `${invalid} It was "".`],
+    ['returns undefined', () => undefined, invalid],
+    ['returns a number', () => 42, `${invalid} It was 42.`],
+    ['returns NaN', () => Number.NaN, `${invalid} It was NaN.`],
+    ['returns a user', () => ({ id: 42, password: 'hunter2' }), `${invalid} It was { id, password }.`],
+    ['returns an instance', () => new Tenant(), `${invalid} It was an object of class Tenant.`],
+    ['returns a list', () => ['tenant:a', 'tenant:b'], `${invalid} It was a list.`],
+    ['returns a function', () => () => 'tenant:a', `${invalid} It was a function.`],
+    ['throws', failing, `${failed} Cause: "no tenants"`],
+    ['rejects', async () => failing(), `${failed} Cause: "no tenants"`],
+  ])('an identity() that %s is logged, and the address is charged', async (_how, identity, logged) => {
     const app = await start(guardWith({ identity }));
     expect(await statuses(app, 3, '/', { from: '203.0.113.1' })).toEqual([200, 200, 429]);
     expect((await app.get('/', { from: '203.0.113.2' })).status).toBe(200);
-    expect(app.logged).toEqual([
-      expect.stringContaining(
-        `Shop.get: The guard's identity() gave none, so the caller's address is charged.`,
-      ),
-    ]);
-    expect(app.logged[0]).toContain(said);
+    expect(app.logged).toEqual([`Shop.get: ${logged}`]);
     await app.app.get(RateLimiter).reset({ identity: 'ip:203.0.113.1' });
     expect((await app.get('/', { from: '203.0.113.1' })).status).toBe(200);
   });
@@ -199,33 +197,56 @@ describe('a subclass of the guard', () => {
     expect(app.store.size).toBe(0);
   });
 
-  describe('on a route behind an authenticating guard', () => {
+  describe('on a route with other guards', () => {
     @Controller()
-    @UseGuards(new AuthGuard())
     class Guarded {
-      @Get() @RateLimit('2/min') get() {
+      @Get('early')
+      @UseGuards(new AuthGuard())
+      @RateLimit({ name: 'early', rate: '2/min' })
+      early() {
+        return 'ok';
+      }
+      @Get('late')
+      @UseGuards(new AuthGuard())
+      @RateLimit({ name: 'late', rate: '2/min', phase: 'after-guards' })
+      late() {
         return 'ok';
       }
       @Get('several')
+      @UseGuards(new AuthGuard())
       @RateLimit({ name: 'address', rate: '9/min', key: 'ip' })
       @RateLimit({ name: 'user', rate: '2/min', key: 'user' })
       several() {
         return 'ok';
       }
+      @Get('strict-early')
+      @UseGuards(new AuthGuard(true))
+      @RateLimit({ rate: '2/min', phase: 'before-guards' })
+      strictEarly() {
+        return 'ok';
+      }
+      @Get('strict-late')
+      @UseGuards(new AuthGuard(true))
+      @RateLimit({ rate: '2/min', phase: 'after-guards' })
+      strictLate() {
+        return 'ok';
+      }
     }
-    const begin = (guard: new () => RateLimitGuard) => start(guard, { controllers: [Guarded] });
+    const paths = ['/early', '/late', '/several'];
+    const begin = async (methods: Parameters<typeof guardWith>[0]) => {
+      const app = await start(guardWith(methods), { controllers: [Guarded] });
+      // The suite of warnings tests what is logged at start-up.
+      app.logged.splice(0);
+      return app;
+    };
 
-    test.each<[string, ShouldSkip]>([
-      ['at once', ({ user }) => user?.isStaff === true],
-      ['later', async ({ user }) => user?.isStaff === true],
-      ['or fails without the user', ({ user }) => (user as { isStaff?: boolean }).isStaff === true],
-      [
-        'or is rejected without the user',
-        async ({ user }) => (user as { isStaff?: boolean }).isStaff === true,
-      ],
-    ])('shouldSkip() sees the user: it answers %s', async (_how, shouldSkip) => {
-      const app = await start(guardWith({ shouldSkip }), { controllers: [Guarded] });
-      for (const path of ['/', '/several']) {
+    const skips: [string, ShouldSkip][] = [
+      ['a boolean', ({ user }) => user?.isStaff === true],
+      ['a promise', async ({ user }) => user?.isStaff === true],
+    ];
+    test.each(skips)('shouldSkip() returns %s and sees the user', async (_what, shouldSkip) => {
+      const app = await begin({ shouldSkip });
+      for (const path of paths) {
         expect(await statuses(app, 12, path, { as: 'staff' })).toEqual(times(12, 200));
         const { headers } = await app.get(path, { as: 'staff' });
         expect([...headers.keys()].filter((name) => name.includes('ratelimit'))).toEqual([]);
@@ -234,38 +255,89 @@ describe('a subclass of the guard', () => {
       expect(app.logged).toEqual([]);
     });
 
-    test.each<[string, Identity]>([
-      ['at once', ({ user }, limit) => (user === undefined ? null : `${limit.name}:${user.id}`)],
-      ['later', async ({ user }, limit) => (user === undefined ? null : `${limit.name}:${user.id}`)],
-      ['or fails without the user', ({ user }, { name }) => `${name}:${(user as { id: string }).id}`],
-      [
-        'or is rejected without the user',
-        async ({ user }, { name }) => `${name}:${(user as { id: string }).id}`,
-      ],
-    ])('identity() sees the user: it answers %s', async (_how, identity) => {
-      const app = await begin(guardWith({ identity }));
-      for (const path of ['/', '/several']) {
+    test('shouldSkip() is called once for each request, after the other guards', async () => {
+      const calls: unknown[] = [];
+      const app = await begin({
+        shouldSkip: ({ userId }) => {
+          calls.push(userId);
+          return false;
+        },
+      });
+      for (const path of paths) {
+        expect((await app.get(path, { as: 'alice' })).status).toBe(200);
+        expect(calls.splice(0)).toEqual(['alice']);
+      }
+      expect(await statuses(app, 3, '/strict-early')).toEqual([403, 403, 429]);
+      expect(await statuses(app, 3, '/strict-late')).toEqual([403, 403, 403]);
+      expect(calls).toEqual([]);
+    });
+
+    test('identity() is called once for each limit, in the phase of the limit', async () => {
+      const calls: unknown[] = [];
+      const app = await begin({
+        identity: (context, limit) => {
+          calls.push([limit.name, context.userId]);
+          return limit.identify(context);
+        },
+      });
+      const callsOf = async (path: string) => {
+        expect((await app.get(path, { as: 'alice' })).status).toBe(200);
+        return calls.splice(0);
+      };
+      expect(await callsOf('/early')).toEqual([['early', null]]);
+      expect(await callsOf('/late')).toEqual([['late', 'alice']]);
+      expect(await callsOf('/several')).toEqual([
+        ['address', null],
+        ['user', 'alice'],
+      ]);
+      expect(app.logged).toEqual([]);
+    });
+
+    const byUser: [string, Identity][] = [
+      ['a text', ({ user }, { name }) => `${name}:${user?.id ?? 'nobody'}`],
+      ['a promise', async ({ user }, { name }) => `${name}:${user?.id ?? 'nobody'}`],
+    ];
+    test.each(byUser)('identity() returns %s and sees the user after the guards', async (_what, identity) => {
+      const app = await begin({ identity });
+      for (const path of ['/late', '/several']) {
         expect(await statuses(app, 2, path, { as: 'alice' })).toEqual([200, 200]);
         expect((await app.get(path, { as: 'alice', from: '203.0.113.7' })).status).toBe(429);
         expect(await statuses(app, 3, path, { as: 'bob' })).toEqual([200, 200, 429]);
       }
-      expect(app.logged).toEqual([
-        expect.stringMatching(/^Guarded\.get: .* reads the user/),
-        expect.stringMatching(/^Guarded\.several: .* reads the user/),
-      ]);
+      expect(app.logged).toEqual([]);
     });
 
-    test('both see it', async () => {
-      const app = await begin(
-        guardWith({
-          shouldSkip: ({ user }) => user?.isStaff === true,
-          identity: ({ user }, limit) => `${limit.name}:${user?.id ?? 'nobody'}`,
-        }),
-      );
-      expect(await statuses(app, 5, '/', { as: 'staff' })).toEqual(times(5, 200));
-      expect(await statuses(app, 3, '/', { as: 'alice' })).toEqual([200, 200, 429]);
-      expect((await app.get('/', { as: 'bob' })).status).toBe(200);
-      expect(await statuses(app, 3, '/')).toEqual([200, 200, 429]);
+    test.each(byUser)('identity() returns %s and sees no user before the guards', async (_what, identity) => {
+      const app = await begin({ identity });
+      expect(await statuses(app, 2, '/early', { as: 'alice' })).toEqual([200, 200]);
+      expect((await app.get('/early', { as: 'bob', from: '203.0.113.7' })).status).toBe(429);
+      expect(app.logged).toEqual([]);
+    });
+
+    test.each<[string, Identity]>([
+      ['throws', failing],
+      ['rejects', async () => failing()],
+    ])(
+      'after the guards, an identity() that %s is logged, and the address is charged',
+      async (_how, identity) => {
+        const app = await begin({ identity });
+        expect(await statuses(app, 3, '/late', { as: 'alice' })).toEqual([200, 200, 429]);
+        expect((await app.get('/late', { as: 'alice', from: '203.0.113.2' })).status).toBe(200);
+        expect(app.logged).toEqual([
+          expect.stringMatching(/^Guarded\.late: The guard's identity\(\) failed, .*no tenants/),
+        ]);
+      },
+    );
+
+    test('identity() and shouldSkip() of one guard both see the user', async () => {
+      const app = await begin({
+        shouldSkip: ({ user }) => user?.isStaff === true,
+        identity: ({ user }, limit) => `${limit.name}:${user?.id ?? 'nobody'}`,
+      });
+      expect(await statuses(app, 5, '/late', { as: 'staff' })).toEqual(times(5, 200));
+      expect(await statuses(app, 3, '/late', { as: 'alice' })).toEqual([200, 200, 429]);
+      expect((await app.get('/late', { as: 'bob' })).status).toBe(200);
+      expect(await statuses(app, 3, '/late')).toEqual([200, 200, 429]);
     });
   });
 

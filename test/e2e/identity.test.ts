@@ -460,12 +460,16 @@ describe('callers whose identity is odd', () => {
   });
 
   test.each<[string, () => unknown, readonly string[]]>([
-    ['answers later', async () => 'u1', ['gave a promise, where it has to answer at once']],
+    [
+      'answers later',
+      async () => 'u1',
+      ['returned a promise, so the caller counts as anonymous. Make it synchronous.'],
+    ],
     [
       'is rejected',
       () => Promise.reject(new Error('no session')),
       [
-        'gave a promise, where it has to answer at once',
+        'returned a promise, so the caller counts as anonymous. Make it synchronous.',
         'failed, so the caller counts as anonymous. .*no session',
       ],
     ],

@@ -170,8 +170,8 @@ describe('allow and deny lists', () => {
         ({ code, source, message }) => `${code} ${source} ${message}`,
       ),
     ).toEqual([
-      'bad-address allow "10.0.0.0/33" is no address and no network.',
-      'bad-option deny 42 can be on no list.',
+      'bad-address allow "10.0.0.0/33" is not an address or a network.',
+      'bad-option deny 42 cannot be on a list.',
     ]);
     await expect(startWith({ deny: '10.0.0.1' as never })).rejects.toThrow('[bad-option]');
     await expect(startWith({ deny: ['constructor'] })).rejects.toThrow('[bad-address]');

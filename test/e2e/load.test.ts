@@ -56,8 +56,8 @@ describe('rates by load', () => {
     };
     expect(await limit()).toBe('5');
     expect(app.logged).toEqual([
-      expect.stringContaining('Told.get: The load is none that there is a rate for'),
-      expect.stringMatching(/Told\.get: The load cannot be told.*no metrics/),
+      expect.stringMatching(/Told\.get: There is no rate for this load, .*high/),
+      expect.stringMatching(/Told\.get: The load cannot be measured.*no metrics/),
     ]);
   });
 

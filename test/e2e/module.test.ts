@@ -128,7 +128,7 @@ describe('RateLimitModule', () => {
     }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(RateLimitConfigError);
     expect((error as Error).message).toBe(
-      '[bad-option] The options of RateLimitModule depend on a provider of request scope, so that nothing would be limited. Inject providers of the default scope alone; what depends on the request belongs into functions of the context.',
+      '[bad-option] The options of RateLimitModule depend on a request-scoped provider, so nothing would be limited. Inject only providers of the default scope; put what depends on the request into functions of the context.',
     );
   });
 

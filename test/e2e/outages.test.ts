@@ -203,16 +203,16 @@ describe('an outage', () => {
   test.each<[string, RateLimitModuleOptions, string]>([
     ['failMode', { failMode: 'opne' as never }, "Give 'local' or 'open' or 'closed', or leave it out."],
     ['timeoutMs', { timeoutMs: 0 }, 'Give whole milliseconds from 1 to 60000; 100 is usual.'],
-    ['instances', { instances: 1.5 }, 'Give how many processes there are, 1 or more.'],
+    ['instances', { instances: 1.5 }, 'Give the number of processes, 1 or more.'],
     [
       'breaker',
       { breaker: { treshold: 3 } as never },
-      'Give { threshold: 5, initialBackoffMs: 100 }, either or both.',
+      'Give { threshold: 5, initialBackoffMs: 100 }, or one of the two.',
     ],
     [
       'breaker',
       { breaker: { threshold: 0 } },
-      'Give { threshold: 5, initialBackoffMs: 100 }, either or both.',
+      'Give { threshold: 5, initialBackoffMs: 100 }, or one of the two.',
     ],
   ])('a wrong %s is a mistake at start-up', async (name, options, fix) => {
     await expect(start(options)).rejects.toThrow(`RateLimitModule: ${name} cannot be`);

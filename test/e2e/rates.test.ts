@@ -109,7 +109,7 @@ describe.each(platforms)('rates on %s', (platform) => {
       expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '1']);
       expect(answer.json.error).toBe('rate_limit_unavailable');
     }
-    const said = app.logged.filter((line) => line.includes('gave no rate'));
+    const said = app.logged.filter((line) => line.includes('returned no rate'));
     expect(said).toEqual([
       expect.stringContaining('Rates.callableWrong'),
       expect.stringContaining('no database'),
@@ -200,7 +200,7 @@ describe('rates', () => {
       expect((await app.get(`/cost-of?cost=${cost}`)).status).toBe(200);
     }
     expect((await app.get('/cost-of?cost=1')).headers.get('x-ratelimit-remaining')).toBe('0');
-    expect(app.logged.filter((line) => line.includes('What is no cost counts as 1'))).toHaveLength(1);
+    expect(app.logged.filter((line) => line.includes('The cost is not a whole number'))).toHaveLength(1);
   });
 
   test('a cost of 0 passes uncharged', async () => {

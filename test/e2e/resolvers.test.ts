@@ -185,7 +185,7 @@ describe('resolvers', () => {
     expect(await statuses(app, 2, '/key', keyed('broken'))).toEqual([200, 429]);
     expect((await app.get('/key')).status).toBe(429);
     expect(app.logged).toEqual([
-      expect.stringMatching(/Failing\.rate: The rate function gave no rate.*no contracts/),
+      expect.stringMatching(/Failing\.rate: The rate function returned no rate.*no contracts/),
       expect.stringMatching(/Failing\.key: The key function failed.*no contracts/),
     ]);
   });

@@ -241,7 +241,7 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
   });
 
   test.each([
-    ['is asynchronous', async () => ({ mine: true }), 'gave a promise'],
+    ['is asynchronous', async () => ({ mine: true }), 'returned a promise'],
     ['gives a promise that is rejected', () => Promise.reject(new Error('no template')), 'no template'],
   ])('a body function that %s is logged, and the usual body is sent', async (_how, body, said) => {
     const app = await start({ body });

@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import { get } from 'node:http';
+import { jest } from '@jest/globals';
 import { type CanActivate, Controller, type ExecutionContext, Get, UseGuards } from '@nestjs/common';
 import { RateLimit, RateLimitModule, type RateLimitModuleOptions, RateLimitStats } from 'nestjs-ratelimit';
+import { RateLimitAdminModule } from 'nestjs-ratelimit/admin';
 import { RedisStore } from 'nestjs-ratelimit/redis';
-import { AuthGuard, inOneHour, platforms, starter, type TestApp } from '../support/app.js';
+import { type AppOptions, AuthGuard, inOneHour, platforms, starter, type TestApp } from '../support/app.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { storeWith } from '../support/stores.js';
 import { until } from '../support/until.js';
@@ -11,10 +13,12 @@ import { Shop } from '../support/watched-shop.js';
 
 const statsOf = ({ app }: TestApp) => app.get(RateLimitStats);
 
+const SETUP: AppOptions = { controllers: [Shop], middleware: false, options: { statistics: true } };
+
 beforeEach(inOneHour);
 
 describe.each(platforms)('statistics on %s', (platform) => {
-  const open = starter(platform, { controllers: [Shop], middleware: false });
+  const open = starter(platform, SETUP);
 
   test('count a request that another guard refuses between two steps as one that passed its limits', async () => {
     @Controller()
@@ -73,7 +77,7 @@ describe.each(platforms)('statistics on %s', (platform) => {
 });
 
 describe('statistics', () => {
-  const open = starter('express', { controllers: [Shop], middleware: false });
+  const open = starter('express', SETUP);
 
   test('count each request of a limited route once, by route, limit, client and user', async () => {
     const app = await open();
@@ -133,6 +137,7 @@ describe('statistics', () => {
       root: (store) =>
         RateLimitModule.forRoot({
           store: storeWith(store, { consume: () => Promise.reject(new Error('store is down')) }),
+          statistics: true,
         }),
     });
     expect((await app.get('/closed')).status).toBe(503);
@@ -142,7 +147,7 @@ describe('statistics', () => {
     expect(topDeniedClients).toEqual([]);
   });
 
-  test.each<RateLimitModuleOptions>([{ statistics: false }, { enabled: false }])(
+  test.each<RateLimitModuleOptions>([{}, { statistics: false }, { statistics: true, enabled: false }])(
     'count nothing with %j',
     async (options) => {
       const app = await open({ options });
@@ -172,12 +177,47 @@ describe('statistics of a fleet', () => {
   beforeAll(async () => {
     redis = await startRedis();
   });
-  const open = starter('express', { controllers: [Shop], middleware: false });
+  const open = starter('express', SETUP);
+
+  describe.each([
+    ['off by default', undefined, false, false],
+    ['on with the admin module', undefined, true, true],
+    ['off with the admin module, if the options say so', false, true, false],
+    ['on without it, if the options say so', true, false, true],
+  ] as const)('are %s', (_, statistics, hasAdmin, isOn) => {
+    test(
+      isOn ? 'and written to Redis' : 'so that nothing is written to Redis, and no timer runs',
+      async () => {
+        const prefix = `statistics-${statistics}-${hasAdmin}`;
+        const timers = jest.spyOn(globalThis, 'setInterval');
+        const app = await open({
+          options: { store: new RedisStore({ url: redis.url, prefix }), timeoutMs: 60_000, statistics },
+          imports: hasAdmin ? [RateLimitAdminModule.forRoot({ allowUnguarded: true })] : [],
+        });
+        expect((await app.get('/two')).status).toBe(200);
+        // Counts are written once a second.
+        const writeTimers = timers.mock.calls.filter(([, ms]) => ms === 1_000);
+        timers.mockRestore();
+        expect(writeTimers).toHaveLength(isOn ? 1 : 0);
+        if (hasAdmin) expect((await app.get('/admin/rate-limits/stats')).status).toBe(isOn ? 200 : 409);
+        // Closing writes what is left.
+        await app.app.close();
+        const keys = await redis.cli('KEYS', `${prefix}:{stats*`);
+        expect(keys !== '').toBe(isOn);
+        expect(await redis.cli('KEYS', `${prefix}:*`)).not.toBe('');
+      },
+    );
+  });
 
   test('are of all processes, also of those that have ended', async () => {
     // So patient that the store decides, however busy the machine is.
     const onRedis = () => ({
-      options: { store: new RedisStore({ url: redis.url }), secret: 'of the fleet', timeoutMs: 60_000 },
+      options: {
+        store: new RedisStore({ url: redis.url }),
+        secret: 'of the fleet',
+        timeoutMs: 60_000,
+        statistics: true,
+      },
     });
     const [one, other, third] = [await open(onRedis()), await open(onRedis()), await open(onRedis())];
     for (let i = 0; i < 3; i++) await one.get('/two', { from: '203.0.113.7' });

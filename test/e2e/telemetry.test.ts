@@ -77,9 +77,9 @@ describe('OpenTelemetry', () => {
     const found = await points('rate_limit.decision.duration');
     const counts = Object.entries(found).map(([name, value]) => [name, (value as { count: number }).count]);
     expect(Object.fromEntries(counts)).toEqual({
-      'other allowed': 2,
-      'other denied': 1,
-      'other unavailable StoreUnavailableError': 1,
+      'held allowed': 2,
+      'held denied': 1,
+      'held unavailable StoreUnavailableError': 1,
       'local allowed': 1,
     });
     const [allowed] = Object.values(found) as { sum: number; max: number }[];
@@ -91,17 +91,26 @@ describe('OpenTelemetry', () => {
     expect(descriptor?.unit).toBe('s');
   });
 
+  test('measures once a request that is decided in two phases', async () => {
+    const { app, points } = await opened();
+    await app.get('/mine', { as: 'alice' });
+    await app.get('/mine', { as: 'alice' });
+    const found = await points('rate_limit.decision.duration');
+    const counts = Object.entries(found).map(([name, value]) => [name, (value as { count: number }).count]);
+    expect(Object.fromEntries(counts)).toEqual({ 'held allowed': 1, 'held denied': 1 });
+  });
+
   test('tells of buckets, and of the state of each breaker', async () => {
     const { app, store, points } = await opened();
     expect(await points('rate_limit.breaker.state')).toEqual({
-      'other  closed': 1,
-      'other  half-open': 0,
-      'other  open': 0,
+      'held  closed': 1,
+      'held  half-open': 0,
+      'held  open': 0,
     });
     store.manner = 'rejects';
     for (let i = 0; i < 3; i++) await app.get('/two', { from: `203.0.113.${i}` });
     expect(await points('rate_limit.buckets')).toEqual({ local: 3 });
-    const { 'other  closed': closed } = await points('rate_limit.breaker.state');
+    const { 'held  closed': closed } = await points('rate_limit.breaker.state');
     expect(closed).toBe(0);
     const own = measured();
     const plain = await open({ options: { meter: own.meter } });
@@ -144,14 +153,14 @@ describe('OpenTelemetry', () => {
         return 'ok';
       }
       @Get('broken')
-      @RateLimit({ rate: () => Promise.reject(new Error('no database')), needs: 'request' })
+      @RateLimit({ rate: () => Promise.reject(new Error('no database')), phase: 'before-guards' })
       broken() {
         return 'ok';
       }
     }
     const { meter, points } = measured();
     await inOneHour();
-    const app = await open({ controllers: [Odd], options: { meter } });
+    const app = await open({ controllers: [Odd], options: { meter, statistics: true } });
     await app.get('/users');
     await app.get('/users', { as: 'alice' });
     expect((await app.get('/broken')).status).toBe(503);
@@ -182,7 +191,9 @@ describe('OpenTelemetry', () => {
     const meter = { createHistogram: fails, createObservableCounter: fails, createObservableGauge: fails };
     const app = await open({ options: { meter } });
     expect((await app.get('/two')).status).toBe(200);
-    expect(app.logged).toEqual([expect.stringContaining('made no instruments, so nothing is measured.')]);
+    expect(app.logged).toEqual([
+      expect.stringContaining('failed to create instruments, so nothing is measured.'),
+    ]);
   });
 
   test('a meter that fails is reported once, and no request feels it', async () => {
@@ -200,7 +211,7 @@ describe('OpenTelemetry', () => {
     expect((await app.get('/two')).status).toBe(200);
     expect((await app.get('/two')).status).toBe(200);
     expect(app.logged).toEqual([
-      expect.stringMatching(/^meter: A measurement could not be handed on\. Cause: "no room"/),
+      expect.stringMatching(/^meter: A measurement could not be recorded\. Cause: "no room"/),
     ]);
   });
 

@@ -454,7 +454,7 @@ describe('calls that the library was not told of', () => {
     ]);
     expect(app.logged).toEqual([
       expect.stringContaining(
-        '[bad-rate] Unknown.late: "1/fortnight" is not a rate: there is no unit "fortnight"',
+        '[bad-rate] Unknown.late: "1/fortnight" is not a rate: "fortnight" is not one of the units',
       ),
     ]);
     app.store.clear();

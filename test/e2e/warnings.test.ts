@@ -11,6 +11,7 @@ import {
 } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import {
+  byLoad,
   RateLimit,
   RateLimitGuard,
   RateLimitModule,
@@ -56,7 +57,7 @@ describe('warnings at start-up', () => {
     }
     const limits = [{ name: 'burst', rate: '60/min' }] as const;
     expect(await warningsOf({ controllers: [Redundant], options: { limits } })).toEqual([
-      'The limit "wide" of Redundant.a can never bind, since "burst" of limits[0] always denies first. Remove one of them.',
+      'The limit "wide" of Redundant.a has no effect: "burst" of limits[0] always denies first. Remove one of them.',
     ]);
   });
 
@@ -87,7 +88,7 @@ describe('warnings at start-up', () => {
     ] as const;
     expect(await warningsOf({ controllers: [Skipping], options: { limits } })).toEqual([]);
     expect(await warningsOf({ controllers: [Both], options: { limits } })).toEqual([
-      expect.stringContaining('The limit "wide" of limits[1] can never bind'),
+      expect.stringContaining('The limit "wide" of limits[1] has no effect'),
     ]);
   });
 
@@ -113,7 +114,7 @@ describe('warnings at start-up', () => {
       @Get('shadow') @RateLimit({ rate: '5/min', cost: 6, shadow: true }) shadow() {}
     }
     expect(await warningsOf({ controllers: [Dear] })).toEqual([
-      'The limit "dear" of Dear.dear denies every request: each costs 6, and 5 is all it admits.',
+      'The limit "dear" of Dear.dear denies every request: each costs 6, and the limit admits at most 5. Lower the cost or raise the limit.',
     ]);
   });
 
@@ -134,7 +135,7 @@ describe('warnings at start-up', () => {
       work() {}
     }
     expect(await warningsOf({ providers: [Service] })).toEqual([
-      'Service has limits, but Nest calls it for no request, so that nothing decides them.',
+      'Service has limits, but Nest calls it for no request, so nothing decides them.',
     ]);
   });
 
@@ -158,81 +159,105 @@ describe('warnings at start-up', () => {
     ]);
   });
 
-  test('a flood that no limit counts, since all limits wait for the user behind the guards', async () => {
-    @Controller()
-    @UseGuards(StrictGuard)
-    class Flooded {
-      @Get('a') @RateLimit({ rate: '5/min', key: 'user' }) a() {}
-      @Get('b') @RateLimit({ rate: '5/min', key: 'user|ip' }) b() {}
-      @Get('c') @RateLimit({ rate: '5/min', needs: 'user' }) c() {}
-    }
-    @Controller()
-    @UseGuards(StrictGuard)
-    class One {
-      @Get('one') @RateLimit({ rate: '5/min', key: 'user' }) one() {}
-    }
-    @Controller()
-    class Counted {
-      @Get('a')
-      @UseGuards(StrictGuard)
-      @RateLimit({ rate: '5/min', key: 'user' })
-      @RateLimit({ rate: '50/min', key: 'ip' })
-      a() {}
-      @Get('b') @RateLimit({ rate: '5/min', key: 'user|ip' }) b() {}
-      @Get('c') @UseGuards(StrictGuard) c() {}
-    }
-    expect(await warningsOf({ controllers: [Flooded] })).toEqual([
-      "Flooded.a and 2 others: no limit by address is decided ahead of the guards, so a flood of requests that they refuse, such as guessed tokens, is not limited. Add a limit with key: 'ip'.",
-    ]);
-    expect(await warningsOf({ controllers: [One] })).toEqual([
-      expect.stringMatching(/^One\.one: no limit by address is decided ahead of the guards/),
-    ]);
-    expect(await warningsOf({ controllers: [Counted] })).toEqual([]);
-  });
+  describe('routes whose limits are all decided after the other guards', () => {
+    const text =
+      "all limits are decided after the other guards, so requests that these reject, such as guessed passwords and tokens, are not limited. Add a limit with key: 'ip', or with phase: 'before-guards'.";
 
-  describe('a flood is held back', () => {
+    test('are named in one warning', async () => {
+      @Controller()
+      @UseGuards(StrictGuard)
+      class Three {
+        @Get('a') @RateLimit({ rate: '5/min', key: 'user' }) a() {}
+        @Get('b') @RateLimit({ rate: '5/min', key: 'user|ip' }) b() {}
+        @Get('c') @RateLimit({ rate: '5/min', phase: 'after-guards' }) c() {}
+      }
+      @Controller()
+      @UseGuards(StrictGuard)
+      class Two {
+        @Get('a') @RateLimit({ rate: '5/min', key: 'anon' }) a() {}
+        @Get('b') @RateLimit({ rate: () => '5/min', phase: 'after-guards' }) b() {}
+      }
+      @Controller()
+      @UseGuards(StrictGuard)
+      class One {
+        @Get('one') @RateLimit({ rate: '5/min', key: 'user' }) one() {}
+      }
+      expect(await warningsOf({ controllers: [Three] })).toEqual([`Three.a and 2 others: ${text}`]);
+      expect(await warningsOf({ controllers: [Two] })).toEqual([`Two.a and 1 other: ${text}`]);
+      expect(await warningsOf({ controllers: [One] })).toEqual([`One.one: ${text}`]);
+    });
+
+    test('are no others: with an earlier limit, without another guard, or without limits', async () => {
+      @Controller()
+      class Fine {
+        @Get('a')
+        @UseGuards(StrictGuard)
+        @RateLimit({ rate: '5/min', key: 'user' })
+        @RateLimit({ rate: '50/min', key: 'ip' })
+        a() {}
+        @Get('b') @RateLimit({ rate: '5/min', key: 'user|ip' }) b() {}
+        @Get('c') @UseGuards(StrictGuard) c() {}
+        @Get('d') @UseGuards(StrictGuard) @RateLimit('5/min') d() {}
+      }
+      expect(await warningsOf({ controllers: [Fine] })).toEqual([]);
+      expect(await warningsOf({ controllers: [Fine], options: { exempt: () => false } })).toEqual([]);
+    });
+
+    test('are none with an earlier limit of the module', async () => {
+      @Controller()
+      class Login {
+        @Get() @UseGuards(StrictGuard) @RateLimit({ rate: '5/min', key: 'user' }) get() {}
+      }
+      const limits = [{ name: 'all', rate: '99/min', key: 'ip' }] as const;
+      expect(await warningsOf({ controllers: [Login], options: { limits } })).toEqual([]);
+    });
+
     const warningsBeside = (limit: RateLimitOptions) => {
       @Controller()
       @UseGuards(StrictGuard)
-      class Flooded {
+      class Guarded {
         @Get()
         @RateLimit({ name: 'user', rate: '5/min', key: 'user' })
-        @RateLimit({ name: 'beside', ...limit })
+        @RateLimit({ name: 'beside', ...limit } as RateLimitOptions)
         get() {}
       }
-      return warningsOf({ controllers: [Flooded] });
+      return warningsOf({ controllers: [Guarded] });
     };
 
     test.each<[string, RateLimitOptions]>([
       ['addresses', { rate: '50/min', key: 'ip' }],
+      ['addresses, with an early phase', { rate: '50/min', key: 'ip', phase: 'before-guards' }],
       ['all requests', { rate: '50/min', key: 'global' }],
       ['addresses and all requests', { rate: '50/min', key: 'ip+global' }],
+      ['headers', { rate: '50/min', key: 'header:x-api-key' }],
+      ['headers or addresses', { rate: '50/min', key: 'header:x-api-key|ip' }],
+      ['headers and addresses', { rate: '50/min', key: 'ip+header:x-api-key' }],
       [
-        'addresses, of a rate that the request decides',
-        { rate: () => '50/min', key: 'ip', needs: 'request' },
+        'addresses, at a rate by load',
+        { rate: byLoad({ normal: '50/min', elevated: '9/min', critical: '1/min' }) },
       ],
-    ])('by a limit on %s', async (_what, limit) => {
+      ['early callers of a function', { rate: '50/min', key: () => 'everybody', phase: 'before-guards' }],
+      ['addresses, at an early rate of a function', { rate: () => '50/min', phase: 'before-guards' }],
+      [
+        'addresses, at an early cost of a function',
+        { rate: '50/min', cost: () => 1, phase: 'before-guards' },
+      ],
+      ['users, with an early phase', { rate: '50/min', key: 'user|ip', phase: 'before-guards' }],
+    ])('are none with a limit on %s', async (_what, limit) => {
       expect(await warningsBeside(limit)).toEqual([]);
     });
 
     test.each<[string, RateLimitOptions]>([
       ['a shadow', { rate: '50/min', key: 'ip', shadow: true }],
-      ['a header, which callers choose', { rate: '50/min', key: 'header:x-api-key' }],
-      ['a header or the address', { rate: '50/min', key: 'header:x-api-key|ip' }],
-      ['a header of an address', { rate: '50/min', key: 'ip+header:x-api-key' }],
-      ['no rate', { rate: null, key: 'ip' }],
-      ['an unlimited rate', { rate: 'unlimited', key: 'ip' }],
-      ['a key that is a function', { rate: '50/min', key: () => 'everybody' }],
-      [
-        'a key that is a function of the request',
-        { rate: '50/min', key: () => 'everybody', needs: 'request' },
-      ],
-      ['a rate that is a function', { rate: () => '50/min', key: 'ip' }],
-      ['a cost that is a function', { rate: '50/min', cost: () => 1, key: 'ip' }],
-    ])('but not by %s', async (_what, limit) => {
-      expect(await warningsBeside(limit)).toEqual([
-        expect.stringMatching(/^Flooded\.get: no limit by address is decided ahead of the guards/),
-      ]);
+      ['free', { rate: '50/min', key: 'ip', cost: 0 }],
+      ['null', { rate: null, key: 'ip' }],
+      ['unlimited', { rate: 'unlimited', key: 'ip' }],
+      ['late', { rate: '50/min', key: 'ip', phase: 'after-guards' }],
+      ['a late key function', { rate: '50/min', key: () => 'everybody', phase: 'after-guards' }],
+      ['a late rate function', { rate: () => '50/min', key: 'ip', phase: 'after-guards' }],
+      ['a late cost function', { rate: '50/min', cost: () => 1, key: 'ip', phase: 'after-guards' }],
+    ])('are so despite a limit that is %s', async (_what, limit) => {
+      expect(await warningsBeside(limit)).toEqual([`Guarded.get: ${text}`]);
     });
   });
 
@@ -248,7 +273,7 @@ describe('warnings at start-up', () => {
       @Get() get() {}
     }
     const said =
-      'OwnGuard never decides, since the registered guard goes first. Set registerGuard: false for RateLimitModule.';
+      'OwnGuard never decides, because the registered guard runs first. Set registerGuard: false for RateLimitModule.';
 
     test.each([
       ['default', Scope.DEFAULT],
@@ -361,7 +386,7 @@ describe('warnings while requests run', () => {
         expect(app.logged).toEqual([]);
         expect(await statuses(app, 101, `/${path}`)).toEqual(times(101, 200));
         expect(app.logged).toEqual([
-          `ForUsers.${path}: "own" is for signed-in users alone, and none of the first 100 callers was signed in, so that it limited nobody. Authenticate in middleware or in a guard, or use key: 'user|ip'.`,
+          `ForUsers.${path}: "own" is only for signed-in users, and none of the first 100 callers was signed in, so it limited nobody. Authenticate in middleware or in a guard, or use key: 'user|ip'.`,
         ]);
         expect(app.warned).toEqual(app.logged);
       },

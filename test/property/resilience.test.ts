@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { type AlgorithmName, type Charge, type Decision, type FailMode } from 'nestjs-ratelimit';
-import { ALGORITHM_NAMES, definePolicy, type Policy } from '../../lib/core/policy.js';
+import { ALGORITHM_NAMES } from '../../lib/core/algorithms/index.js';
+import { definePolicy, type Policy } from '../../lib/core/policy.js';
 import { LocalReceipt } from '../../lib/resilience/receipts.js';
 import { StoreUnavailableError } from '../../lib/store/store.js';
 import { type Admission, keepsBound, mostInAnyWindow } from '../support/bounds.js';

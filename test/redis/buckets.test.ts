@@ -3,7 +3,8 @@ import { jest } from '@jest/globals';
 import { type Charge, MemoryStore, type Store } from 'nestjs-ratelimit';
 import { RedisStore } from 'nestjs-ratelimit/redis';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { ALGORITHM_NAMES, definePolicy } from '../../lib/core/policy.js';
+import { ALGORITHM_NAMES } from '../../lib/core/algorithms/index.js';
+import { definePolicy } from '../../lib/core/policy.js';
 import { chargeOf } from '../support/charges.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 

@@ -44,7 +44,7 @@ async function isCounted(app: TestApp, redis: RedisServer, password?: string): P
   return (await redis.cli(...auth, 'EXISTS', 'ratelimit:{ip:203.0.113.9}')) === '1';
 }
 
-const failures = (app: TestApp) => app.logged.filter((line) => line.includes('The store fails'));
+const failures = (app: TestApp) => app.logged.filter((line) => line.includes('The store is failing'));
 
 describe('a store that cannot decide', () => {
   const open = starter('fastify', { controllers: [Shop] });
@@ -59,7 +59,7 @@ describe('a store that cannot decide', () => {
     await isDegraded(app);
     for (let i = 0; i < 5; i++) expect((await app.get('/five')).status).toBe(200);
     expect((await app.get('/five')).status).toBe(429);
-    expect(failures(app)).toEqual([expect.stringMatching(/store: The store fails.*ECONNREFUSED/)]);
+    expect(failures(app)).toEqual([expect.stringMatching(/store: The store is failing.*ECONNREFUSED/)]);
     const redis = await startRedis({ port });
     await backInTime(app);
     expect(await isCounted(app, redis)).toBe(true);
@@ -213,7 +213,7 @@ test('A38 a server that answers nothing is not called once the breaker has opene
   expect(callsIn3s).toBeGreaterThan(1);
   expect(callsIn3s).toBeLessThanOrEqual(10);
   expect(health(app).shards).toEqual([
-    expect.objectContaining({ shard: '', error: 'The store gave no answer within 50 ms.' }),
+    expect.objectContaining({ shard: '', error: 'The store did not respond within 50 ms.' }),
   ]);
   await app.close();
   client.disconnect();

@@ -6,23 +6,38 @@ import { startRedis } from '../support/redis.js';
 
 describe('a store that cannot be meant', () => {
   test.each([
-    ['a URL that the environment lacks', { url: undefined }, 'RedisStore was given url without a value.'],
-    ['a URL in place of options', 'redis://localhost', 'RedisStore cannot be made of "redis://localhost".'],
-    ['nothing', undefined, 'RedisStore cannot be made of undefined.'],
+    ['a URL that the environment lacks', { url: undefined }, 'RedisStore: no value for url.'],
+    [
+      'a URL in place of options',
+      'redis://localhost',
+      'RedisStore: "redis://localhost" is neither a client nor options for one.',
+    ],
+    ['nothing', undefined, 'RedisStore: undefined is neither a client nor options for one.'],
     [
       'the client of another library',
       { sendCommand: () => undefined },
-      'RedisStore cannot be made of { sendCommand }.',
+      'RedisStore: { sendCommand } is neither a client nor options for one.',
     ],
     [
       'a client within options',
       { client: { defineCommand: () => undefined } },
-      'RedisStore was given a client within its options, as client.',
+      'RedisStore: its options contain a client, as client.',
     ],
-    ['a prefix with braces', { prefix: '{a}' }, 'RedisStore cannot put "{a}" before its keys.'],
-    ['another cluster', { cluster: 'all' }, 'RedisStore cannot take cluster: "all".'],
+    ['a prefix with braces', { prefix: '{a}' }, 'RedisStore: prefix cannot be "{a}".'],
+    ['another cluster', { cluster: 'all' }, 'RedisStore: cluster cannot be "all".'],
   ])('%s', (_what, given, said) => {
     expect(() => new RedisStore(given as never)).toThrow(`[bad-option] ${said}`);
+  });
+
+  test('a misspelled setting beside a client', () => {
+    const client = new Redis({
+      lazyConnect: true,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+    });
+    expect(() => new RedisStore(client, { prefx: 'shop' } as never)).toThrow(
+      '[bad-option] RedisStore: Unknown option "prefx". The options are prefix, secret, cluster, clock.',
+    );
   });
 });
 

@@ -9,7 +9,7 @@ import {
   RedisStore,
   type RedisStoreOptions,
 } from 'nestjs-ratelimit/redis';
-import { ALGORITHM_NAMES } from '../../lib/core/policy.js';
+import { ALGORITHM_NAMES } from '../../lib/core/algorithms/index.js';
 import { serve } from '../support/app.js';
 import { type ChargeOptions, chargeOf } from '../support/charges.js';
 import { busy, Load } from '../support/load.js';

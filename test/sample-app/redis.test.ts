@@ -16,7 +16,7 @@ async function openShop(redis: RedisServer, platform: string): Promise<string> {
     let said = '';
     shop.stdout.on('data', (chunk) => {
       said += String(chunk);
-      const [, url] = /open at (http:\/\/localhost:\d+)\/ \(\w+, store on Redis\)/.exec(said) ?? [];
+      const [, url] = /open at (http:\/\/localhost:\d+)\/ \(\w+, store in Redis\)/.exec(said) ?? [];
       if (url !== undefined) resolve(url);
     });
     shop.once('exit', (code) => reject(new Error(`The shop ended with ${code}: ${said}`)));

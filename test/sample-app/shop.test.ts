@@ -50,7 +50,7 @@ describe('npm start', () => {
 
   test('a PORT that is none gives a clear message', async () => {
     const { said, code } = await start({ PORT: 'http' });
-    expect([code, said]).toEqual([1, expect.stringContaining('PORT is "http", which is no port')]);
+    expect([code, said]).toEqual([1, expect.stringContaining('PORT is "http", which is not a port')]);
   });
 });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { type AlgorithmName, definePolicy, type Policy } from '../../lib/core/policy.js';
+import type { AlgorithmName } from '../../lib/core/algorithms/index.js';
+import { definePolicy, type Policy } from '../../lib/core/policy.js';
 
 const windows = fc.oneof(
   fc.integer({ min: 1, max: 100 }),

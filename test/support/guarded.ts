@@ -1,6 +1,7 @@
 import type { Charge, Clock, Decision, StoreReply } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { definePolicy, type PolicyInput } from '../../lib/core/policy.js';
+import type { StoreEvent } from '../../lib/resilience/options.js';
 import { ResilientStore } from '../../lib/resilience/resilient-store.js';
 import { MemoryStore } from '../../lib/store/memory/memory-store.js';
 import { CountedClock, HeldStore, type Manner, turn } from './held-store.js';
@@ -71,16 +72,14 @@ export class Guarded {
     this.held = new HeldStore(new MemoryStore({ clock: ofStore }), shared, shardOf);
     this.held.manner = manner;
     const settings = { timeoutMs, instances, breaker: { threshold, initialBackoffMs: 100 } };
-    const watch = {
-      degraded: (charges: readonly Charge[], cause: unknown) => {
-        this.heard.push(`degraded ${charges.map(({ policy }) => policy.name).join(' ')}`);
-        this.causes.push(cause);
-      },
-      breaker: (part: string, state: string) => void this.heard.push(`breaker ${part} ${state}`),
-      recovered: (afterMs: number, degraded: number) =>
-        void this.heard.push(`recovered ${afterMs} ${degraded}`),
+    const onEvent = (event: StoreEvent) => {
+      if (event.kind === 'degraded') {
+        this.heard.push(`degraded ${event.charges.map(({ policy }) => policy.name).join(' ')}`);
+        this.causes.push(event.cause);
+      } else if (event.kind === 'breaker') this.heard.push(`breaker ${event.shard} ${event.state}`);
+      else this.heard.push(`recovered ${event.afterMs} ${event.degraded}`);
     };
-    this.store = new ResilientStore(this.held, settings, watch, this.counted);
+    this.store = new ResilientStore(this.held, settings, onEvent, this.counted);
   }
 
   async consume(first: Asked = {}, ...others: readonly Asked[]): Promise<StoreReply> {

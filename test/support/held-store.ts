@@ -24,6 +24,7 @@ const isProbe = (charges: readonly Charge[]): boolean => charges[0]?.policy.scop
 
 /** A store of which a test says when, and how, it answers; what it decides is decided by a real one. */
 export class HeldStore implements Store {
+  readonly name = 'held';
   manner: Manner = 'answers';
   /** Parts of it that reject, whatever its manner is. */
   readonly failing = new Set<string>();

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Charge, Decision, Store } from 'nestjs-ratelimit';
-import { ALGORITHM_NAMES } from '../../lib/core/policy.js';
+import { ALGORITHM_NAMES } from '../../lib/core/algorithms/index.js';
 import { keepsBound } from './bounds.js';
 import { chargeOf } from './charges.js';
 import { within } from './redis/within.js';

@@ -1,4 +1,4 @@
-// Pieces of documentation, compiled as a user's project would compile them.
+// Snippets of documentation, compiled as in a user's project.
 import { execFile } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,11 +13,11 @@ export interface Snippet {
   readonly code: string;
 }
 
-/** A folder for snippets, within the tests: there the library and what it is used with are found. */
+/** A folder for snippets within the tests, where the library and its peers can be resolved. */
 export class Snippets {
   readonly folder: string;
 
-  /** @param settings Of the compiler, beside those of the project. */
+  /** @param settings Compiler options in addition to those of the project. */
   constructor(
     name: string,
     readonly settings: Readonly<Record<string, boolean>> = {},
@@ -34,15 +34,19 @@ export class Snippets {
     return rm(this.folder, { recursive: true, force: true });
   }
 
-  /** What the compiler says of snippets, with others beside all of them; nothing when they are right. */
-  async complaints(snippets: readonly Snippet[], beside: readonly Snippet[] = []): Promise<string> {
-    await this.#write([...snippets, ...beside]);
-    // What one declares about the library holds for that one alone.
-    const alone = snippets.filter(({ code }) => code.includes('declare module'));
-    const together = snippets.filter((snippet) => !alone.includes(snippet));
-    const said = [await this.#compile('together', [...together, ...beside])];
-    for (const snippet of alone) said.push(await this.#compile(snippet.name, [snippet, ...beside]));
-    return said.join('');
+  /**
+   * Returns the compiler's errors; an empty text if there are none.
+   *
+   * @param extra Compiled together with each of the snippets.
+   */
+  async errors(snippets: readonly Snippet[], extra: readonly Snippet[] = []): Promise<string> {
+    await this.#write([...snippets, ...extra]);
+    // A snippet that augments the library's types is compiled by itself.
+    const separate = snippets.filter(({ code }) => code.includes('declare module'));
+    const together = snippets.filter((snippet) => !separate.includes(snippet));
+    const output = [await this.#compile('together', [...together, ...extra])];
+    for (const snippet of separate) output.push(await this.#compile(snippet.name, [snippet, ...extra]));
+    return output.join('');
   }
 
   async #write(snippets: readonly Snippet[]): Promise<void> {
@@ -61,7 +65,7 @@ export class Snippets {
     };
     await writeFile(file, JSON.stringify(config));
     const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-    // Several threads would each check what they share.
+    // Several threads would each check the shared files again.
     return exec(process.execPath, [tsc, '-p', file, '--singleThreaded']).then(
       () => '',
       (error: { stdout: string }) => error.stdout,

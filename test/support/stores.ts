@@ -1,7 +1,8 @@
 import type { MemoryStore, Store } from 'nestjs-ratelimit';
 
 /** A store that does as `inner`, but for its `changes`. */
-export const storeWith = (inner: MemoryStore, changes: Partial<Store>): Store => ({
+export const storeWith = (inner: MemoryStore, changes: Partial<Omit<Store, 'name'>>): Store => ({
+  name: 'changed',
   consume: (charges) => inner.consume(charges),
   peek: (charges) => inner.peek(charges),
   refund: (decisions) => inner.refund(decisions),
@@ -19,6 +20,7 @@ export const laterStore = (inner: MemoryStore): Store => {
     return answer();
   };
   return {
+    name: 'later',
     consume: (charges) => later(() => inner.consume(charges)),
     peek: (charges) => later(() => inner.peek(charges)),
     refund: (decisions) => later(() => inner.refund(decisions)),

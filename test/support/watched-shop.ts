@@ -21,7 +21,7 @@ export class Shop {
   mine() {
     return 'ok';
   }
-  @Get('never') @RateLimit({ name: 'never', rate: '5/min', cost: () => 9, needs: 'request' }) never() {
+  @Get('never') @RateLimit({ name: 'never', rate: '5/min', cost: () => 9, phase: 'before-guards' }) never() {
     return 'ok';
   }
   @Get('closed') @RateLimit({ name: 'closed', rate: '5/min', failMode: 'closed' }) closed() {

@@ -1,4 +1,4 @@
-/** What every count is made of. */
+/** The members that all counts share. */
 export interface Counts {
   readonly total_requests: number;
   readonly allowed: number;
@@ -52,7 +52,7 @@ export interface Route {
 export interface Bucket {
   readonly scope: string;
   readonly name: string;
-  /** The tier that its limit is of; null for all. */
+  /** Tier of its limit; null if it applies to all. */
   readonly tier: string | null;
   readonly limit: number;
   readonly remaining: number;
@@ -80,7 +80,7 @@ export interface Health {
   readonly degraded: number;
 }
 
-/** A call that was answered with an error, or not at all (status 0). */
+/** A failed API call; status 0 if there was no response. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
@@ -89,14 +89,14 @@ export class ApiError extends Error {
     super(message);
   }
 
-  /** Whether another token could help. */
-  get isRefusal(): boolean {
+  /** True if another token could help. */
+  get isUnauthorized(): boolean {
     return this.status === 401 || this.status === 403;
   }
 }
 
-/** What went wrong, as a sentence that others can follow. */
-export function sentence(error: unknown): string {
+/** Returns an error's message as a sentence, so that another one can follow. */
+export function toSentence(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
@@ -104,7 +104,7 @@ export function sentence(error: unknown): string {
 const TOKEN = 'rate-limit-admin-token';
 const TIMEOUT_MS = 15_000;
 
-/** With the origin in front, since a path that starts with two slashes would name another host. */
+/** Includes the origin, because a path that starts with two slashes would name another host. */
 const base = `${location.origin}${location.pathname.replace(/\/+$/, '')}/`;
 
 let token = readToken();
@@ -113,57 +113,57 @@ function readToken(): string {
   try {
     return sessionStorage.getItem(TOKEN) ?? '';
   } catch {
-    // Storage may be forbidden; then the token lives as long as the page.
+    // Storage may be disabled; then the token lives as long as the page.
     return '';
   }
 }
 
 export const hasToken = (): boolean => token !== '';
 
-/** Keeps a token until the tab is closed; an empty one forgets it. */
-export function useToken(given: string): void {
-  token = given;
+/** Keeps a token until the tab is closed; an empty one deletes it. */
+export function setToken(value: string): void {
+  token = value;
   try {
-    if (given === '') sessionStorage.removeItem(TOKEN);
-    else sessionStorage.setItem(TOKEN, given);
+    if (value === '') sessionStorage.removeItem(TOKEN);
+    else sessionStorage.setItem(TOKEN, value);
   } catch {
     // As above.
   }
 }
 
-async function errorOf(response: Response): Promise<ApiError> {
+async function toApiError(response: Response): Promise<ApiError> {
   const body: unknown = await response.json().catch(() => null);
   const message = (body as { message?: unknown } | null)?.message;
   const text = Array.isArray(message) ? message.join('; ') : message;
   return new ApiError(
     response.status,
-    typeof text === 'string' ? text : `The server answered ${response.status}.`,
+    typeof text === 'string' ? text : `The server responded with ${response.status}.`,
   );
 }
 
-/** Sends a request to the API, and throws `ApiError` for every answer but a good one. */
+/** Sends a request to the API. Throws `ApiError` for every response that is not successful. */
 export async function send(path: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
   const headers = new Headers(init.headers);
   if (token !== '') headers.set('Authorization', `Bearer ${token}`);
   const response = await fetch(base + path, { ...init, headers, cache: 'no-store' }).catch((error) => {
-    const isLate = error instanceof DOMException && error.name === 'TimeoutError';
-    throw new ApiError(0, isLate ? 'The server does not answer.' : 'The server cannot be reached.');
+    const isTimeout = error instanceof DOMException && error.name === 'TimeoutError';
+    throw new ApiError(0, isTimeout ? 'The server does not respond.' : 'The server cannot be reached.');
   });
-  if (!response.ok) throw await errorOf(response);
+  if (!response.ok) throw await toApiError(response);
   return response;
 }
 
-async function get<Answer>(path: string): Promise<Answer> {
+async function get<Body>(path: string): Promise<Body> {
   const response = await send(path, {
     headers: { Accept: 'application/json' },
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   return response.json().catch(() => {
-    throw new ApiError(response.status, 'The answer is not JSON.');
+    throw new ApiError(response.status, 'The response is not JSON.');
   });
 }
 
-/** The header is one that another site cannot send without being asked first. */
+/** Another site cannot send this header without a CORS preflight, which the API does not allow. */
 async function post(path: string, body: object): Promise<void> {
   await send(path, {
     method: 'POST',
@@ -173,16 +173,16 @@ async function post(path: string, body: object): Promise<void> {
   });
 }
 
-const client = (identity: string) => `clients/${encodeURIComponent(identity)}`;
+const clientPath = (identity: string) => `clients/${encodeURIComponent(identity)}`;
 
 export const api = {
   stats: (hours: number) => get<Stats>(`stats?hours=${hours}&top=10`),
   limits: () => get<{ readonly routes: readonly Route[] }>('limits'),
   health: () => get<Health>('health'),
-  /** Whether the API wants no token. */
+  /** Returns whether the API accepts requests without a token. */
   isOpen: async () => (await send('access', { signal: AbortSignal.timeout(TIMEOUT_MS) })).status === 204,
-  client: (identity: string) => get<Client>(client(identity)),
-  block: (identity: string, duration: string) => post(`${client(identity)}/block`, { for: duration }),
-  unblock: (identity: string) => post(`${client(identity)}/unblock`, {}),
-  reset: (identity: string) => post(`${client(identity)}/reset`, {}),
+  client: (identity: string) => get<Client>(clientPath(identity)),
+  block: (identity: string, duration: string) => post(`${clientPath(identity)}/block`, { for: duration }),
+  unblock: (identity: string) => post(`${clientPath(identity)}/unblock`, {}),
+  reset: (identity: string) => post(`${clientPath(identity)}/reset`, {}),
 };

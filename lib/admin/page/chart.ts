@@ -1,7 +1,7 @@
 import uPlot from 'uplot';
-import { count, counted, element, make, say } from './dom.js';
-import { addUp, inSteps, type Point } from './points.js';
-import { clockOf } from './time.js';
+import { byId, formatCount, make, pluralize, setText } from './dom.js';
+import { addUp, addUpInSteps, type Point } from './points.js';
+import { formatClock } from './time.js';
 
 const compact = new Intl.NumberFormat(undefined, { notation: 'compact' });
 const minute = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
@@ -14,18 +14,18 @@ const dayAndMinute = new Intl.DateTimeFormat(undefined, {
   minute: '2-digit',
 });
 
-/** Seconds are a line; hours, which are counted from their start, are bars. */
+/** Seconds are drawn as a line; hours, which are counted from their start, as bars. */
 export type Kind = 'seconds' | 'hours';
 
-interface Shown {
+interface ChartData {
   readonly kind: Kind;
-  /** What is shown, in words. */
+  /** Describes the time range. */
   readonly title: string;
   readonly empty: string;
   readonly points: readonly Point[];
 }
 
-/** 1, 2, 5, 10 and so on: there is no half of a request. */
+/** 1, 2, 5, 10 and so on: there are no half requests. */
 const WHOLE_STEPS = Array.from(
   { length: 24 },
   (_, at) => ([1, 2, 5][at % 3] as number) * 10 ** Math.floor(at / 3),
@@ -33,67 +33,67 @@ const WHOLE_STEPS = Array.from(
 
 const TABLE_STEP: Readonly<Record<Kind, number>> = { seconds: 15, hours: 1 };
 
-const colour = (name: string): string =>
+const color = (name: string): string =>
   getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-const timeOf = (kind: Kind, at: number): string =>
-  kind === 'seconds' ? clockOf(at * 1_000) : dayAndMinute.format(at * 1_000);
+const formatTime = (kind: Kind, at: number): string =>
+  kind === 'seconds' ? formatClock(at * 1_000) : dayAndMinute.format(at * 1_000);
 
-/** Days are named where they begin. */
-function tickOf(at: number): string {
+/** Returns the label of an axis tick: the date at midnight, otherwise the time. */
+function formatTick(at: number): string {
   const date = new Date(at * 1_000);
   const isMidnight = date.getHours() === 0 && date.getMinutes() === 0;
   return (isMidnight ? day : minute).format(date);
 }
 
-const inWords = ({ requests, denied, shadow }: Point): string =>
+const describePoint = ({ requests, denied, shadow }: Point): string =>
   requests === null
-    ? 'not known'
-    : `${counted(requests, 'request', 'requests')}, ${count(denied ?? 0)} denied${
-        shadow ? `, ${count(shadow)} more under shadow limits` : ''
+    ? 'unknown'
+    : `${pluralize(requests, 'request', 'requests')}, ${formatCount(denied ?? 0)} denied${
+        shadow ? `, ${formatCount(shadow)} more under shadow limits` : ''
       }`;
 
-const columnsOf = (points: readonly Point[]): uPlot.AlignedData => [
+const toColumns = (points: readonly Point[]): uPlot.AlignedData => [
   points.map(({ at }) => at),
   points.map(({ requests }) => requests),
   points.map(({ denied }) => denied),
   points.map(({ shadow }) => shadow),
 ];
 
-/** Requests and denials over time, as a picture and as a table. */
+/** Shows requests and denials over time, as a chart and as a table. */
 export class Chart {
-  readonly #place = element('chart');
-  readonly #readout = element('readout');
-  readonly #state = element('chart-state');
-  readonly #details = element<HTMLDetailsElement>('chart-details');
-  readonly #rows = element<HTMLTableSectionElement>('chart-rows');
-  #shown: Shown | undefined;
+  readonly #container = byId('chart');
+  readonly #readout = byId('readout');
+  readonly #state = byId('chart-state');
+  readonly #details = byId<HTMLDetailsElement>('chart-details');
+  readonly #rows = byId<HTMLTableSectionElement>('chart-rows');
+  #data: ChartData | undefined;
   #plot: uPlot | undefined;
 
   constructor() {
-    new ResizeObserver(() => this.#plot?.setSize(this.#size())).observe(this.#place);
+    new ResizeObserver(() => this.#plot?.setSize(this.#size())).observe(this.#container);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
       this.#clear();
-      if (this.#shown !== undefined) this.show(this.#shown);
+      if (this.#data !== undefined) this.show(this.#data);
     });
-    this.#details.addEventListener('toggle', () => this.#list());
+    this.#details.addEventListener('toggle', () => this.#updateTable());
   }
 
-  show(shown: Shown): void {
-    const { kind, title, points } = shown;
-    const isNew = this.#shown?.kind !== kind;
+  show(data: ChartData): void {
+    const { kind, title, points } = data;
+    const isNew = this.#data?.kind !== kind;
     if (isNew) this.#clear();
-    this.#shown = shown;
+    this.#data = data;
     const isEmpty = points.every(({ requests }) => requests === null);
-    this.#place.hidden = isEmpty;
-    say(this.#state, isEmpty ? shown.empty : '');
-    this.#list();
+    this.#container.hidden = isEmpty;
+    setText(this.#state, isEmpty ? data.empty : '');
+    this.#updateTable();
     if (isEmpty) return;
-    this.#place.setAttribute('aria-label', `${title}: ${inWords(addUp(points))}`);
+    this.#container.setAttribute('aria-label', `${title}: ${describePoint(addUp(points))}`);
     if (this.#plot === undefined) {
-      this.#plot = new uPlot(this.#options(kind), columnsOf(points), this.#place);
-    } else this.#plot.setData(columnsOf(points));
-    this.#read(this.#plot.cursor.idx);
+      this.#plot = new uPlot(this.#options(kind), toColumns(points), this.#container);
+    } else this.#plot.setData(toColumns(points));
+    this.#updateReadout(this.#plot.cursor.idx);
   }
 
   #clear(): void {
@@ -102,36 +102,38 @@ export class Chart {
   }
 
   #size(): { readonly width: number; readonly height: number } {
-    const width = this.#place.clientWidth;
+    const width = this.#container.clientWidth;
     return { width, height: width < 500 ? 200 : 260 };
   }
 
-  /** What the pointer is on, else all of it. */
-  #read(at: number | null | undefined): void {
-    if (this.#shown === undefined) return;
-    const { kind, title, points } = this.#shown;
+  /** Describes the point under the pointer, otherwise the whole range. */
+  #updateReadout(at: number | null | undefined): void {
+    if (this.#data === undefined) return;
+    const { kind, title, points } = this.#data;
     const point = at == null ? undefined : points[at];
-    say(
+    setText(
       this.#readout,
       point === undefined
-        ? `${title}: ${inWords(addUp(points))}`
-        : `${timeOf(kind, point.at)}: ${inWords(point)}`,
+        ? `${title}: ${describePoint(addUp(points))}`
+        : `${formatTime(kind, point.at)}: ${describePoint(point)}`,
     );
   }
 
-  #list(): void {
-    if (!this.#details.open || this.#shown === undefined) return;
-    const { kind, points } = this.#shown;
-    const known = inSteps(points, TABLE_STEP[kind]).filter(({ requests }) => requests !== null);
+  #updateTable(): void {
+    if (!this.#details.open || this.#data === undefined) return;
+    const { kind, points } = this.#data;
+    const rows = addUpInSteps(points, TABLE_STEP[kind]).filter(({ requests }) => requests !== null);
     this.#rows.replaceChildren(
-      ...known
+      ...rows
         .reverse()
         .map(({ at, requests, denied, shadow }) =>
           make(
             'tr',
             {},
-            make('th', { scope: 'row' }, timeOf(kind, at)),
-            ...[requests, denied, shadow].map((value) => make('td', { class: 'num' }, count(value ?? 0))),
+            make('th', { scope: 'row' }, formatTime(kind, at)),
+            ...[requests, denied, shadow].map((value) =>
+              make('td', { class: 'num' }, formatCount(value ?? 0)),
+            ),
           ),
         ),
     );
@@ -139,13 +141,13 @@ export class Chart {
 
   #options(kind: Kind): uPlot.Options {
     const axis = {
-      stroke: colour('muted'),
+      stroke: color('muted'),
       font: '12px system-ui, sans-serif',
-      grid: { stroke: colour('grid'), width: 1 },
+      grid: { stroke: color('grid'), width: 1 },
       ticks: { show: false },
     };
     const isHours = kind === 'hours';
-    const drawn = {
+    const style = {
       points: { show: false },
       ...(isHours ? { paths: uPlot.paths.bars?.({ size: [0.9, 60], align: 1 }) } : {}),
     };
@@ -154,8 +156,8 @@ export class Chart {
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: !isHours } },
       scales: {
-        x: { range: (_, least, most) => [least, isHours ? most + 3_600 : most] },
-        y: { range: (_, __, most) => [0, Math.max(5, most * 1.1)] },
+        x: { range: (_, min, max) => [min, isHours ? max + 3_600 : max] },
+        y: { range: (_, __, max) => [0, Math.max(5, max * 1.1)] },
       },
       axes: [
         {
@@ -163,7 +165,7 @@ export class Chart {
           space: 70,
           size: 32,
           ...(isHours ? {} : { incrs: [60, 120, 300] }),
-          values: (_, splits) => splits.map(tickOf),
+          values: (_, splits) => splits.map(formatTick),
         },
         {
           ...axis,
@@ -174,11 +176,11 @@ export class Chart {
       ],
       series: [
         {},
-        { ...drawn, stroke: colour('requests'), fill: colour('requests-fill'), width: isHours ? 1 : 1.5 },
-        { ...drawn, stroke: colour('denied'), fill: colour('denied-fill'), width: isHours ? 1 : 2 },
-        { ...drawn, stroke: colour('shadow'), width: isHours ? 1 : 2, dash: [2, 4] },
+        { ...style, stroke: color('requests'), fill: color('requests-fill'), width: isHours ? 1 : 1.5 },
+        { ...style, stroke: color('denied'), fill: color('denied-fill'), width: isHours ? 1 : 2 },
+        { ...style, stroke: color('shadow'), width: isHours ? 1 : 2, dash: [2, 4] },
       ],
-      hooks: { setCursor: [(plot) => this.#read(plot.cursor.idx)] },
+      hooks: { setCursor: [(plot) => this.#updateReadout(plot.cursor.idx)] },
     };
   }
 }

@@ -1,25 +1,25 @@
 import { type ApiError, api, type Bucket, type Client } from './api.js';
-import { type Ask, ask } from './confirm-dialog.js';
-import { count, element, make, say } from './dom.js';
-import { limitName } from './names.js';
+import { type Confirmation, confirmAction } from './confirm-dialog.js';
+import { byId, formatCount, make, setText } from './dom.js';
+import { limitName } from './limit-name.js';
 import { Poller } from './poll.js';
 import { Table } from './table.js';
-import { until } from './time.js';
+import { countdown } from './time.js';
 
 const IPV4 = /^\d{1,3}(\.\d{1,3}){3}$/;
 const IPV6 = /^[\da-f]*:[\da-f:.]*:[\da-f:.]*(\/\d{1,3})?$/i;
 
-/** An identity of a kind, unless it is written with its kind already. */
-export const identityOf = (kind: 'ip' | 'user', value: string): string =>
+/** Prefixes a value with its kind, unless it already has one. */
+export const toIdentity = (kind: 'ip' | 'user', value: string): string =>
   value.startsWith(`${kind}:`) ? value : `${kind}:${value}`;
 
-/** What somebody typed: addresses may be written without their kind. */
-const identityIn = (text: string): string => (IPV4.test(text) || IPV6.test(text) ? `ip:${text}` : text);
+/** Returns the identity that an operator typed. Addresses need no `ip:`. */
+const parseIdentity = (text: string): string => (IPV4.test(text) || IPV6.test(text) ? `ip:${text}` : text);
 
 const HASH = '#client=';
-const hashOf = (identity: string): string => HASH + encodeURIComponent(identity);
+const toHash = (identity: string): string => HASH + encodeURIComponent(identity);
 
-function identityInHash(): string | undefined {
+function identityFromHash(): string | undefined {
   if (!location.hash.startsWith(HASH)) return undefined;
   try {
     return decodeURIComponent(location.hash.slice(HASH.length)) || undefined;
@@ -28,89 +28,89 @@ function identityInHash(): string | undefined {
   }
 }
 
-/** A link that looks a client up. */
+/** Creates a link that looks up a client. */
 export const clientLink = (identity: string, text: string): HTMLAnchorElement =>
-  make('a', { href: hashOf(identity) }, text);
+  make('a', { href: toHash(identity) }, text);
 
-function left({ remaining, limit }: Bucket): Node {
-  const text = `${count(remaining)} of ${count(limit)}`;
+function remainingCell({ remaining, limit }: Bucket): Node {
+  const text = `${formatCount(remaining)} of ${formatCount(limit)}`;
   const meter = make('meter', {
     min: '0',
     max: String(Math.max(1, limit)),
     low: String(limit * 0.25),
     optimum: String(Math.max(1, limit)),
     value: String(remaining),
-    // The text beside it says the same.
+    // The text next to it says the same.
     'aria-hidden': 'true',
   });
   return make('span', { class: 'left' }, meter, make('span', {}, text));
 }
 
-function nextUnit({ remaining, limit, next_unit_at }: Bucket): string | Node {
-  if (next_unit_at !== null) return until(next_unit_at);
+function nextUnitCell({ remaining, limit, next_unit_at }: Bucket): string | Node {
+  if (next_unit_at !== null) return countdown(next_unit_at);
   return remaining >= limit && limit > 0 ? 'full' : 'never';
 }
 
-/** One client: its buckets, and what can be done about it. */
+/** Shows the buckets of one client, and blocks, unblocks or resets it. */
 export class ClientView {
-  readonly #field = element<HTMLInputElement>('identity');
-  readonly #card = element('client-card');
-  readonly #name = element('client-name');
-  readonly #blocked = element('client-blocked');
-  readonly #result = element('client-result');
-  readonly #state = element('client-state');
+  readonly #field = byId<HTMLInputElement>('identity');
+  readonly #card = byId('client-card');
+  readonly #name = byId('client-name');
+  readonly #blocked = byId('client-blocked');
+  readonly #result = byId('client-result');
+  readonly #state = byId('client-state');
   readonly #buckets = new Table<Bucket>({
     id: 'buckets',
-    empty: 'No bucket can be told for this client.',
+    empty: 'No buckets are known for this client.',
     key: ({ scope, name, tier }) => `${scope}\n${name}\n${tier}`,
     cells: (bucket) => [
       bucket.tier === null
         ? limitName(bucket.name, bucket.scope)
         : `${limitName(bucket.name, bucket.scope)} (${bucket.tier})`,
-      left(bucket),
-      nextUnit(bucket),
-      bucket.reset_at === null ? 'full' : until(bucket.reset_at),
-      bucket.blocked_until === null ? 'no' : until(bucket.blocked_until),
+      remainingCell(bucket),
+      nextUnitCell(bucket),
+      bucket.reset_at === null ? 'full' : countdown(bucket.reset_at),
+      bucket.blocked_until === null ? '–' : countdown(bucket.blocked_until),
     ],
   });
   readonly #poller: Poller<Client>;
   #identity: string | undefined;
-  /** Whether somebody waits for it, also while the page rests. */
-  #isWanted = false;
-  /** Whether the name is still to get the focus. */
-  #isNew = false;
+  /** True while the operator waits for it, also while the page is idle. */
+  #isRequested = false;
+  /** True until its name has received the focus. */
+  #needsFocus = false;
 
-  constructor(rests: () => boolean, refused: (error: ApiError) => void) {
+  constructor(isIdle: () => boolean, onUnauthorized: (error: ApiError) => void) {
     this.#poller = new Poller({
       everyMs: 3_000,
       load: () => api.client(this.#identity as string),
       show: (client) => this.#show(client),
       showError: (text) => {
-        this.#isWanted = false;
-        say(this.#state, text);
+        this.#isRequested = false;
+        setText(this.#state, text);
       },
-      refused,
-      rests: () => rests() && !this.#isWanted,
+      onUnauthorized,
+      isIdle: () => isIdle() && !this.#isRequested,
     });
-    element<HTMLFormElement>('search').addEventListener('submit', (event) => {
+    byId<HTMLFormElement>('search').addEventListener('submit', (event) => {
       event.preventDefault();
-      const identity = identityIn(this.#field.value.trim());
+      const identity = parseIdentity(this.#field.value.trim());
       if (identity === '') return;
-      if (location.hash === hashOf(identity)) this.#open();
-      else location.hash = hashOf(identity);
+      if (location.hash === toHash(identity)) this.#open();
+      else location.hash = toHash(identity);
     });
     addEventListener('hashchange', () => {
-      if (identityInHash() !== undefined) this.#open();
+      if (identityFromHash() !== undefined) this.#open();
     });
-    element('block').addEventListener('click', () => this.#block());
-    element('unblock').addEventListener('click', () => this.#unblock());
-    element('reset').addEventListener('click', () => this.#reset());
+    byId('block').addEventListener('click', () => this.#block());
+    byId('unblock').addEventListener('click', () => this.#unblock());
+    byId('reset').addEventListener('click', () => this.#reset());
   }
 
-  /** Shows the client that the address names. */
+  /** Shows the client that the URL names. */
   start(): void {
     if (this.#identity !== undefined) this.#poller.start();
-    else if (identityInHash() !== undefined) this.#open();
+    else if (identityFromHash() !== undefined) this.#open();
   }
 
   stop(): void {
@@ -118,86 +118,91 @@ export class ClientView {
   }
 
   #open(): void {
-    this.#identity = identityInHash();
+    this.#identity = identityFromHash();
     if (this.#identity === undefined) return;
     this.#field.value = this.#identity;
     this.#card.hidden = true;
-    this.#isWanted = true;
-    this.#isNew = true;
+    this.#isRequested = true;
+    this.#needsFocus = true;
     this.#buckets.clear('');
-    say(this.#result, '');
-    say(this.#state, `Looking ${this.#identity} up …`);
+    setText(this.#result, '');
+    setText(this.#state, `Looking up ${this.#identity} …`);
     this.#poller.start();
   }
 
   #show({ identity, blocked_until, buckets }: Client): void {
-    say(this.#state, '');
-    say(this.#name, identity);
+    setText(this.#state, '');
+    setText(this.#name, identity);
     this.#blocked.replaceChildren(
       ...(blocked_until === null
         ? ['Not blocked.']
-        : [make('strong', {}, 'Blocked.'), ' Every request is denied; it ends ', until(blocked_until), '.']),
+        : [
+            make('strong', {}, 'Blocked.'),
+            ' Every request is denied; the block ends ',
+            countdown(blocked_until),
+            '.',
+          ]),
     );
-    // What was used comes first; the others stand as every stranger does.
+    // Used buckets come first; the others are as full as those of any new client.
     const isUsed = ({ remaining, limit, blocked_until }: Bucket) =>
       remaining < limit || blocked_until !== null;
     this.#buckets.show([...buckets.filter(isUsed), ...buckets.filter((bucket) => !isUsed(bucket))]);
     this.#card.hidden = false;
-    this.#isWanted = false;
-    if (!this.#isNew) return;
-    this.#isNew = false;
-    element('client').scrollIntoView();
+    this.#isRequested = false;
+    if (!this.#needsFocus) return;
+    this.#needsFocus = false;
+    byId('client').scrollIntoView();
     this.#name.focus({ preventScroll: true });
   }
 
   #block(): void {
-    this.#ask({
+    this.#confirm({
       title: 'Block this client?',
-      text: 'Every request of it is denied for that long, whatever its limits have left.',
+      text: 'All of its requests are denied for this long, whatever its limits allow.',
       button: 'Block',
-      asksForDuration: true,
-      act: (identity, duration) => api.block(identity, duration),
+      hasDuration: true,
+      run: (identity, duration) => api.block(identity, duration),
       done: (identity, duration) => `${identity} is blocked for ${duration}.`,
     });
   }
 
   #unblock(): void {
-    this.#ask({
+    this.#confirm({
       title: 'Unblock this client?',
-      text: 'Blocks of it and of its buckets end now. What it has used stays counted.',
+      text: 'Blocks of this client and of its buckets end now. Its counts stay.',
       button: 'Unblock',
-      act: (identity) => api.unblock(identity),
-      done: (identity) => `${identity} is not blocked any more.`,
+      run: (identity) => api.unblock(identity),
+      done: (identity) => `${identity} is unblocked.`,
     });
   }
 
   #reset(): void {
-    this.#ask({
+    this.#confirm({
       title: 'Reset this client?',
-      text: 'All of its buckets are full again, as if it had never come.',
+      text: 'All of its counts and blocks are deleted, as if it had never sent a request.',
       button: 'Reset',
-      act: (identity) => api.reset(identity),
-      done: (identity) => `${identity} starts afresh.`,
+      run: (identity) => api.reset(identity),
+      done: (identity) => `${identity} is reset.`,
     });
   }
 
-  #ask({
-    act,
+  #confirm({
+    run,
     done,
-    ...question
-  }: Omit<Ask, 'identity' | 'act'> & {
-    readonly act: (identity: string, duration: string) => Promise<void>;
+    ...confirmation
+  }: Omit<Confirmation, 'identity' | 'run'> & {
+    readonly run: (identity: string, duration: string) => Promise<void>;
     readonly done: (identity: string, duration: string) => string;
   }): void {
     const identity = this.#identity;
     if (identity === undefined) return;
-    ask({
-      ...question,
+    confirmAction({
+      ...confirmation,
       identity,
-      act: async (duration) => {
-        await act(identity, duration);
-        say(this.#result, done(identity, duration));
-        this.#isWanted = true;
+      run: async (duration) => {
+        await run(identity, duration);
+        setText(this.#result, done(identity, duration));
+        this.#isRequested = true;
         this.#poller.start();
       },
     });

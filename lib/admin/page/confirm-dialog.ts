@@ -1,51 +1,51 @@
-import { sentence } from './api.js';
-import { element, say } from './dom.js';
+import { toSentence } from './api.js';
+import { byId, setText } from './dom.js';
 
-export interface Ask {
+export interface Confirmation {
   readonly title: string;
   readonly text: string;
   readonly button: string;
   readonly identity: string;
-  readonly asksForDuration?: boolean;
-  /** Gets the length of time that was typed, empty where none was asked for. */
-  readonly act: (duration: string) => Promise<void>;
+  readonly hasDuration?: boolean;
+  /** Receives the entered duration, or an empty text if there is no field for it. */
+  readonly run: (duration: string) => Promise<void>;
 }
 
-let current: Ask | undefined;
+let current: Confirmation | undefined;
 
-/** Asks back before something is done; the dialog stays while it fails, and says why. */
-export function ask(question: Ask): void {
-  current = question;
-  const field = element<HTMLInputElement>('duration');
-  say(element('ask-title'), question.title);
-  say(element('ask-identity'), question.identity);
-  say(element('ask-text'), question.text);
-  say(element('ask-error'), '');
-  say(element('ask-yes'), question.button);
-  element('ask-duration').hidden = !question.asksForDuration;
-  field.disabled = !question.asksForDuration;
-  element<HTMLDialogElement>('ask').showModal();
-  if (question.asksForDuration) field.select();
-  else element('ask-no').focus();
+/** Opens a dialog that confirms an action. If the action fails, the dialog stays open and shows the error. */
+export function confirmAction(confirmation: Confirmation): void {
+  current = confirmation;
+  const field = byId<HTMLInputElement>('duration');
+  setText(byId('confirm-title'), confirmation.title);
+  setText(byId('confirm-identity'), confirmation.identity);
+  setText(byId('confirm-text'), confirmation.text);
+  setText(byId('confirm-error'), '');
+  setText(byId('confirm-submit'), confirmation.button);
+  byId('confirm-duration').hidden = !confirmation.hasDuration;
+  field.disabled = !confirmation.hasDuration;
+  byId<HTMLDialogElement>('confirm').showModal();
+  if (confirmation.hasDuration) field.select();
+  else byId('confirm-cancel').focus();
 }
 
 export function prepareDialog(): void {
-  const dialog = element<HTMLDialogElement>('ask');
-  const yes = element<HTMLButtonElement>('ask-yes');
-  element('ask-no').addEventListener('click', () => dialog.close());
-  element<HTMLFormElement>('ask-form').addEventListener('submit', async (event) => {
+  const dialog = byId<HTMLDialogElement>('confirm');
+  const submit = byId<HTMLButtonElement>('confirm-submit');
+  byId('confirm-cancel').addEventListener('click', () => dialog.close());
+  byId<HTMLFormElement>('confirm-form').addEventListener('submit', async (event) => {
     event.preventDefault();
-    const asked = current;
-    if (asked === undefined || yes.disabled) return;
-    yes.disabled = true;
-    say(element('ask-error'), '');
+    const confirmation = current;
+    if (confirmation === undefined || submit.disabled) return;
+    submit.disabled = true;
+    setText(byId('confirm-error'), '');
     try {
-      await asked.act(asked.asksForDuration ? element<HTMLInputElement>('duration').value.trim() : '');
-      if (current === asked) dialog.close();
+      await confirmation.run(confirmation.hasDuration ? byId<HTMLInputElement>('duration').value.trim() : '');
+      if (current === confirmation) dialog.close();
     } catch (error) {
-      say(element('ask-error'), `That failed. ${sentence(error)}`);
+      setText(byId('confirm-error'), `The request failed. ${toSentence(error)}`);
     } finally {
-      yes.disabled = false;
+      submit.disabled = false;
     }
   });
 }

@@ -1,5 +1,5 @@
-import { ApiError, send, sentence } from './api.js';
-import { messagesIn } from './messages.js';
+import { ApiError, send, toSentence } from './api.js';
+import { parseEvents } from './event-stream.js';
 import type { Second } from './points.js';
 
 export type LiveState =
@@ -8,51 +8,51 @@ export type LiveState =
   | { readonly kind: 'waiting'; readonly why: string; readonly untilMs: number };
 
 interface Listener {
-  readonly second: (second: Second) => void;
-  readonly state: (state: LiveState) => void;
-  readonly refused: (error: ApiError) => void;
+  readonly onSecond: (second: Second) => void;
+  readonly onState: (state: LiveState) => void;
+  readonly onUnauthorized: (error: ApiError) => void;
 }
 
-/** A message comes every second; a stream that is silent for longer is lost, though nobody has said so. */
+/** A message arrives every second. A stream that is silent for this long is lost, even if the connection is still open. */
 const SILENCE_MS = 10_000;
-const PAUSES_MS = [1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
-/** No message is nearly as long. */
+const BACKOFFS_MS = [1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
+/** Far longer than any message. */
 const MAX_CHARS = 65_536;
 
-/** The stream of seconds, read with fetch, since an EventSource cannot send a token. */
+/** Reads the stream of seconds with fetch, because an EventSource cannot send a token. */
 export class Live {
-  #reading = new AbortController();
+  #connection = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failures = 0;
 
   constructor(private readonly listener: Listener) {}
 
-  /** Connects, at once also while a pause lasts. */
+  /** Connects immediately, even during a backoff. */
   start(): void {
     this.stop();
-    this.#reading = new AbortController();
-    void this.#run(this.#reading);
+    this.#connection = new AbortController();
+    void this.#run(this.#connection);
   }
 
   stop(): void {
     clearTimeout(this.#timer);
-    this.#reading.abort();
+    this.#connection.abort();
   }
 
-  async #run(reading: AbortController): Promise<void> {
-    this.listener.state({ kind: 'connecting' });
+  async #run(connection: AbortController): Promise<void> {
+    this.listener.onState({ kind: 'connecting' });
     const lost = new AbortController();
     try {
-      await this.#read(lost, AbortSignal.any([lost.signal, reading.signal]));
+      await this.#read(lost, AbortSignal.any([lost.signal, connection.signal]));
       throw new ApiError(0, 'The server ended the stream.');
     } catch (error) {
-      if (reading.signal.aborted) return;
-      if (error instanceof ApiError && error.isRefusal) return this.listener.refused(error);
-      const why = error instanceof ApiError ? sentence(error) : 'The connection is lost.';
-      const pauseMs = PAUSES_MS[Math.min(this.#failures, PAUSES_MS.length - 1)] as number;
+      if (connection.signal.aborted) return;
+      if (error instanceof ApiError && error.isUnauthorized) return this.listener.onUnauthorized(error);
+      const why = error instanceof ApiError ? toSentence(error) : 'The connection was lost.';
+      const backoffMs = BACKOFFS_MS[Math.min(this.#failures, BACKOFFS_MS.length - 1)] as number;
       this.#failures += 1;
-      this.listener.state({ kind: 'waiting', why, untilMs: Date.now() + pauseMs });
-      this.#timer = setTimeout(() => void this.#run(reading), pauseMs);
+      this.listener.onState({ kind: 'waiting', why, untilMs: Date.now() + backoffMs });
+      this.#timer = setTimeout(() => void this.#run(connection), backoffMs);
     } finally {
       lost.abort();
     }
@@ -71,20 +71,20 @@ export class Live {
         if (done) return;
         clearTimeout(silence);
         silence = setTimeout(() => lost.abort(), SILENCE_MS);
-        const { data, rest } = messagesIn(text + decoder.decode(value, { stream: true }));
-        if (rest.length > MAX_CHARS) throw new ApiError(0, 'The stream is not one of events.');
+        const { data, rest } = parseEvents(text + decoder.decode(value, { stream: true }));
+        if (rest.length > MAX_CHARS) throw new ApiError(0, 'The response is not an event stream.');
         text = rest;
-        for (const message of data) this.#take(message);
+        for (const message of data) this.#handle(message);
       }
     } finally {
       clearTimeout(silence);
     }
   }
 
-  #take(message: string): void {
+  #handle(message: string): void {
     const second = JSON.parse(message) as Second;
     this.#failures = 0;
-    this.listener.state({ kind: 'live' });
-    this.listener.second(second);
+    this.listener.onState({ kind: 'live' });
+    this.listener.onSecond(second);
   }
 }

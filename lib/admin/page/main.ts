@@ -1,25 +1,25 @@
-import { ApiError, api, hasToken, sentence, useToken } from './api.js';
+import { ApiError, api, hasToken, setToken, toSentence } from './api.js';
 import { Chart } from './chart.js';
 import { ClientView } from './client.js';
 import { prepareDialog } from './confirm-dialog.js';
-import { element, say } from './dom.js';
+import { byId, setText } from './dom.js';
 import { Live, type LiveState } from './live.js';
 import { HealthView, StatsView } from './overview.js';
 import { hourPoints, Seconds } from './points.js';
 import { Poller } from './poll.js';
 import { RoutesView } from './routes.js';
-import { watchLargeTables } from './table.js';
+import { makeOverflowFocusable } from './table.js';
 import { formatDuration, lastHours, setServerTime, tick } from './time.js';
 
 const DAY_HOURS = 24;
 
-const board = element('board');
-const signIn = element('sign-in');
-const signOut = element('sign-out');
-const pause = element<HTMLButtonElement>('pause');
-const token = element<HTMLInputElement>('token');
-const liveBadge = element('live');
-const range = element<HTMLFormElement>('range');
+const board = byId('board');
+const signIn = byId('sign-in');
+const signOut = byId('sign-out');
+const pause = byId<HTMLButtonElement>('pause');
+const token = byId<HTMLInputElement>('token');
+const liveBadge = byId('live');
+const range = byId<HTMLFormElement>('range');
 
 const chart = new Chart();
 const stats = new StatsView();
@@ -31,15 +31,15 @@ let isPaused = false;
 let liveState: LiveState = { kind: 'connecting' };
 let hours: Parameters<typeof hourPoints>[0] | undefined;
 
-const rests = () => isPaused || document.hidden;
+const isIdle = () => isPaused || document.hidden;
 
-/** What the chart shows; 0 for the live seconds. */
-const chosenHours = (): number => Number(new FormData(range).get('hours'));
-/** What the tables are about. */
-const countedHours = (): number => chosenHours() || DAY_HOURS;
+/** The time range of the chart in hours; 0 for the live seconds. */
+const selectedHours = (): number => Number(new FormData(range).get('hours'));
+/** The time range of the tables in hours. */
+const tableHours = (): number => selectedHours() || DAY_HOURS;
 
 function draw(): void {
-  const length = chosenHours();
+  const length = selectedHours();
   if (length === 0) {
     chart.show({
       kind: 'seconds',
@@ -51,13 +51,13 @@ function draw(): void {
     chart.show({
       kind: 'hours',
       title: `The ${lastHours(length)}`,
-      empty: hours === undefined ? 'Loading …' : 'No hour is counted yet.',
+      empty: hours === undefined ? 'Loading …' : 'Nothing has been counted yet.',
       points: hourPoints(hours ?? [], length),
     });
   }
 }
 
-const LIVE_WORDS: Readonly<Record<LiveState['kind'], readonly [is: string, words: string]>> = {
+const LIVE_BADGES: Readonly<Record<LiveState['kind'], readonly [status: string, text: string]>> = {
   connecting: ['idle', 'Connecting …'],
   live: ['good', 'Live'],
   waiting: ['bad', 'Reconnecting'],
@@ -65,59 +65,56 @@ const LIVE_WORDS: Readonly<Record<LiveState['kind'], readonly [is: string, words
 
 function showLive(): void {
   const isWaiting = liveState.kind === 'waiting';
-  const [is, words] = isPaused && !isWaiting ? ['idle', 'Paused'] : LIVE_WORDS[liveState.kind];
-  liveBadge.dataset.is = is;
-  say(liveBadge, words);
-  element('lost').hidden = !isWaiting;
-  countDown();
+  const [status, text] = isPaused && !isWaiting ? ['idle', 'Paused'] : LIVE_BADGES[liveState.kind];
+  liveBadge.dataset.status = status;
+  setText(liveBadge, text);
+  byId('lost').hidden = !isWaiting;
+  updateCountdown();
 }
 
-/** Counts the pause before the next attempt down, out of the hearing of screen readers. */
-function countDown(): void {
+/** Updates the time until the next attempt, without announcing it to screen readers. */
+function updateCountdown(): void {
   if (liveState.kind !== 'waiting') return;
-  say(element('lost-why'), liveState.why);
-  say(
-    element('lost-until'),
-    `Trying again in ${formatDuration(Math.max(0, liveState.untilMs - Date.now()))}.`,
-  );
+  setText(byId('lost-why'), liveState.why);
+  setText(byId('lost-until'), `Retrying in ${formatDuration(Math.max(0, liveState.untilMs - Date.now()))}.`);
 }
 
-function refused(error: ApiError): void {
+function onUnauthorized(error: ApiError): void {
   stop();
-  const why = hasToken() ? `This token is not let in. ${sentence(error)}` : '';
-  useToken('');
-  showSignIn(why);
+  const reason = hasToken() ? `This token was rejected. ${toSentence(error)}` : '';
+  setToken('');
+  showSignIn(reason);
 }
 
 const live = new Live({
-  second: (second) => {
+  onSecond: (second) => {
     setServerTime(Date.parse(second.at));
     seconds.add(second);
-    if (rests()) return;
+    if (isIdle()) return;
     stats.showSecond(second);
     health.showStatus(second.store);
-    if (chosenHours() === 0) draw();
+    if (selectedHours() === 0) draw();
   },
-  state: (state) => {
+  onState: (state) => {
     liveState = state;
     showLive();
   },
-  refused,
+  onUnauthorized,
 });
 
-const client = new ClientView(rests, refused);
+const client = new ClientView(isIdle, onUnauthorized);
 
 const statsPoller = new Poller({
   everyMs: 5_000,
-  load: () => api.stats(countedHours()),
-  show: (answer) => {
-    hours = answer.hours;
-    stats.show(answer, countedHours());
-    if (chosenHours() !== 0) draw();
+  load: () => api.stats(tableHours()),
+  show: (data) => {
+    hours = data.hours;
+    stats.show(data, tableHours());
+    if (selectedHours() !== 0) draw();
   },
   showError: (text) => stats.showError(text),
-  refused,
-  rests,
+  onUnauthorized,
+  isIdle,
 });
 
 const pollers = [
@@ -125,30 +122,30 @@ const pollers = [
   new Poller({
     everyMs: 5_000,
     load: api.health,
-    show: (answer) => health.show(answer),
+    show: (data) => health.show(data),
     showError: (text) => health.showError(text),
-    refused,
-    rests,
+    onUnauthorized,
+    isIdle,
   }),
   new Poller({
     everyMs: 300_000,
     load: api.limits,
-    show: (answer) => routes.show(answer.routes),
+    show: (data) => routes.show(data.routes),
     showError: (text) => routes.showError(text),
-    refused,
-    rests,
+    onUnauthorized,
+    isIdle,
   }),
   client,
 ];
 
-/** Asks for one thing first, so that a refusal is one and not four. */
+/** Sends a single request first, so that a rejected token causes one error and not four. */
 async function begin(): Promise<void> {
   try {
     if (hasToken()) await api.health();
     else if (!(await api.isOpen())) return showSignIn('');
   } catch (error) {
-    if (error instanceof ApiError && error.isRefusal) return refused(error);
-    // What else is wrong is said where it shows.
+    if (error instanceof ApiError && error.isUnauthorized) return onUnauthorized(error);
+    // Other errors are shown by the parts of the page that they affect.
   }
   start();
 }
@@ -168,27 +165,28 @@ function stop(): void {
   for (const poller of pollers) poller.stop();
 }
 
-function showSignIn(why: string): void {
-  for (const away of [board, pause, signOut, liveBadge, element('store')]) away.hidden = true;
+function showSignIn(reason: string): void {
+  for (const element of [board, pause, signOut, liveBadge, byId('store')]) element.hidden = true;
   signIn.hidden = false;
-  say(element('sign-in-error'), why);
+  setText(byId('sign-in-error'), reason);
   token.focus();
 }
 
-element<HTMLFormElement>('sign-in-form').addEventListener('submit', (event) => {
+byId<HTMLFormElement>('sign-in-form').addEventListener('submit', (event) => {
   event.preventDefault();
-  const given = token.value.trim().replace(/^Bearer\s+/i, '');
-  if (!/^[\x21-\x7e]+$/.test(given)) return showSignIn('A token is made of letters, digits and signs.');
-  say(element('sign-in-error'), '');
-  useToken(given);
+  const value = token.value.trim().replace(/^Bearer\s+/i, '');
+  if (!/^[\x21-\x7e]+$/.test(value))
+    return showSignIn('A token consists of letters, digits and punctuation.');
+  setText(byId('sign-in-error'), '');
+  setToken(value);
   token.value = '';
   void begin();
 });
 
 signOut.addEventListener('click', () => {
   stop();
-  useToken('');
-  // The numbers that were shown go with the page.
+  setToken('');
+  // Reloading removes the numbers that were shown.
   location.reload();
 });
 
@@ -199,7 +197,7 @@ pause.addEventListener('click', () => {
   resume();
 });
 
-element('try-now').addEventListener('click', () => live.start());
+byId('try-now').addEventListener('click', () => live.start());
 addEventListener('online', () => {
   if (liveState.kind === 'waiting') live.start();
 });
@@ -211,16 +209,16 @@ range.addEventListener('change', () => {
 document.addEventListener('visibilitychange', resume);
 
 function resume(): void {
-  if (rests() || board.hidden) return;
+  if (isIdle() || board.hidden) return;
   draw();
   for (const poller of pollers) poller.start();
 }
 
 setInterval(() => {
-  countDown();
-  if (!rests()) tick();
+  updateCountdown();
+  if (!isIdle()) tick();
 }, 1_000);
 
 prepareDialog();
-watchLargeTables();
+makeOverflowFocusable();
 void begin();

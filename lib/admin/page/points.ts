@@ -16,9 +16,9 @@ interface Hour {
   readonly shadow_throttled: number;
 }
 
-/** What the chart draws at one time; null where nothing is known, which makes a gap. */
+/** One point of the chart; null for unknown values, which are drawn as a gap. */
 export interface Point {
-  /** Epoch seconds, as the chart has them. */
+  /** Epoch seconds, the unit of the chart. */
   readonly at: number;
   readonly requests: number | null;
   readonly denied: number | null;
@@ -28,61 +28,62 @@ export interface Point {
 export const LIVE_SECONDS = 300;
 const HOUR_SECONDS = 3_600;
 
-const secondsOf = (iso: string): number => Math.floor(Date.parse(iso) / 1_000);
+const toEpochSeconds = (iso: string): number => Math.floor(Date.parse(iso) / 1_000);
 
-/** So many points up to the last, each in its place. */
-function upToTheLast(known: ReadonlyMap<number, Point>, length: number, apart: number): readonly Point[] {
-  if (known.size === 0) return [];
-  const last = Math.max(...known.keys());
+/** Returns `length` points up to the latest one, with gaps for those that are missing. */
+function withGaps(points: ReadonlyMap<number, Point>, length: number, stepSeconds: number): readonly Point[] {
+  if (points.size === 0) return [];
+  const last = Math.max(...points.keys());
   return Array.from({ length }, (_, step) => {
-    const at = last - (length - 1 - step) * apart;
-    return known.get(at) ?? { at, requests: null, denied: null, shadow: null };
+    const at = last - (length - 1 - step) * stepSeconds;
+    return points.get(at) ?? { at, requests: null, denied: null, shadow: null };
   });
 }
 
-/** The seconds of the last five minutes. */
+/** Keeps the seconds of the last five minutes. */
 export class Seconds {
-  readonly #known = new Map<number, Point>();
+  readonly #points = new Map<number, Point>();
 
   add(second: Second): void {
-    const at = secondsOf(second.at);
-    this.#known.set(at, {
+    const at = toEpochSeconds(second.at);
+    this.#points.set(at, {
       at,
       requests: second.total,
       denied: second.denied,
       shadow: second.shadow_denied,
     });
-    for (const old of this.#known.keys()) if (old <= at - LIVE_SECONDS) this.#known.delete(old);
+    for (const old of this.#points.keys()) if (old <= at - LIVE_SECONDS) this.#points.delete(old);
   }
 
   points(): readonly Point[] {
-    return upToTheLast(this.#known, LIVE_SECONDS, 1);
+    return withGaps(this.#points, LIVE_SECONDS, 1);
   }
 }
 
-/** So many hours up to the last that is counted. */
+/** Returns the points of `length` hours up to the latest one that was counted. */
 export function hourPoints(hours: readonly Hour[], length: number): readonly Point[] {
-  const known = new Map<number, Point>();
+  const points = new Map<number, Point>();
   for (const { hour, total_requests, throttled_requests, shadow_throttled } of hours) {
-    const at = secondsOf(hour);
-    known.set(at, { at, requests: total_requests, denied: throttled_requests, shadow: shadow_throttled });
+    const at = toEpochSeconds(hour);
+    points.set(at, { at, requests: total_requests, denied: throttled_requests, shadow: shadow_throttled });
   }
-  return upToTheLast(known, length, HOUR_SECONDS);
+  return withGaps(points, length, HOUR_SECONDS);
 }
 
-const both = (a: number | null, b: number | null): number | null =>
+const addNullable = (a: number | null, b: number | null): number | null =>
   a === null && b === null ? null : (a ?? 0) + (b ?? 0);
 
+/** Returns the sum of points, at the time of the first. */
 export const addUp = (points: readonly Point[]): Point =>
   points.reduce((sum, point) => ({
     at: sum.at,
-    requests: both(sum.requests, point.requests),
-    denied: both(sum.denied, point.denied),
-    shadow: both(sum.shadow, point.shadow),
+    requests: addNullable(sum.requests, point.requests),
+    denied: addNullable(sum.denied, point.denied),
+    shadow: addNullable(sum.shadow, point.shadow),
   }));
 
-/** Points added up by so many, for a table that is short enough to read. */
-export const inSteps = (points: readonly Point[], step: number): readonly Point[] =>
+/** Adds up every `step` points, so that a table is short enough to read. */
+export const addUpInSteps = (points: readonly Point[], step: number): readonly Point[] =>
   Array.from({ length: Math.ceil(points.length / step) }, (_, at) =>
     addUp(points.slice(at * step, (at + 1) * step)),
   );

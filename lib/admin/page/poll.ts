@@ -1,28 +1,28 @@
-import { ApiError, sentence } from './api.js';
+import { ApiError, toSentence } from './api.js';
 import { formatDuration } from './time.js';
 
-const FIRST_PAUSE_MS = 5_000;
-const MAX_PAUSE_MS = 60_000;
+const INITIAL_BACKOFF_MS = 5_000;
+const MAX_BACKOFF_MS = 60_000;
 
-interface Poll<Answer> {
+interface Poll<Data> {
   readonly everyMs: number;
-  readonly load: () => Promise<Answer>;
-  readonly show: (answer: Answer) => void;
-  /** The text says when it is tried again. */
+  readonly load: () => Promise<Data>;
+  readonly show: (data: Data) => void;
+  /** Receives a text that also says when the next attempt is. */
   readonly showError: (text: string) => void;
-  readonly refused: (error: ApiError) => void;
-  /** Whether it rests: nobody looks. */
-  readonly rests: () => boolean;
+  readonly onUnauthorized: (error: ApiError) => void;
+  /** Returns true while polling is suspended because nobody is looking. */
+  readonly isIdle: () => boolean;
 }
 
-/** Reads something again and again; after failures in a row, ever less often. */
-export class Poller<Answer> {
+/** Loads something periodically; after consecutive failures, with increasing delays. */
+export class Poller<Data> {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failures = 0;
-  /** Answers to an earlier round come too late to be shown. */
+  /** Responses of an earlier round are discarded. */
   #round = 0;
 
-  constructor(private readonly poll: Poll<Answer>) {}
+  constructor(private readonly poll: Poll<Data>) {}
 
   start(): void {
     this.stop();
@@ -35,24 +35,24 @@ export class Poller<Answer> {
   }
 
   async #run(round: number): Promise<void> {
-    const { everyMs, load, show, showError, refused, rests } = this.poll;
-    let pauseMs = everyMs;
-    if (!rests()) {
+    const { everyMs, load, show, showError, onUnauthorized, isIdle } = this.poll;
+    let delayMs = everyMs;
+    if (!isIdle()) {
       try {
-        const answer = await load();
+        const data = await load();
         if (round !== this.#round) return;
         this.#failures = 0;
-        show(answer);
+        show(data);
       } catch (error) {
         if (round !== this.#round) return;
-        if (error instanceof ApiError && error.isRefusal) return refused(error);
-        // To ask for the same thing again would not help.
-        if (error instanceof ApiError && error.status === 400) return showError(sentence(error));
-        pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, MAX_PAUSE_MS);
+        if (error instanceof ApiError && error.isUnauthorized) return onUnauthorized(error);
+        // The same request would fail again.
+        if (error instanceof ApiError && error.status === 400) return showError(toSentence(error));
+        delayMs = Math.min(INITIAL_BACKOFF_MS * 2 ** this.#failures, MAX_BACKOFF_MS);
         this.#failures += 1;
-        showError(`${sentence(error)} Trying again in ${formatDuration(pauseMs)}.`);
+        showError(`${toSentence(error)} Retrying in ${formatDuration(delayMs)}.`);
       }
     }
-    this.#timer = setTimeout(() => void this.#run(round), pauseMs);
+    this.#timer = setTimeout(() => void this.#run(round), delayMs);
   }
 }

@@ -1,27 +1,27 @@
 import type { Route, RouteLimit } from './api.js';
-import { counted, element, make, say } from './dom.js';
+import { byId, make, pluralize, setText } from './dom.js';
 
-const SOURCES: Readonly<Record<RouteLimit['source'], string>> = {
-  module: 'the module',
-  class: 'the class',
-  method: 'the method',
-  scope: 'a scope',
+const SOURCE_NAMES: Readonly<Record<RouteLimit['source'], string>> = {
+  module: 'module',
+  class: 'class',
+  method: 'method',
+  scope: 'scope',
 };
 
 const title = ({ transport, method, path, route }: Route): string =>
   path === null ? `${transport} ${route}` : `${method ?? 'ALL'} ${path}`;
 
-const searched = (route: Route): string =>
+const searchText = (route: Route): string =>
   [title(route), route.route, route.transport, ...route.limits.flatMap(({ name, key }) => [name, key])]
     .join(' ')
     .toLowerCase();
 
-function remarks({ shadow, block, methods, conditional, counts_when }: RouteLimit): string {
+function notes({ shadow, block, methods, conditional, counts_when }: RouteLimit): string {
   const parts = [
-    ...(methods === null ? [] : [`${methods.join(', ')} alone`]),
-    ...(conditional ? ['on a condition'] : []),
-    ...(counts_when ? ['counts some results alone'] : []),
-    ...(shadow ? ['shadow: denies nobody'] : []),
+    ...(methods === null ? [] : [`${methods.join(', ')} only`]),
+    ...(conditional ? ['conditional'] : []),
+    ...(counts_when ? ['counts only certain responses'] : []),
+    ...(shadow ? ['shadow: denies nothing'] : []),
     ...(block === null ? [] : [`blocks ${block}`]),
   ];
   return parts.length === 0 ? '–' : parts.join(', ');
@@ -29,8 +29,8 @@ function remarks({ shadow, block, methods, conditional, counts_when }: RouteLimi
 
 const COLUMNS = 8;
 
-function rowsOf(route: Route, at: number): HTMLTableSectionElement {
-  const id = `route-${at}`;
+function routeRows(route: Route, index: number): HTMLTableSectionElement {
+  const id = `route-${index}`;
   const head = make('th', { scope: 'rowgroup', colspan: String(COLUMNS), id }, title(route));
   if (route.path !== null) head.append(' ', make('span', { class: 'muted' }, route.route));
   const body = make('tbody', {}, make('tr', { class: 'group' }, head));
@@ -44,8 +44,8 @@ function rowsOf(route: Route, at: number): HTMLTableSectionElement {
       limit.algorithm,
       String(limit.cost),
       limit.fail_mode,
-      SOURCES[limit.source] ?? limit.source,
-      remarks(limit),
+      SOURCE_NAMES[limit.source] ?? limit.source,
+      notes(limit),
     ];
     body.append(
       make('tr', {}, make('th', { scope: 'row' }, limit.name), ...cells.map((text) => make('td', {}, text))),
@@ -54,38 +54,41 @@ function rowsOf(route: Route, at: number): HTMLTableSectionElement {
   return body;
 }
 
-/** Every route with its limits; a filter leaves those that hold all of its words. */
+/** Lists every route with its limits. A filter keeps routes that contain all of its words. */
 export class RoutesView {
-  readonly #table = element<HTMLTableElement>('routes-table');
-  readonly #filter = element<HTMLInputElement>('filter');
-  readonly #state = element('routes-state');
-  #shown: readonly { readonly words: string; readonly body: HTMLTableSectionElement }[] = [];
+  readonly #table = byId<HTMLTableElement>('routes-table');
+  readonly #filter = byId<HTMLInputElement>('filter');
+  readonly #state = byId('routes-state');
+  #routes: readonly { readonly text: string; readonly body: HTMLTableSectionElement }[] = [];
 
   constructor() {
-    this.#filter.addEventListener('input', () => this.#narrow());
+    this.#filter.addEventListener('input', () => this.#applyFilter());
     this.#table.hidden = true;
   }
 
   show(routes: readonly Route[]): void {
-    this.#shown = routes.map((route, at) => ({ words: searched(route), body: rowsOf(route, at) }));
+    this.#routes = routes.map((route, index) => ({ text: searchText(route), body: routeRows(route, index) }));
     for (const body of [...this.#table.tBodies]) body.remove();
-    this.#table.append(...this.#shown.map(({ body }) => body));
-    this.#narrow();
+    this.#table.append(...this.#routes.map(({ body }) => body));
+    this.#applyFilter();
   }
 
   showError(text: string): void {
-    say(this.#state, text);
+    setText(this.#state, text);
   }
 
-  #narrow(): void {
+  #applyFilter(): void {
     const words = this.#filter.value.toLowerCase().split(/\s+/);
-    let left = 0;
-    for (const { words: text, body } of this.#shown) {
+    let matches = 0;
+    for (const { text, body } of this.#routes) {
       body.hidden = !words.every((word) => text.includes(word));
-      if (!body.hidden) left += 1;
+      if (!body.hidden) matches += 1;
     }
-    this.#table.hidden = left === 0;
-    const all = this.#shown.length;
-    say(this.#state, all === 0 ? 'No route has limits.' : `${left} of ${counted(all, 'route', 'routes')}`);
+    this.#table.hidden = matches === 0;
+    const total = this.#routes.length;
+    setText(
+      this.#state,
+      total === 0 ? 'No route has limits.' : `${matches} of ${pluralize(total, 'route', 'routes')}`,
+    );
   }
 }

@@ -1,21 +1,21 @@
-import { element, make, say } from './dom.js';
+import { byId, make, setText } from './dom.js';
 
 type Cell = string | Node;
 
-interface Shape<Row> {
-  /** The id of a `figure` of page.html: a table with its heads, and a line for what there is to say about it. */
+interface TableOptions<Row> {
+  /** The id of a `figure` in page.html with a table, its header row, and a line for its state. */
   readonly id: string;
   readonly empty: string;
   readonly key: (row: Row) => string;
-  /** The first is the head of the row. */
+  /** The first cell is the header of the row. */
   readonly cells: (row: Row) => readonly Cell[];
 }
 
-/** More are shown when asked for. */
-const ROWS_AT_FIRST = 15;
+/** More are shown on request. */
+const INITIAL_ROWS = 15;
 
-/** Leaves equal contents alone, so that what has the focus keeps it. */
-function fill(cell: HTMLElement, content: Cell): void {
+/** Sets a cell's content. Leaves equal content alone, so that a focused element keeps the focus. */
+function setContent(cell: HTMLElement, content: Cell): void {
   if (typeof content === 'string') {
     if (cell.textContent !== content) cell.textContent = content;
   } else if (cell.childNodes.length !== 1 || !cell.firstChild?.isEqualNode(content)) {
@@ -23,54 +23,54 @@ function fill(cell: HTMLElement, content: Cell): void {
   }
 }
 
-/** A table whose rows come again and again; a row stays the same element while its key does. */
+/** A table that is updated repeatedly. Rows with the same key keep their element. */
 export class Table<Row> {
   readonly #table: HTMLTableElement;
   readonly #body: HTMLTableSectionElement;
-  readonly #heads: readonly HTMLTableCellElement[];
+  readonly #headers: readonly HTMLTableCellElement[];
   readonly #state: HTMLElement;
   readonly #more = make('button', { type: 'button', class: 'more' });
   readonly #rows = new Map<string, HTMLTableRowElement>();
-  #given: readonly Row[] = [];
+  #data: readonly Row[] = [];
   #showsAll = false;
 
-  constructor(private readonly shape: Shape<Row>) {
-    const figure = element(shape.id);
+  constructor(private readonly options: TableOptions<Row>) {
+    const figure = byId(options.id);
     this.#table = figure.querySelector('table') as HTMLTableElement;
     this.#body = this.#table.createTBody();
-    this.#heads = [...(this.#table.tHead?.rows[0]?.cells ?? [])];
+    this.#headers = [...(this.#table.tHead?.rows[0]?.cells ?? [])];
     this.#state = figure.querySelector('.state') as HTMLElement;
     figure.append(this.#more);
     this.#more.addEventListener('click', () => {
       this.#showsAll = !this.#showsAll;
-      this.show(this.#given);
+      this.show(this.#data);
     });
     this.#more.hidden = true;
     this.#table.hidden = true;
   }
 
   show(rows: readonly Row[]): void {
-    this.#given = rows;
+    this.#data = rows;
     const focused = document.activeElement;
     const seen = new Set<string>();
-    let place = this.#body.firstElementChild;
-    for (const row of this.#showsAll ? rows : rows.slice(0, ROWS_AT_FIRST)) {
-      let key = this.shape.key(row);
+    let next = this.#body.firstElementChild;
+    for (const row of this.#showsAll ? rows : rows.slice(0, INITIAL_ROWS)) {
+      let key = this.options.key(row);
       while (seen.has(key)) key += '\n';
       seen.add(key);
-      const shown = this.#rows.get(key) ?? this.#add(key);
-      this.shape.cells(row).forEach((content, at) => {
-        fill(shown.cells[at] as HTMLTableCellElement, content);
+      const element = this.#rows.get(key) ?? this.#add(key);
+      this.options.cells(row).forEach((content, at) => {
+        setContent(element.cells[at] as HTMLTableCellElement, content);
       });
-      if (shown === place) place = place.nextElementSibling;
-      else this.#body.insertBefore(shown, place);
+      if (element === next) next = next.nextElementSibling;
+      else this.#body.insertBefore(element, next);
     }
     for (const [key, row] of this.#rows) {
       if (seen.has(key)) continue;
       row.remove();
       this.#rows.delete(key);
     }
-    // A row that moves loses the focus.
+    // Moving a row takes the focus away from it.
     if (
       focused instanceof HTMLElement &&
       focused !== document.activeElement &&
@@ -79,51 +79,51 @@ export class Table<Row> {
       focused.focus({ preventScroll: true });
     }
     this.#table.hidden = rows.length === 0;
-    this.#more.hidden = rows.length <= ROWS_AT_FIRST;
+    this.#more.hidden = rows.length <= INITIAL_ROWS;
     this.#more.textContent = this.#showsAll ? 'Show fewer' : `Show all ${rows.length}`;
-    say(this.#state, rows.length === 0 ? this.shape.empty : '');
+    setText(this.#state, rows.length === 0 ? this.options.empty : '');
   }
 
-  /** What there is to say where rows could not be read and none are shown. */
+  /** Shows why rows could not be loaded, unless earlier ones are still shown. */
   showError(text: string): void {
-    if (this.#table.hidden) say(this.#state, text);
+    if (this.#table.hidden) setText(this.#state, text);
   }
 
-  /** Forgets all rows. */
+  /** Removes all rows. */
   clear(text: string): void {
     this.show([]);
-    say(this.#state, text);
+    setText(this.#state, text);
   }
 
   #add(key: string): HTMLTableRowElement {
     const row = make('tr');
-    this.#heads.forEach((head, at) => {
-      row.append(at === 0 ? make('th', { scope: 'row' }) : make('td', { class: head.className }));
+    this.#headers.forEach((header, at) => {
+      row.append(at === 0 ? make('th', { scope: 'row' }) : make('td', { class: header.className }));
     });
     this.#rows.set(key, row);
     return row;
   }
 }
 
-/** Lets tables that are larger than their place be scrolled with the keyboard, and adds no stop for the others. */
-export function watchLargeTables(): void {
-  const watch = new ResizeObserver((entries) => {
+/** Makes tables that overflow their box scrollable by keyboard, without a tab stop for the others. */
+export function makeOverflowFocusable(): void {
+  const observer = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       const box = target.closest('.scroll') as HTMLElement;
-      const isLarge = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+      const overflows = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
       const attributes = {
         tabindex: '0',
         role: 'region',
         'aria-label': box.querySelector('caption')?.textContent ?? '',
       };
       for (const [name, value] of Object.entries(attributes)) {
-        if (isLarge) box.setAttribute(name, value);
+        if (overflows) box.setAttribute(name, value);
         else box.removeAttribute(name);
       }
     }
   });
   for (const box of document.querySelectorAll('.scroll')) {
-    watch.observe(box);
-    watch.observe(box.firstElementChild as Element);
+    observer.observe(box);
+    observer.observe(box.firstElementChild as Element);
   }
 }

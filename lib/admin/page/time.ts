@@ -3,26 +3,26 @@ import { make } from './dom.js';
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const dayAndClock = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
 
-/** How far the server's clock is ahead of this one. */
-let aheadMs = 0;
+/** Difference between the server's clock and this one. */
+let serverAheadMs = 0;
 
-/** Takes the server's time from what it sent just now; less than what a network makes of it is no difference. */
+/** Takes over the server's time from a message that has just arrived. Differences that network latency explains are ignored. */
 export function setServerTime(ms: number): void {
   const difference = ms - Date.now();
-  aheadMs = Math.abs(difference) < 3_000 ? 0 : difference;
+  serverAheadMs = Math.abs(difference) < 3_000 ? 0 : difference;
 }
 
-export const serverNow = (): number => Date.now() + aheadMs;
+export const serverNow = (): number => Date.now() + serverAheadMs;
 
-export const clockOf = (ms: number): string => clock.format(ms);
+export const formatClock = (ms: number): string => clock.format(ms);
 
-/** A moment by the clock, with its day when that is not today. */
-function moment(ms: number): string {
+/** Formats a time, with its date unless that is today. */
+function formatMoment(ms: number): string {
   const isToday = new Date(ms).toDateString() === new Date().toDateString();
   return isToday ? clock.format(ms) : dayAndClock.format(ms);
 }
 
-/** A length of time in its two largest units. */
+/** Formats a duration in its two largest units. */
 export function formatDuration(ms: number): string {
   const seconds = Math.ceil(ms / 1_000);
   const units: [number, string][] = [
@@ -44,18 +44,18 @@ export function formatDuration(ms: number): string {
 export const lastHours = (hours: number): string =>
   hours > 24 ? `last ${hours / 24} days` : `last ${hours} hours`;
 
-function untilInWords(iso: string): string {
+function formatUntil(iso: string): string {
   const ms = Date.parse(iso);
-  return ms <= serverNow() ? 'now' : `in ${formatDuration(ms - serverNow())}, ${moment(ms)}`;
+  return ms <= serverNow() ? 'now' : `in ${formatDuration(ms - serverNow())}, ${formatMoment(ms)}`;
 }
 
-/** A moment to come, which `tick` counts down. */
-export const until = (iso: string): HTMLTimeElement =>
-  make('time', { datetime: iso, 'data-until': '' }, untilInWords(iso));
+/** Creates a countdown to a future time, which `tick` updates. */
+export const countdown = (iso: string): HTMLTimeElement =>
+  make('time', { datetime: iso, 'data-until': '' }, formatUntil(iso));
 
-/** Counts all moments to come down. */
+/** Updates all countdowns. */
 export function tick(): void {
   for (const time of document.querySelectorAll<HTMLTimeElement>('time[data-until]')) {
-    time.textContent = untilInWords(time.dateTime);
+    time.textContent = formatUntil(time.dateTime);
   }
 }

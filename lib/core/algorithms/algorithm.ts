@@ -1,54 +1,86 @@
-import type { Policy } from '../policy.js';
-
-/** What one bucket holds: whole numbers in an order that each algorithm defines. */
+/** The state of one bucket: whole numbers, in an order that each algorithm defines. */
 export type BucketState = number[];
 
-/** The state of a bucket that nothing counts against. Never written to. */
+/** The state of a bucket in which nothing counts. Never written to. */
 export const EMPTY_STATE: BucketState = [];
 
-/** What an algorithm has to know of a policy. */
-export type Rule = Pick<Policy, 'limit' | 'windowMs' | 'capacity'>;
-
-/**
- * An algorithm: functions of a state, a rule, a cost and a time, in whole numbers, with no clock of
- * their own, so that the same arithmetic decides in every store. All but `settle` and `refund` expect a state that
- * `settle` has brought to `nowMs`; all expect a limit of 1 or more.
- *
- * Those that return a state take over the one they were given and may have written into it: keep what
- * comes back, and pass a copy to leave the old one as it is. A fresh state for every charge would
- * halve the decisions a second of a store with a million buckets.
- */
-export interface Algorithm {
-  /**
-   * The state at `nowMs`, without what has ended. What lies ahead, because a clock stepped back, moves
-   * to `nowMs`: then nothing blocks for longer than a window, and nothing more is admitted.
-   */
-  settle(state: BucketState, rule: Rule, nowMs: number): BucketState;
-  /** 0 when `cost` fits now, else the milliseconds until it does, `Infinity` when it never will. */
-  waitMs(state: BucketState, rule: Rule, cost: number, nowMs: number): number;
-  /** The state after charging a cost of 1 or more that `waitMs` found to fit. */
-  charge(state: BucketState, rule: Rule, cost: number, nowMs: number): BucketState;
-  /**
-   * The state after giving back what of `charged` still counts, and never more. The rule is the one it was charged
-   * under: where nothing of it counts any more, that rule has no say in what became of the bucket since.
-   */
-  refund(state: BucketState, rule: Rule, charged: RefundableCharge, nowMs: number): BucketState;
-  /**
-   * The least state that counts at least what either does, now and at all times after; both are brought to
-   * `nowMs`, and neither is written to.
-   */
-  merge(state: BucketState, other: BucketState, rule: Rule, nowMs: number): BucketState;
-  /** Units that count against the capacity now. */
-  used(state: BucketState, rule: Rule, nowMs: number): number;
-  /** Milliseconds until nothing counts any more: 0 when untouched. */
-  resetMs(state: BucketState, rule: Rule, nowMs: number): number;
+/** The numbers of a policy that an algorithm calculates with. */
+export interface Rule {
+  /** Units per window. */
+  readonly limit: number;
+  readonly windowMs: number;
+  /** The most units that count at the same time: the limit, or the burst of an algorithm that has one. */
+  readonly capacity: number;
 }
 
-/** A charge to give back. */
+/** A charge to refund. */
 export interface RefundableCharge {
   readonly cost: number;
-  /** When it was charged, by the store's clock. */
+  /** The time of the charge, by the store's clock. */
   readonly atMs: number;
-  /** How long after that its bucket was to be full again: of a fixed window, where it ends. */
+  /**
+   * The time after that in which its bucket was to be full again. In a fixed window, it ends with the window.
+   */
   readonly resetAfterMs: number;
+}
+
+/**
+ * One algorithm: its arithmetic, and every fact that the rest of the library needs to know of it.
+ *
+ * The functions take a state, a rule, a cost and a time. They use integers only and have no clock of their
+ * own, so that every store decides by the same arithmetic. All except `settle` and `refund` expect a state
+ * that `settle` has brought to `nowMs`, and all expect a limit of 1 or more.
+ *
+ * A function that returns a state takes over the state it was passed and may have written into it: keep the
+ * result, and pass a copy to keep the old state. Creating a state for every charge would halve the decisions
+ * per second of a store with a million buckets.
+ */
+export interface Algorithm {
+  /** Stands for the algorithm in bucket keys, which outlive a deployment: it is unique and never changes. */
+  readonly code: string;
+  /** True when the capacity may differ from the limit. */
+  readonly hasBurst: boolean;
+  /** The most that capacity times window may be, so that the arithmetic stays exact in a double. */
+  readonly maxCapacityTimesWindow: number;
+  /** True when it admits at most `limit` units in any window, wherever the window starts. */
+  readonly boundsEveryWindow: boolean;
+  /**
+   * True when what the store has counted and what this process has admitted during an outage add up. They do
+   * when each charge ends by itself; otherwise this process keeps a copy of the whole bucket.
+   */
+  readonly isAdditive: boolean;
+  /** The number of numbers in the longest state. */
+  readonly maxState: number;
+
+  /**
+   * Returns the state at `nowMs`, without what has ended. Times ahead of `nowMs`, left by a clock that was
+   * set back, move to `nowMs`: nothing then blocks for longer than a window, and no more is admitted.
+   */
+  settle(state: BucketState, rule: Rule, nowMs: number): BucketState;
+  /**
+   * Returns 0 when `cost` fits now, otherwise the milliseconds until it fits; `Infinity` when it never will.
+   */
+  waitMs(state: BucketState, rule: Rule, cost: number, nowMs: number): number;
+  /** Returns the state after a charge of 1 or more units for which `waitMs` has returned 0. */
+  charge(state: BucketState, rule: Rule, cost: number, nowMs: number): BucketState;
+  /**
+   * Returns the state without what of `charge` still counts, and never without more. `rule` is the one it was
+   * charged under: once nothing of the charge counts, that rule has no influence on what the bucket has
+   * become since.
+   */
+  refund(state: BucketState, rule: Rule, charge: RefundableCharge, nowMs: number): BucketState;
+  /**
+   * Returns the smallest state that counts, now and at every later time, at least what either state counts.
+   * Both are settled at `nowMs`, and neither is written to.
+   */
+  merge(state: BucketState, other: BucketState, rule: Rule, nowMs: number): BucketState;
+  /** Returns the units that count against the capacity now. */
+  used(state: BucketState, rule: Rule, nowMs: number): number;
+  /** Returns the milliseconds until nothing counts; 0 for an untouched bucket. */
+  resetMs(state: BucketState, rule: Rule, nowMs: number): number;
+  /**
+   * Returns the time at which the used units of a decision, received at `receivedAtMs`, are charged to a copy of
+   * its bucket, so that the copy is empty no earlier than the bucket itself.
+   */
+  chargedAtMs(receivedAtMs: number, resetAfterMs: number, windowMs: number): number;
 }

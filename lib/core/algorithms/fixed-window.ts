@@ -1,10 +1,19 @@
 import { type Algorithm, EMPTY_STATE } from './algorithm.js';
 
 /**
- * State `[startMs, count]`. A window starts with the identity's first charge, so that clients do not
- * all start afresh at the full hour, and ends when `startMs + windowMs <= nowMs`.
+ * Admits `limit` units from an identity's first charge to the end of its window, then `limit` again.
+ *
+ * State: `[startMs, count]`. A window starts with the identity's first charge, so that clients do not all
+ * return at the full hour, and ends when `startMs + windowMs <= nowMs`.
  */
 export const fixedWindow: Algorithm = {
+  code: 'f',
+  hasBurst: false,
+  maxCapacityTimesWindow: Number.POSITIVE_INFINITY,
+  boundsEveryWindow: false,
+  isAdditive: false,
+  maxState: 2,
+
   settle(state, { windowMs }, nowMs) {
     if (state.length === 0) return state;
     const startMs = state[0] as number;
@@ -25,8 +34,8 @@ export const fixedWindow: Algorithm = {
     return state;
   },
 
-  refund(kept, rule, { cost, atMs, resetAfterMs }, nowMs) {
-    const state = this.settle(kept, rule, nowMs);
+  refund(stored, rule, { cost, atMs, resetAfterMs }, nowMs) {
+    const state = this.settle(stored, rule, nowMs);
     if (state.length === 0 || state[0] !== atMs + resetAfterMs - rule.windowMs) return state;
     const count = (state[1] as number) - cost;
     if (count <= 0) return EMPTY_STATE;
@@ -34,7 +43,7 @@ export const fixedWindow: Algorithm = {
     return state;
   },
 
-  // A window that ends earlier cannot be kept beside one that ends later.
+  // A bucket has one window: the one that ends later stands for both.
   merge(state, other) {
     if (state.length === 0 || other.length === 0) return [...state, ...other];
     return [
@@ -46,4 +55,7 @@ export const fixedWindow: Algorithm = {
   used: (state) => (state.length === 0 ? 0 : (state[1] as number)),
 
   resetMs: (state, { windowMs }, nowMs) => (state.length === 0 ? 0 : (state[0] as number) + windowMs - nowMs),
+
+  // The start of the window.
+  chargedAtMs: (receivedAtMs, resetAfterMs, windowMs) => receivedAtMs + resetAfterMs - windowMs,
 };

@@ -1,9 +1,12 @@
 import { type Algorithm, type BucketState, EMPTY_STATE, type Rule } from './algorithm.js';
 
-/** How many charges of different milliseconds a bucket keeps exactly. */
-export const EXACT_STAMPS = 32;
+/** The number of charges of different milliseconds whose times a bucket keeps. */
+const EXACT_STAMPS = 32;
 
-/** The last millisecond of the sub-window that holds `nowMs`; a sub-window is a 32nd of the window, rounded up. */
+/**
+ * Returns the last millisecond of the sub-window around `nowMs`. A sub-window is a 32nd of the window,
+ * rounded up.
+ */
 const subWindowEnd = (windowMs: number, nowMs: number): number => {
   const lengthMs = Math.ceil(windowMs / 32);
   return (Math.floor(nowMs / lengthMs) + 1) * lengthMs - 1;
@@ -15,6 +18,8 @@ const EXACT = 0;
 const COARSE = 1;
 const HEAD = 1;
 const FULL_OF_STAMPS = HEAD + 2 * EXACT_STAMPS;
+// A window that starts within a sub-window overlaps 33 of them.
+const FULL_OF_COUNTS = HEAD + 2 * 33;
 
 const stampOf = (state: BucketState, rule: Rule, nowMs: number): number =>
   state[0] === COARSE ? subWindowEnd(rule.windowMs, nowMs) : nowMs;
@@ -25,7 +30,7 @@ const usedBy = (state: BucketState): number => {
   return sum;
 };
 
-/** The same charges by sub-window. No stamp gets earlier by it, so that never more is admitted. */
+/** Returns the same charges as counts of sub-windows. No stamp gets earlier, so no more is admitted. */
 const coarsened = (state: BucketState, rule: Rule): BucketState => {
   const coarse = [COARSE];
   for (let i = HEAD; i < state.length; i += 2) {
@@ -40,7 +45,7 @@ const append = (state: BucketState, stamp: number, count: number): void => {
   else state.push(stamp, count);
 };
 
-/** Moves what lies ahead of now onto the stamp of now. */
+/** Moves charges that lie ahead of now to the stamp of now. */
 const clamp = (state: BucketState, rule: Rule, nowMs: number): void => {
   const latest = stampOf(state, rule, nowMs);
   let last = state.length - 2;
@@ -51,12 +56,14 @@ const clamp = (state: BucketState, rule: Rule, nowMs: number): void => {
   append(state, latest, ahead);
 };
 
-/** From each time on as many charges as the one that has more of them; both of one grain. */
+/**
+ * Returns, from each time on, as many charges as the state that has more of them. Both have the same grain.
+ */
 const mostOf = (state: BucketState, other: BucketState): BucketState => {
   const pairs: number[] = [];
   let [counted, ofState, ofOther] = [0, 0, 0];
   let [at, atOther] = [state.length - 2, other.length - 2];
-  // From the newest to the oldest: what is still to count is what either has more than was counted.
+  // From the newest to the oldest, adds what either state counts beyond what was added before.
   while (at >= HEAD || atOther >= HEAD) {
     const stamp = Math.max(
       at >= HEAD ? (state[at] as number) : Number.NEGATIVE_INFINITY,
@@ -72,12 +79,20 @@ const mostOf = (state: BucketState, other: BucketState): BucketState => {
 };
 
 /**
- * Never more than `limit` in any window, wherever it starts, in bounded memory: up to 32 charges keep
- * their own times; the 33rd turns them into counts of sub-windows, of which every one that overlaps
- * the window counts in full. A client then waits at most a 32nd of the window longer than with an
- * exact log of all its requests.
+ * Admits at most `limit` units in any window, wherever it starts, in bounded memory.
+ *
+ * Up to 32 charges keep their own times. The 33rd turns them into counts of sub-windows, and every sub-window
+ * that overlaps the window counts in full. A client then waits at most a 32nd of the window longer than with
+ * an exact log of all its requests.
  */
 export const slidingWindow: Algorithm = {
+  code: 's',
+  hasBurst: false,
+  maxCapacityTimesWindow: Number.POSITIVE_INFINITY,
+  boundsEveryWindow: true,
+  isAdditive: true,
+  maxState: FULL_OF_COUNTS,
+
   settle(state, rule, nowMs) {
     if (state.length === 0) return state;
     let ended = HEAD;
@@ -100,13 +115,13 @@ export const slidingWindow: Algorithm = {
   charge(state, rule, cost, nowMs) {
     if (state.length === 0) return [EXACT, nowMs, cost];
     const full = state[0] === EXACT && state.length === FULL_OF_STAMPS;
-    const kept = full && state[state.length - 2] !== nowMs ? coarsened(state, rule) : state;
-    append(kept, stampOf(kept, rule, nowMs), cost);
-    return kept;
+    const next = full && state[state.length - 2] !== nowMs ? coarsened(state, rule) : state;
+    append(next, stampOf(next, rule, nowMs), cost);
+    return next;
   },
 
-  refund(kept, rule, { cost, atMs }, nowMs) {
-    const state = this.settle(kept, rule, nowMs);
+  refund(stored, rule, { cost, atMs }, nowMs) {
+    const state = this.settle(stored, rule, nowMs);
     if (state.length === 0) return state;
     const stamp = stampOf(state, rule, atMs);
     for (let i = HEAD; i < state.length; i += 2) {
@@ -130,4 +145,7 @@ export const slidingWindow: Algorithm = {
 
   resetMs: (state, { windowMs }, nowMs) =>
     state.length === 0 ? 0 : (state[state.length - 2] as number) + windowMs - nowMs,
+
+  // The time of the last charge: no decision reports the earlier ones.
+  chargedAtMs: (receivedAtMs, resetAfterMs, windowMs) => receivedAtMs + resetAfterMs - windowMs,
 };

@@ -1,12 +1,6 @@
 import { type Algorithm, type BucketState, EMPTY_STATE, type Rule } from './algorithm.js';
 
-/**
- * State `[atMs, debt]`: what is owed at `atMs`, in units times `windowMs`, of which `limit` are paid
- * back each millisecond. Whole numbers, and exact at every rate, where a stored arrival time with a
- * rounded interval between requests is not.
- *
- * Source: the leaky bucket as a meter, https://en.wikipedia.org/wiki/Leaky_bucket.
- */
+/** Returns the debt at `nowMs`. */
 const debtAt = (state: BucketState, { limit }: Rule, nowMs: number): number => {
   if (state.length === 0) return 0;
   const elapsedMs = nowMs - (state[0] as number);
@@ -14,14 +8,31 @@ const debtAt = (state: BucketState, { limit }: Rule, nowMs: number): number => {
   return elapsedMs >= Math.ceil(debt / limit) ? 0 : debt - elapsedMs * limit;
 };
 
-const keep = (state: BucketState, debt: number, nowMs: number): BucketState => {
+const withDebt = (state: BucketState, debt: number, nowMs: number): BucketState => {
   if (state.length === 0) return [nowMs, debt];
   state[0] = nowMs;
   state[1] = debt;
   return state;
 };
 
+/**
+ * Refills `limit` units per window evenly, and saves up to `capacity` units for a burst.
+ *
+ * State: `[atMs, debt]`, the debt at `atMs` in units times `windowMs`, of which `limit` are paid back per
+ * millisecond. These are integers, and exact at every rate. A stored arrival time with a rounded interval
+ * between requests is not.
+ *
+ * Source: the leaky bucket as a meter, https://en.wikipedia.org/wiki/Leaky_bucket.
+ */
 export const tokenBucket: Algorithm = {
+  code: 't',
+  hasBurst: true,
+  // Twice the debt of a full bucket has to stay an exact integer in a double.
+  maxCapacityTimesWindow: 2 ** 52,
+  boundsEveryWindow: false,
+  isAdditive: false,
+  maxState: 2,
+
   settle(state, rule, nowMs) {
     if (state.length === 0) return state;
     if ((state[0] as number) > nowMs) state[0] = nowMs;
@@ -34,15 +45,16 @@ export const tokenBucket: Algorithm = {
     return over <= 0 ? 0 : Math.ceil(over / rule.limit);
   },
 
-  charge: (state, rule, cost, nowMs) => keep(state, debtAt(state, rule, nowMs) + cost * rule.windowMs, nowMs),
+  charge: (state, rule, cost, nowMs) =>
+    withDebt(state, debtAt(state, rule, nowMs) + cost * rule.windowMs, nowMs),
 
-  refund(kept, rule, { cost, atMs }, nowMs) {
+  refund(stored, rule, { cost, atMs }, nowMs) {
     const unpaid = cost * rule.windowMs - rule.limit * Math.max(0, nowMs - atMs);
-    if (unpaid <= 0) return kept;
-    const state = this.settle(kept, rule, nowMs);
+    if (unpaid <= 0) return stored;
+    const state = this.settle(stored, rule, nowMs);
     if (state.length === 0) return state;
     const debt = debtAt(state, rule, nowMs) - unpaid;
-    return debt > 0 ? keep(state, debt, nowMs) : EMPTY_STATE;
+    return debt > 0 ? withDebt(state, debt, nowMs) : EMPTY_STATE;
   },
 
   merge: (state, other, rule, nowMs) => [
@@ -52,4 +64,7 @@ export const tokenBucket: Algorithm = {
   used: (state, rule, nowMs) => Math.ceil(debtAt(state, rule, nowMs) / rule.windowMs),
 
   resetMs: (state, rule, nowMs) => Math.ceil(debtAt(state, rule, nowMs) / rule.limit),
+
+  // A debt has no time of its own.
+  chargedAtMs: (receivedAtMs) => receivedAtMs,
 };

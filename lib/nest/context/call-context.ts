@@ -4,8 +4,7 @@ import type { AddressNormalizer } from '../../identity/addresses.js';
 import type { Caller, ValueLocation } from '../../identity/caller.js';
 import type { ClientAddressResolver } from '../../identity/proxies.js';
 import type { Register } from '../../plan/register.js';
-import { ownProperty } from './own-property.js';
-import type { RequestLike, Transport, TransportName } from './transports/transport.js';
+import type { RequestLike, Transport, TransportName } from './transports.js';
 import type { ProxyDetector } from './untrusted-proxy.js';
 
 /** The signed-in user: as registered, else a record of unknowns. */
@@ -14,11 +13,11 @@ export type RateLimitUser = Register extends { user: infer User } ? User : Recor
 /** The request: as registered, else what platforms have in common. */
 export type RateLimitRequest = Register extends { request: infer Request } ? Request : RequestLike;
 
-/** How callers of one transport are told. */
+/** Reads callers of one transport, with the module's options. */
 export interface TransportReader {
   readonly transport: Transport;
   readonly normalizeAddress: AddressNormalizer;
-  /** The module's own walk over `X-Forwarded-For`; null where the platform's word is taken. */
+  /** The module's own walk over `X-Forwarded-For`; null to use the platform's address. */
   readonly resolveAddress: ClientAddressResolver | null;
   readonly proxyDetector: ProxyDetector;
   /** The module's `user` function, if any. */
@@ -27,7 +26,7 @@ export interface TransportReader {
 
 const ID_KEYS = ['id', 'sub', 'userId'] as const;
 
-/** An id as text; null for what is none. Objects count when they print themselves, as database ids do. */
+/** Returns an id as text; null if it is not one. An object counts if it prints itself, as database ids do. */
 function idToText(id: unknown): string | null {
   if (typeof id === 'string') return id === '' ? null : id;
   if (typeof id === 'number' || typeof id === 'bigint') return String(id);
@@ -47,16 +46,20 @@ function userIdOf(user: unknown): string | null {
   return null;
 }
 
-/** What the functions of a limit are given: one call of a handler. */
+/** Returns a property of the object's own: inherited ones such as `__proto__` are nobody's values. */
+const ownProperty = (container: unknown, name: string): unknown =>
+  typeof container === 'object' && container !== null && Object.hasOwn(container, name)
+    ? (container as Record<string, unknown>)[name]
+    : undefined;
+
+/** One call of a handler, as the functions of a limit see it. */
 export class RateLimitContext implements Caller {
   readonly #request: RequestLike;
   readonly #reader: TransportReader;
   #address: string | null | undefined;
-  /** Where values were found, so that a query is parsed once. */
+  /** The containers of values, kept so that a query is parsed once. */
   #containers: Partial<Record<ValueLocation, unknown>> | undefined;
-  #isEarly = false;
-  #askedInVain = false;
-  #touchedRequest = false;
+  #userId: string | null | undefined;
 
   constructor(
     /** Nest's own context: the class, the handler and the arguments of the call. */
@@ -67,13 +70,12 @@ export class RateLimitContext implements Caller {
     this.#request = reader.transport.request(execution);
   }
 
-  /** The request; over WebSockets the socket, in microservices the context of the message. */
+  /** The request; over WebSockets the socket, in microservices the message's context. */
   get request(): RateLimitRequest {
-    this.#touchedRequest = true;
     return this.#request as RateLimitRequest;
   }
 
-  /** What the call came over. */
+  /** The transport that the call came over. */
   get transport(): TransportName {
     return this.#reader.transport.name;
   }
@@ -81,12 +83,10 @@ export class RateLimitContext implements Caller {
   /** The signed-in user; undefined for an anonymous caller, and before authentication has run. */
   get user(): RateLimitUser | undefined {
     // Passport puts `false` there for a caller that it could not authenticate.
-    const user = this.#reader.transport.user(this.#request) || undefined;
-    if (user === undefined) this.#askedInVain = true;
-    return user as RateLimitUser | undefined;
+    return (this.#reader.transport.user(this.#request) || undefined) as RateLimitUser | undefined;
   }
 
-  /** The caller's address as it is charged: IPv4, or the network of an IPv6 address; null where there is none. */
+  /** The address that is charged: IPv4, or the network of an IPv6 address; null if the transport knows none. */
   get address(): string | null {
     if (this.#address === undefined) {
       const { normalizeAddress, transport } = this.#reader;
@@ -96,25 +96,24 @@ export class RateLimitContext implements Caller {
     return this.#address;
   }
 
-  /** @internal The caller's address as it was told. */
+  /** @internal The caller's address before it is normalized. */
   get rawAddress(): string | undefined {
     return this.#platformAddress() ?? this.#reader.transport.peerAddress(this.#request);
   }
 
-  /** The address, by the module's own walk over proxies or by the platform's. */
+  /** Returns the address that the module's own walk over proxies finds, or the platform's. */
   #platformAddress(): string | undefined {
     const { transport, resolveAddress, proxyDetector } = this.#reader;
-    const platform = resolveAddress === null;
-    if (platform && !proxyDetector.isLooking) return transport.address(this.#request);
+    if (resolveAddress === null && !proxyDetector.isLooking) return transport.address(this.#request);
     const header = this.#header('x-forwarded-for');
     const peer = transport.peerAddress(this.#request);
-    if (!platform) return resolveAddress(peer, header);
-    const told = transport.address(this.#request);
-    proxyDetector.inspect(header, told, peer);
-    return told;
+    if (resolveAddress !== null) return resolveAddress(peer, header);
+    const address = transport.address(this.#request);
+    proxyDetector.inspect(header, address, peer);
+    return address;
   }
 
-  /** Whether a user is signed in. */
+  /** True if a user is signed in. */
   get authenticated(): boolean {
     return this.#reader.userOf === undefined ? this.user !== undefined : this.userId !== null;
   }
@@ -123,14 +122,14 @@ export class RateLimitContext implements Caller {
   get userId(): string | null {
     const { userOf } = this.#reader;
     if (userOf === undefined) return userIdOf(this.user);
-    const id = idToText(userOf(this.#request as RateLimitRequest));
-    if (id === null) this.#askedInVain = true;
-    return id;
+    // A function of the application is called once, however many limits ask.
+    if (this.#userId === undefined) this.#userId = idToText(userOf(this.#request as RateLimitRequest));
+    return this.#userId;
   }
 
   /**
-   * Gives a header of the request, several of the same name joined by commas; undefined when it is absent.
-   * Its name may be in upper or lower case.
+   * Returns a header of the request, several of the same name joined by commas; undefined if it is absent. Names
+   * are case-insensitive.
    */
   get header(): (name: string) => string | undefined {
     return (name) => this.#header(name.toLowerCase());
@@ -146,51 +145,27 @@ export class RateLimitContext implements Caller {
     return this.transport === 'http' ? this.#request.method : undefined;
   }
 
-  /** What the request holds in a header, query, cookie, body or parameter, of whatever type; undefined where it is absent. */
+  /** Returns a value of the request, of whatever type; undefined if it is absent. */
   value(location: ValueLocation, name: string): unknown {
     if (location === 'header') return this.#header(name.toLowerCase());
     this.#containers ??= {};
     let container = this.#containers[location];
     if (container === undefined) {
       container = this.#reader.transport.container(location, this.execution, this.#request);
-      // Where nothing has parsed them.
+      // No middleware has parsed them.
       if (location === 'cookie') container ??= parseCookie(this.#header('cookie') ?? '');
       this.#containers[location] = container;
     }
     return ownProperty(container, name);
   }
 
-  /** @internal The request, for what does not read it on behalf of a limit. */
-  get rawRequest(): object {
-    return this.#request;
-  }
-
-  /** @internal Whether somebody asked for a user when there was none. */
-  get askedInVain(): boolean {
-    return this.#askedInVain;
-  }
-
-  /** @internal Whether somebody looked at the request itself. */
-  get touchedRequest(): boolean {
-    return this.#touchedRequest;
-  }
-
-  /** @internal Whether what it says does not count, since it will be asked again. */
-  get isPremature(): boolean {
-    return this.#isEarly && this.#askedInVain;
-  }
-
-  /** @internal The same call, nothing asked of it yet but for the address, which stays as it is. */
+  /**
+   * @internal Returns the same call with nothing read from it yet but the address, which a closed connection would not
+   * tell any more: for a later phase, in which the user may be known.
+   */
   fork(): RateLimitContext {
     const fork = new RateLimitContext(this.execution, this.#reader);
     fork.#address = this.#address;
     return fork;
-  }
-
-  /** @internal The same call, to be asked again once the user is known. */
-  early(): RateLimitContext {
-    const early = this.fork();
-    early.#isEarly = true;
-    return early;
   }
 }

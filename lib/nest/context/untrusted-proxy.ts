@@ -1,10 +1,10 @@
 import { Logger } from '@nestjs/common';
 import type { AddressNormalizer } from '../../identity/addresses.js';
 
-/** How many requests are looked at: a proxy shows itself at once. */
+/** Inspects this many requests: a proxy shows itself in the first ones. */
 const MAX_INSPECTED = 1_000;
 
-/** Notices an application behind a proxy that it does not trust, whose callers all have the proxy's address. */
+/** Warns of an application behind a proxy that it does not trust: all its callers have the proxy's address. */
 export class ProxyDetector {
   readonly #logger = new Logger('RateLimit');
   #inspected = 0;
@@ -15,7 +15,7 @@ export class ProxyDetector {
     return this.#inspected < MAX_INSPECTED;
   }
 
-  /** To be told of a request whose `X-Forwarded-For` nothing but the platform has read. */
+  /** Inspects a request whose `X-Forwarded-For` only the platform has read. */
   inspect(header: string | undefined, address: string | undefined, peer: string | undefined): void {
     this.#inspected++;
     if (header === undefined || address !== peer || peer === undefined) return;

@@ -2,10 +2,10 @@ import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/com
 import { type Observable, tap } from 'rxjs';
 import { HANDLER_LISTENER, INTERCEPTOR_BRAND } from './tokens.js';
 
-/** How a handler has settled. */
+/** The value that a handler returned, or the error that it threw. */
 export type HandlerResult = { readonly value: unknown; readonly error?: never } | { readonly error: unknown };
 
-/** Waits for what a handler does. */
+/** Listens for the result of a handler. */
 export interface HandlerListener {
   onStart(): void;
   onResult(result: HandlerResult): void;
@@ -15,21 +15,21 @@ interface RequestHolder {
   [HANDLER_LISTENER]?: HandlerListener;
 }
 
-/** What guards and interceptors of a call have in common; each have an `ExecutionContext` of their own. */
+/** Returns the object that guards and interceptors of a call share: each has an `ExecutionContext` of its own. */
 const requestHolder = (execution: ExecutionContext): RequestHolder =>
   execution.getType() === 'http'
     ? execution.getArgByIndex<RequestHolder>(0)
     : (execution.getArgs() as RequestHolder);
 
-/** Has the interceptor tell of what the handler of a call does. */
+/** Registers the listener that the interceptor calls with the handler's result. */
 export function listenToHandler(execution: ExecutionContext, listener: HandlerListener): void {
   requestHolder(execution)[HANDLER_LISTENER] = listener;
 }
 
 /**
- * Runs closest to a handler, and tells who waits for it what it gave or threw.
+ * Runs closest to a handler, and passes its result to the listener.
  *
- * It knows nothing of an application, so that it may stay bound to a handler that several share.
+ * It holds no state of an application, because several may share the handler that it is bound to.
  */
 export const resultInterceptor: NestInterceptor & { readonly [INTERCEPTOR_BRAND]: true } = {
   [INTERCEPTOR_BRAND]: true,
@@ -40,8 +40,8 @@ export const resultInterceptor: NestInterceptor & { readonly [INTERCEPTOR_BRAND]
     let value: unknown;
     return next.handle().pipe(
       tap({
-        next: (given) => {
-          value = given;
+        next: (emitted) => {
+          value = emitted;
         },
         complete: () => listener.onResult({ value }),
         error: (error: unknown) => listener.onResult({ error }),

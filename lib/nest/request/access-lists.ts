@@ -1,25 +1,26 @@
-import { type Awaitable, andThen, rescued } from '../../core/awaitable.js';
+import type { Awaitable } from '../../core/awaitable.js';
 import type { ErrorReporter } from '../../core/error-reporter.js';
 import { configError, describeValue } from '../../core/errors.js';
 import { compileNetworkMatcher } from '../../identity/addresses.js';
+import { callback } from '../../plan/callbacks.js';
 import type { RateLimitContext } from '../context/call-context.js';
 
-/** Who is on a list: addresses, networks, and functions of the context. */
+/** A list of callers: addresses, networks, and functions of the context. */
 export type AccessList = readonly (string | ((context: RateLimitContext) => Awaitable<boolean>))[];
 
-/** Whether a caller is on a list. */
-type IsListed = (context: RateLimitContext) => Awaitable<boolean>;
+/** Returns true if a caller is on a list. */
+type IsListed = (context: RateLimitContext) => Promise<boolean>;
 
-/** The lists of the module; null for one that is empty. */
+/** The lists of the module; null for an empty one. */
 export interface AccessLists {
   readonly allow: IsListed | null;
   readonly deny: IsListed | null;
 }
 
 /**
- * Compiles a list. A function that fails says no, which is reported.
+ * Compiles a list; null for an empty one. A function that fails matches nobody, which is reported.
  *
- * @throws RateLimitConfigError `bad-address`, or `bad-option` for what can be on no list.
+ * @throws RateLimitConfigError `bad-address`, or `bad-option` for an entry of another kind.
  */
 export function compileAccessList(
   list: AccessList | undefined,
@@ -31,7 +32,7 @@ export function compileAccessList(
   if (wrong !== undefined) {
     throw configError(
       'bad-option',
-      `${describeValue(wrong)} can be on no list.`,
+      `${describeValue(wrong)} cannot be on a list.`,
       'Give addresses, networks and functions.',
     );
   }
@@ -39,27 +40,26 @@ export function compileAccessList(
   const functions = list
     .filter((entry) => typeof entry === 'function')
     .map((entry) =>
-      rescued(entry, (error) => {
-        report(name, `A function of the ${name} list failed, so the caller is not on it.`, error);
-        return false;
+      callback(entry, {
+        source: name,
+        report,
+        failed: `A function of the ${name} list failed, so the caller is not on it.`,
+        check: (isListed) => isListed === true,
+        fallback: () => false,
       }),
     );
-  return (context) =>
-    functions.reduce<Awaitable<boolean>>(
-      (before, next) =>
-        andThen(before, (found) => found || andThen(next(context), (answer) => answer === true)),
-      isIn(context.rawAddress),
-    );
+  return async (context) => {
+    if (isIn(context.rawAddress)) return true;
+    for (const isListed of functions) if (await isListed(context)) return true;
+    return false;
+  };
 }
 
-/** Which list a caller is on: deny wins. Null when it is on none. */
-export function findListing(
+/** Returns the list that a caller is on, or null. `deny` wins. */
+export async function findListing(
   { allow, deny }: AccessLists,
   context: RateLimitContext,
-): Awaitable<'allow' | 'deny' | null> {
-  const denied = deny === null ? false : deny(context);
-  return andThen(denied, (isDenied): Awaitable<'allow' | 'deny' | null> => {
-    if (isDenied) return 'deny';
-    return allow === null ? null : andThen(allow(context), (isAllowed) => (isAllowed ? 'allow' : null));
-  });
+): Promise<'allow' | 'deny' | null> {
+  if (deny !== null && (await deny(context))) return 'deny';
+  return allow !== null && (await allow(context)) ? 'allow' : null;
 }

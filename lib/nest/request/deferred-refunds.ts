@@ -1,72 +1,64 @@
-import { andThen } from '../../core/awaitable.js';
-import { type Decision, type Outcome, toOutcome } from '../../core/decision.js';
+import type { Decision } from '../../core/decision.js';
 import type { Limit } from '../../plan/limit.js';
 import type { CallResult } from '../../plan/options.js';
 import type { RateLimitContext } from '../context/call-context.js';
 import { listenToHandler } from '../handlers/result-interceptor.js';
 import { ResponseEnd } from './response-end.js';
-import type { Runtime } from './runtime.js';
 
-/** Charges of a call that are given back at its end, where their limits say that it does not count. */
+/** Gives charges back, without anybody waiting for it. */
+export type Refund = (decisions: readonly Decision[]) => unknown;
+
+/** Asks `countWhen` at the end of a call, and gives back the charges that do not count. */
 export class DeferredRefunds {
   #charged: readonly Decision[] = [];
-  /** What became of the call, once it is over. */
+  /** Null until the call has ended. */
   #result: CallResult | null = null;
 
   private constructor(
-    readonly limits: readonly Limit<RateLimitContext>[],
+    readonly limits: ReadonlyMap<string, Limit<RateLimitContext>>,
     readonly context: RateLimitContext,
-    readonly runtime: Runtime,
+    readonly refund: Refund,
   ) {}
 
-  /** For a call that is now on its way. */
+  /** Starts to listen for the end of a call that is on its way now. */
   static start(
-    limits: readonly Limit<RateLimitContext>[],
+    limits: ReadonlyMap<string, Limit<RateLimitContext>>,
     context: RateLimitContext,
-    runtime: Runtime,
+    refund: Refund,
   ): DeferredRefunds {
-    const refunds = new DeferredRefunds(limits, context, runtime);
-    listenToHandler(context.execution, new ResponseEnd(context, (result) => refunds.#end(result)));
+    const refunds = new DeferredRefunds(limits, context, refund);
+    const end = (result: CallResult): void => {
+      refunds.#result = result;
+      refunds.#ask(result);
+    };
+    listenToHandler(context.execution, new ResponseEnd(context, end));
     return refunds;
   }
 
-  /** Adds what the call was charged. */
-  add({ decisions }: Outcome): void {
-    this.#charged = [...this.#charged, ...decisions.filter(({ receipt }) => receipt !== null)];
+  add(decisions: readonly Decision[]): void {
+    const charged = decisions.filter(({ name, receipt }) => receipt !== null && this.limits.has(name));
+    this.#charged = [...this.#charged, ...charged];
     // A response may be finished while guards are still at work.
     if (this.#result !== null) this.#ask(this.#result);
   }
 
-  /** What there is to give back of an outcome that counts for nothing: no limit is asked about it any more. */
-  cancel(outcome: Outcome): Outcome {
+  /** Asks nothing more, and returns the charges that it has not asked about yet. */
+  cancel(charged: readonly Decision[]): readonly Decision[] {
     this.#charged = [];
-    if (this.#result === null) return outcome;
-    return toOutcome(
-      outcome.decisions.filter((decision) => this.#limitOf(decision) === undefined),
-      outcome.degraded,
-    );
-  }
-
-  #limitOf({ name }: Decision): Limit<RateLimitContext> | undefined {
-    return this.limits.find((limit) => limit.name === name);
-  }
-
-  #end(result: CallResult): void {
-    this.#result = result;
-    this.#ask(result);
+    return this.#result === null ? charged : charged.filter(({ name }) => !this.limits.has(name));
   }
 
   #ask(result: CallResult): void {
-    // Each charge once, also where a call ends twice: its client hung up, and was answered all the same.
+    // Each charge once, even if a call ends twice: its client hung up, and was sent a response all the same.
     const charged = this.#charged;
     this.#charged = [];
     // The user may have become known since.
     const context = this.context.fork();
-    for (const decision of charged) {
-      const counts = this.#limitOf(decision)?.countWhen?.(context, result) ?? true;
-      void andThen(counts, (does) =>
-        does ? undefined : this.runtime.giveBack(toOutcome([decision], false)),
-      );
-    }
+    for (const decision of charged) void this.#askOf(decision, context, result);
+  }
+
+  async #askOf(decision: Decision, context: RateLimitContext, result: CallResult): Promise<void> {
+    const counts = await this.limits.get(decision.name)?.countWhen?.(context, result);
+    if (counts === false) this.refund([decision]);
   }
 }

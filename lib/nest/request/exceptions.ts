@@ -3,12 +3,12 @@ import { brand } from '../../core/brand.js';
 import type { Outcome } from '../../core/decision.js';
 import { jsonBody, unavailableBody } from '../../http/body.js';
 
-/** What each status is called for GraphQL clients. */
+/** Error codes for GraphQL clients, by status. */
 const CODES = { 403: 'FORBIDDEN', 429: 'RATE_LIMITED', 503: 'RATE_LIMIT_UNAVAILABLE' } as const;
 
 type RejectionStatus = keyof typeof CODES;
 
-/** What the exceptions share; it has no brand, since nobody catches it. */
+/** Base class of the exceptions. It has no brand, since nobody catches it. */
 abstract class RateLimitHttpException extends HttpException {
   constructor(body: unknown, status: RejectionStatus) {
     super(body as Record<string, unknown>, status);
@@ -23,8 +23,8 @@ abstract class RateLimitHttpException extends HttpException {
 }
 
 /**
- * A request over its limit: status 429, with the final body. Its headers are set before it is thrown,
- * so that the client gets everything from any exception filter, and from none.
+ * Rejects a request over its limit with 429 and the final body. Its headers are set before it is thrown, so the client
+ * gets them whatever exception filter the application uses.
  *
  * @example
  * @Catch(RateLimitException)
@@ -38,7 +38,7 @@ abstract class RateLimitHttpException extends HttpException {
 export class RateLimitException extends RateLimitHttpException {
   /**
    * @param outcome A denied outcome.
-   * @param body What the client gets. Default: the JSON body.
+   * @param body The response body. Default: the JSON body.
    */
   constructor(
     readonly outcome: Outcome,
@@ -50,20 +50,20 @@ export class RateLimitException extends RateLimitHttpException {
 brand(RateLimitException, 'RateLimitException');
 
 /**
- * A request that could not be decided, for want of a rate or of the store: status 503. Never 429, since
- * nobody knows whether the caller is over a limit, and never 500.
+ * Rejects a request that could not be decided, because its rate is unknown or the store fails, with 503. Never 429,
+ * since nobody knows whether the caller is over a limit, and never 500.
  */
 export class RateLimitUnavailableException extends RateLimitHttpException {
-  /** @param body What the client gets. Default: the JSON body. */
+  /** @param body The response body. Default: the JSON body. */
   constructor(body: object = unavailableBody()) {
     super(body, 503);
   }
 }
 brand(RateLimitUnavailableException, 'RateLimitUnavailableException');
 
-/** A caller on the `deny` list: status 403. */
+/** Rejects a caller on the `deny` list with 403. */
 export class RateLimitForbiddenException extends RateLimitHttpException {
-  /** @param body What the client gets. Default: the JSON body. */
+  /** @param body The response body. Default: the JSON body. */
   constructor(
     body: object = {
       statusCode: 403,

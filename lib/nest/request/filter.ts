@@ -7,15 +7,15 @@ import {
 } from './exceptions.js';
 
 /**
- * Sends the body of our exceptions as it is. Their headers are set already. The module registers it;
- * a filter of the application that catches them goes first, and finds the same in the exception.
+ * Sends the body of our exceptions unchanged; their headers are set already. The module registers it. A filter of the
+ * application that catches these exceptions runs first, and finds the same body in them.
  */
 @Catch(RateLimitException, RateLimitUnavailableException, RateLimitForbiddenException)
 export class RateLimitExceptionFilter implements ExceptionFilter<HttpException> {
   constructor(@Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost) {}
 
   catch(exception: HttpException, host: ArgumentsHost): unknown {
-    // GraphQL takes a returned error for the field's.
+    // GraphQL reports a returned error as the field's.
     if (host.getType() !== 'http') return exception;
     const { httpAdapter } = this.adapterHost;
     const response = host.getArgByIndex<unknown>(1);

@@ -1,166 +1,102 @@
-import { type Awaitable, andThen, isPromise } from '../../core/awaitable.js';
-import { type Outcome, SKIPPED_OUTCOME, toOutcome, withoutCharge } from '../../core/decision.js';
-import type { PartlyDecided } from '../../plan/evaluate.js';
+import type { ExecutionContext } from '@nestjs/common';
+import {
+  type Charge,
+  type Decision,
+  type Outcome,
+  SKIPPED_OUTCOME,
+  toOutcome,
+  withoutCharge,
+} from '../../core/decision.js';
+import type { ErrorReporter } from '../../core/error-reporter.js';
+import type { Policy } from '../../core/policy.js';
+import type { IdentityFormat } from '../../identity/key-forms.js';
 import type { Limit } from '../../plan/limit.js';
-import type { RateLimitContext } from '../context/call-context.js';
-import type { MarkedExecution, PendingCheck } from '../handlers/after-guards-guard.js';
-import { REQUEST_CHECK } from '../handlers/tokens.js';
-import type { RoutePlan } from '../startup/plan-registry.js';
-import { DeferredRefunds } from './deferred-refunds.js';
-import type { GuardHooks } from './guard-hooks.js';
-import { nodeResponse } from './response-end.js';
-import type { Runtime } from './runtime.js';
+import type { Phase, Plan } from '../../plan/plan.js';
+import type { RateLimitContext, TransportReader } from '../context/call-context.js';
+import type { AccessLists } from './access-lists.js';
+import { DeferredRefunds, type Refund } from './deferred-refunds.js';
 
-type Limits = readonly Limit<RateLimitContext>[];
+export type RouteLimit = Limit<RateLimitContext>;
+export type RoutePhase = Phase<RateLimitContext>;
+export type RoutePlan = Plan<RateLimitContext>;
 
-const NONE: Limits = [];
+/** The module's options that a request needs, compiled. */
+export interface RequestSettings {
+  readonly enabled: boolean;
+  /** By transport; a call over any other one passes. */
+  readonly readers: Readonly<Record<string, TransportReader | undefined>>;
+  /** Null without `allow` and `deny`. */
+  readonly lists: AccessLists | null;
+  /** Null without `exempt`. */
+  readonly exempt: ((context: RateLimitContext) => Promise<boolean>) | null;
+  readonly identityFormat: IdentityFormat;
+  readonly report: ErrorReporter;
+}
 
-/** One call of a handler on its way through the limits: in the guard, and once more behind all guards. */
-export class RequestCheck implements PendingCheck {
-  /** What the guard has decided. */
-  #first: Outcome = SKIPPED_OUTCOME;
-  /** What is left for when the user is known; null when nothing is, not even whether the caller is exempt. */
-  #left: Limits | null = null;
-  /** Limits of which it is to be seen whether they were decided too early. */
-  #doubted: Limits = NONE;
-  /** Whether those who watch know of it, or are not to. */
-  #isPublished = false;
-  /** What may be given back at the end of the call; null when nothing is. */
+/** The plans of an application. */
+export interface Plans {
+  /** By class and handler; null where no limit applies. */
+  readonly byClass: ReadonlyMap<unknown, ReadonlyMap<unknown, RoutePlan | null>>;
+  /** Compiles the plan of a handler that was unknown at start-up. */
+  compileLate(execution: ExecutionContext): RoutePlan | null;
+}
+
+/** Returns the charges of a call under limits that ask no function of the application. */
+export function staticCharges(limits: readonly RouteLimit[], context: RateLimitContext): readonly Charge[] {
+  const charges: Charge[] = [];
+  for (let i = 0; i < limits.length; i++) {
+    const limit = limits[i] as RouteLimit;
+    if (limit.methods !== null && !limit.methods.has(context.method ?? '')) continue;
+    const { rate } = limit;
+    const policy = rate.kind === 'fixed' ? rate.policy : (rate.policyFor(context) as Policy | null);
+    if (policy === null) continue;
+    const identity = limit.identify(context) as string | null;
+    if (identity === null) continue;
+    const { shadow, blockDurationsMs } = limit;
+    charges.push({ policy, identity, cost: limit.cost as number, shadow, blockDurationsMs });
+  }
+  return charges;
+}
+
+/** One call on its way through the phases of its plan. */
+export class RequestCheck {
+  /** The outcome of all phases so far. */
+  outcome: Outcome = SKIPPED_OUTCOME;
+  /** Time that the decisions took; 0 unless a subscriber measures. */
+  durationMs = 0;
+  /** True once subscribers know of it, or must not. */
+  isPublished = false;
+  #first: Outcome | null = null;
   #refunds: DeferredRefunds | null = null;
 
   constructor(
     readonly plan: RoutePlan,
-    readonly context: RateLimitContext,
-    readonly hooks: GuardHooks,
-    readonly runtime: Runtime,
+    public context: RateLimitContext,
   ) {}
 
-  /** In the guard: passes, or throws. */
-  start(): Awaitable<true> {
-    const asksAgain = this.plan.afterGuards !== null;
-    const skip = this.hooks.shouldSkip(asksAgain ? this.context.early() : this.context);
-    if (isPromise(skip)) return skip.then((skipped) => skipped || this.#decide());
-    return skip || this.#decide();
-  }
-
-  #decide(): Awaitable<true> {
-    const { beforeGuards, afterGuards, mayAskTooEarly } = this.plan;
-    this.#left = afterGuards;
-    if (mayAskTooEarly) {
-      return this.runtime.decideWithoutUser(this.plan, this.context, this.hooks.identify, (partly) =>
-        this.#answerPart(partly),
-      );
+  /** Adds the outcome of a phase. If the second phase denies, the charges of the first count as given back. */
+  add(outcome: Outcome): void {
+    if (this.#first === null) {
+      this.#first = outcome;
+      this.outcome = outcome;
+      return;
     }
-    return this.runtime.decide(this.plan, beforeGuards, this.context, this.hooks.identify, (outcome) =>
-      this.#answer(outcome),
-    );
+    const { decisions, degraded } = this.#first;
+    const before = outcome.allowed ? decisions : decisions.map(withoutCharge);
+    this.outcome = toOutcome([...before, ...outcome.decisions], degraded || outcome.degraded);
   }
 
-  #answerPart({ outcome, left, touchedRequest }: PartlyDecided<RateLimitContext>): true {
-    const { earlyAsks } = this.runtime;
-    if (left.length > 0) {
-      this.#left = [...(this.plan.afterGuards ?? NONE), ...left];
-      earlyAsks.noteLeft(left);
-    }
-    this.#doubted = earlyAsks.worthALook(touchedRequest);
-    return this.#answer(outcome);
-  }
-
-  #answer(outcome: Outcome): true {
-    if (!outcome.allowed) this.#deny(this.context, outcome);
-    this.runtime.responder.setHeaders(this.context, outcome);
-    this.#first = outcome;
+  /** Asks `countWhen` about the charges of a phase when the call has ended. */
+  deferRefunds(outcome: Outcome, refund: Refund): void {
     const { refundable } = this.plan;
-    if (refundable !== null) {
-      this.#refunds = DeferredRefunds.start(refundable, this.context, this.runtime);
-      this.#refunds.add(outcome);
-    }
-    if (this.#left === null) {
-      this.runtime.noteUser(this.plan, this.context);
-      this.#publish(this.context, outcome);
-    } else this.#publishAtEnd(outcome);
-    if (this.#left !== null || this.#doubted.length > 0)
-      (this.context.execution as MarkedExecution)[REQUEST_CHECK] = this;
-    return true;
+    if (refundable === null) return;
+    this.#refunds ??= DeferredRefunds.start(refundable, this.context, refund);
+    this.#refunds.add(outcome.decisions);
   }
 
-  /** Behind all guards, where the user is known: passes, or throws and takes back what the guard has charged. */
-  finish(): Awaitable<true> {
-    const context = this.context.fork();
-    if (this.#doubted.length > 0 && context.authenticated) this.runtime.earlyAsks.noteUserCame(this.#doubted);
-    const left = this.#left;
-    if (left === null) return true;
-    try {
-      const skip = this.hooks.shouldSkip(context);
-      const passes = andThen(skip, (skipped) => (skipped ? this.#exempt() : this.#decideRest(left, context)));
-      return isPromise(passes) ? passes.catch((error) => this.#refused(error)) : passes;
-    } catch (error) {
-      return this.#refused(error);
-    }
-  }
-
-  #decideRest(left: Limits, context: RateLimitContext): Awaitable<true> {
-    // Nothing is left when only `exempt` had to wait for the user.
-    if (left.length === 0) {
-      this.#publish(context, this.#first);
-      return true;
-    }
-    return this.runtime.decide(this.plan, left, context, this.hooks.identify, (second) =>
-      this.#answerRest(context, second),
-    );
-  }
-
-  #answerRest(context: RateLimitContext, second: Outcome): true {
-    this.runtime.noteUser(this.plan, context);
-    const degraded = this.#first.degraded || second.degraded;
-    if (!second.allowed) {
-      const first = this.#first.decisions.map(withoutCharge);
-      this.#deny(context, toOutcome([...first, ...second.decisions], degraded));
-    }
-    const both = toOutcome([...this.#first.decisions, ...second.decisions], degraded);
-    this.runtime.responder.setHeaders(context, both);
-    this.#publish(context, both);
-    this.#refunds?.add(second);
-    return true;
-  }
-
-  #deny(context: RateLimitContext, outcome: Outcome): never {
-    this.#publish(context, outcome);
-    return this.hooks.deny(context, outcome);
-  }
-
-  /** For a call that another guard may refuse before the rest is decided. */
-  #publishAtEnd(outcome: Outcome): void {
-    const { context } = this;
-    const response = nodeResponse(context);
-    if (response === null) return;
-    // Asked for while there is a connection: one that is closed tells no address.
-    void context.address;
-    response.once('close', () => this.#publish(context, outcome));
-  }
-
-  /** Tells once what became of it: of a call that another guard has refused meanwhile, what was decided by then. */
-  #publish(context: RateLimitContext, outcome: Outcome): void {
-    if (this.#isPublished) return;
-    this.#isPublished = true;
-    this.runtime.observer.decided(this.plan, context, outcome);
-  }
-
-  #exempt(): true {
-    this.#isPublished = true;
-    this.#giveBackFirst();
-    this.runtime.responder.removeHeaders(this.context);
-    return true;
-  }
-
-  #refused(error: unknown): never {
-    this.#isPublished = true;
-    this.#giveBackFirst();
-    throw error;
-  }
-
-  /** For which no answer waits: a store may be slow. */
-  #giveBackFirst(): void {
-    void this.runtime.giveBack(this.#refunds === null ? this.#first : this.#refunds.cancel(this.#first));
+  /** Returns the charges of the first phase that nobody has given back. `countWhen` is not asked about them any more. */
+  cancelFirst(): readonly Decision[] {
+    const charged = (this.#first ?? SKIPPED_OUTCOME).decisions.filter(({ receipt }) => receipt !== null);
+    return this.#refunds === null ? charged : this.#refunds.cancel(charged);
   }
 }

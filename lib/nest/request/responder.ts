@@ -1,37 +1,99 @@
 import type { HttpAdapterHost } from '@nestjs/core';
-import { isPromise } from '../../core/awaitable.js';
 import type { Outcome } from '../../core/decision.js';
+import type { ErrorReporter } from '../../core/error-reporter.js';
 import { jsonBody, PROBLEM_TYPE, problemBody, unavailableBody, unavailableProblem } from '../../http/body.js';
 import { retryAfterSeconds } from '../../http/duration-words.js';
-import type { HeaderList } from '../../http/headers.js';
+import type { HeaderList, RateLimitHeaders } from '../../http/headers.js';
+import { syncCallback } from '../../plan/callbacks.js';
 import type { StoreUnavailableError } from '../../store/store.js';
 import type { RateLimitContext } from '../context/call-context.js';
-import type { BodyFunction } from '../startup/options.js';
-import type { Settings } from '../startup/settings.js';
+import type { TransportName } from '../context/transports.js';
 import {
   RateLimitException,
   RateLimitForbiddenException,
   RateLimitUnavailableException,
 } from './exceptions.js';
-import type { Refusals } from './refusals.js';
+
+/** Returns the body of a 429. It must be synchronous; if it throws or returns nothing, the default body is sent. */
+export type BodyFunction = (outcome: Outcome, context: RateLimitContext) => unknown;
+
+/** The module's options that a response needs. */
+export interface ResponseSettings {
+  /** Null for none. */
+  readonly headers: RateLimitHeaders | null;
+  readonly body: 'json' | 'problem' | BodyFunction;
+  readonly report: ErrorReporter;
+}
+
+type Rejection = RateLimitException | RateLimitForbiddenException | RateLimitUnavailableException;
+
+/** An exception class of an optional package. It takes the payload that the client is sent. */
+type ErrorClass = new (payload: object) => Error;
 
 /** What Express and Fastify responses have beyond Nest's adapter. */
 interface WithHeaders {
   removeHeader(name: string): void;
 }
 
-/** No cache may answer others with a refusal, whether it carries other headers or not. */
+/** A cache must not send a rejection to other clients, whatever other headers it carries. */
 const NO_STORE = ['Cache-Control', 'no-store'];
 
-/** Tells callers of their outcomes, over HTTP through Nest's adapter. */
-export class Responder {
-  constructor(
-    readonly settings: Settings,
-    readonly adapterHost: HttpAdapterHost,
-    readonly refusals: Refusals,
-  ) {}
+/** gRPC's PERMISSION_DENIED, RESOURCE_EXHAUSTED and UNAVAILABLE; other transports of microservices carry them along. */
+const GRPC_CODES: Readonly<Record<number, number>> = { 403: 7, 429: 8, 503: 14 };
 
-  /** Sets the headers of an outcome. */
+function payloadOf(rejection: Rejection, transport: TransportName): object {
+  const body = rejection.getResponse();
+  const payload = { ...(typeof body === 'object' ? body : { message: body }), status: 'error' };
+  return transport === 'rpc' ? { ...payload, code: GRPC_CODES[rejection.getStatus()] } : payload;
+}
+
+/** Leaves out `statusCode`: Nest's driver for Apollo would hide our error code behind one of its own. */
+function toGraphqlError(rejection: Rejection): Error {
+  const body = rejection.getResponse();
+  if (typeof body !== 'object') return rejection;
+  const { statusCode: _, ...rest } = body as { readonly statusCode?: unknown };
+  if (rejection instanceof RateLimitException) return new RateLimitException(rejection.outcome, rest);
+  return rejection instanceof RateLimitForbiddenException
+    ? new RateLimitForbiddenException(rest)
+    : new RateLimitUnavailableException(rest);
+}
+
+/** Sets headers through Nest's HTTP adapter, and makes the exceptions of rejected calls. */
+export class Responder {
+  readonly #customBody: BodyFunction | null;
+
+  private constructor(
+    readonly settings: ResponseSettings,
+    readonly adapterHost: HttpAdapterHost,
+    readonly ws: ErrorClass | null,
+    readonly rpc: ErrorClass | null,
+  ) {
+    const { body, report } = settings;
+    this.#customBody =
+      typeof body !== 'function'
+        ? null
+        : syncCallback(body, {
+            source: 'body',
+            report,
+            failed: 'The body function failed, so the default body is sent.',
+            invalid:
+              'The body function returned a promise, so the default body is sent. Make it synchronous.',
+            check: (own: unknown) => own,
+            fallback: () => undefined,
+          });
+  }
+
+  /** Loads the exception classes of those transports that the application has handlers for. */
+  static async create(
+    settings: ResponseSettings,
+    adapterHost: HttpAdapterHost,
+    transports: ReadonlySet<TransportName>,
+  ): Promise<Responder> {
+    const ws = transports.has('ws') ? (await import('@nestjs/websockets')).WsException : null;
+    const rpc = transports.has('rpc') ? (await import('@nestjs/microservices')).RpcException : null;
+    return new Responder(settings, adapterHost, ws, rpc);
+  }
+
   setHeaders(context: RateLimitContext, outcome: Outcome): void {
     const { headers } = this.settings;
     if (context.transport !== 'http') return;
@@ -39,7 +101,7 @@ export class Responder {
     if (!outcome.allowed) this.#set(context, NO_STORE);
   }
 
-  /** Takes back the headers of an outcome that turned out not to count. */
+  /** Removes the headers of an outcome that does not count in the end. */
   removeHeaders(context: RateLimitContext): void {
     const { headers } = this.settings;
     if (headers === null || context.transport !== 'http') return;
@@ -48,67 +110,52 @@ export class Responder {
     for (const name of headers.names) response.removeHeader(name);
   }
 
-  /** Sets the headers of a denial and makes the exception for it. */
+  /** Sets the headers of a denial and returns its exception. */
   denied(context: RateLimitContext, outcome: Outcome): Error {
     this.setHeaders(context, outcome);
-    const exception = new RateLimitException(outcome, this.#body(context, outcome));
-    return this.refusals.toTransportError(context.transport, exception);
+    return this.#toTransportError(context, new RateLimitException(outcome, this.#body(context, outcome)));
   }
 
-  /** The exception for a caller that is on the list of those denied. */
+  /** Returns the exception for a caller on the deny list. */
   forbidden(context: RateLimitContext): Error {
-    if (context.transport === 'http') this.#set(context, NO_STORE);
-    return this.refusals.toTransportError(context.transport, new RateLimitForbiddenException());
+    this.#setOverHttp(context, NO_STORE);
+    return this.#toTransportError(context, new RateLimitForbiddenException());
   }
 
   /**
-   * The exception for a request that could not be decided.
+   * Returns the exception for a call that could not be decided.
    *
-   * @param outage What the store has to do with it; null where it is something else.
+   * @param outage The store's error; null if the store is not the cause.
    */
   unavailable(context: RateLimitContext, outage: StoreUnavailableError | null): Error {
-    // What an earlier stage has announced is given back.
+    // The charges that an earlier phase has announced are given back.
     this.removeHeaders(context);
-    if (context.transport === 'http') {
-      const seconds = retryAfterSeconds(outage?.retryAfterMs ?? 0) ?? 1;
-      this.#set(context, ['Retry-After', String(seconds), ...NO_STORE]);
-    }
-    if (this.settings.body !== 'problem') return this.#refusal(context, unavailableBody());
-    if (context.transport === 'http') this.#set(context, ['Content-Type', PROBLEM_TYPE]);
-    return this.#refusal(context, unavailableProblem(outage?.limits ?? []));
-  }
-
-  #refusal(context: RateLimitContext, body: object): Error {
-    return this.refusals.toTransportError(context.transport, new RateLimitUnavailableException(body));
+    const seconds = retryAfterSeconds(outage?.retryAfterMs ?? 0) ?? 1;
+    this.#setOverHttp(context, ['Retry-After', String(seconds), ...NO_STORE]);
+    const isProblem = this.settings.body === 'problem';
+    if (isProblem) this.#setOverHttp(context, ['Content-Type', PROBLEM_TYPE]);
+    const body = isProblem ? unavailableProblem(outage?.limits ?? []) : unavailableBody();
+    return this.#toTransportError(context, new RateLimitUnavailableException(body));
   }
 
   #body(context: RateLimitContext, outcome: Outcome): unknown {
-    const { body } = this.settings;
     const { decidedBy } = outcome;
     if (decidedBy === null) return undefined;
-    if (body === 'problem') {
-      if (context.transport === 'http') this.#set(context, ['Content-Type', PROBLEM_TYPE]);
+    if (this.settings.body === 'problem') {
+      this.#setOverHttp(context, ['Content-Type', PROBLEM_TYPE]);
       return problemBody(decidedBy, outcome);
     }
-    return typeof body === 'function'
-      ? (this.#customBody(body, outcome, context) ?? jsonBody(decidedBy))
-      : jsonBody(decidedBy);
+    return this.#customBody?.(outcome, context) ?? jsonBody(decidedBy);
   }
 
-  /** What the application's function makes of a denial; undefined when it fails, or answers too late. */
-  #customBody(make: BodyFunction, outcome: Outcome, context: RateLimitContext): unknown {
-    const { report } = this.settings.defaults;
-    const failed = (error: unknown) =>
-      report('body', 'The body function failed, so the usual body is sent.', error);
-    try {
-      const body = make(outcome, context);
-      if (!isPromise(body)) return body;
-      report('body', 'The body function gave a promise, so the usual body is sent. Make it synchronous.');
-      Promise.resolve(body).catch(failed);
-    } catch (error) {
-      failed(error);
-    }
-    return undefined;
+  #toTransportError({ transport }: RateLimitContext, rejection: Rejection): Error {
+    if (transport === 'graphql') return toGraphqlError(rejection);
+    const ErrorOfTransport = transport === 'ws' ? this.ws : transport === 'rpc' ? this.rpc : null;
+    return ErrorOfTransport === null ? rejection : new ErrorOfTransport(payloadOf(rejection, transport));
+  }
+
+  #setOverHttp(context: RateLimitContext, headers: HeaderList): void {
+    if (context.transport === 'http') this.#set(context, headers);
   }
 
   #set({ execution }: RateLimitContext, headers: HeaderList): void {

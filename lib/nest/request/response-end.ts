@@ -13,7 +13,7 @@ interface RawResponse {
   end(...given: unknown[]): unknown;
 }
 
-/** Node's response to a call; null over transports that have none. */
+/** Returns Node's response to a call; null over transports that have none. */
 export function nodeResponse({ transport, execution }: RateLimitContext): RawResponse | null {
   if (transport !== 'http') return null;
   const response = execution.getArgByIndex<Partial<RawResponse> & { readonly raw?: RawResponse }>(1);
@@ -21,7 +21,7 @@ export function nodeResponse({ transport, execution }: RateLimitContext): RawRes
   return typeof raw.once === 'function' ? (raw as RawResponse) : null;
 }
 
-/** The status of an HttpException, of whatever copy of Nest. */
+/** Returns the status of an HttpException of any copy of Nest. */
 function statusOf(error: unknown): number | undefined {
   const { getStatus } = (error ?? {}) as { readonly getStatus?: unknown };
   const status: unknown = typeof getStatus === 'function' ? getStatus.call(error) : undefined;
@@ -29,9 +29,9 @@ function statusOf(error: unknown): number | undefined {
 }
 
 /**
- * Finds out when a call is over, and what became of it: over HTTP when its response is finished, elsewhere
- * when its handler settles. A client that hangs up does not end its call: the handler does, if it ever
- * settles, so that nobody learns what became of a call and gets the charge back before that.
+ * Detects the end of a call and its result: over HTTP when the response is finished, elsewhere when the handler settles.
+ * A client that hangs up does not end its call; the handler does, if it ever settles. Otherwise a client could learn the
+ * result and get the charge back.
  */
 export class ResponseEnd implements HandlerListener {
   readonly #response: RawResponse | null;
@@ -41,14 +41,14 @@ export class ResponseEnd implements HandlerListener {
   #isEnded = false;
   #statusBefore: number | undefined;
 
-  /** @param onEnd Told of the end; again, where a handler settles for a client that hung up and was answered. */
+  /** @param onEnd Called at the end; again if the handler settles for a client that hung up and was sent a response. */
   constructor(context: RateLimitContext, onEnd: (result: CallResult) => void) {
     this.#onEnd = onEnd;
     const response = nodeResponse(context);
     this.#response = response;
     if (response === null) return;
     this.#isAborted = response.destroyed || response.writableFinished;
-    // Over HTTP/2 a response that its client has reset does not tell that it was ended.
+    // Over HTTP/2 a response that the client has reset does not say that it was ended.
     if ('stream' in response) {
       const { end } = response;
       response.end = (...given) => {
@@ -56,7 +56,7 @@ export class ResponseEnd implements HandlerListener {
         return end.apply(response, given);
       };
     }
-    // Over HTTP/2 a response is finished too when its client has reset it; then nobody has ended it.
+    // Over HTTP/2 a response that the client has reset finishes too, although nobody has ended it.
     response.once('finish', () => {
       if (response.writableEnded) onEnd({ status: response.statusCode, ...this.#result });
       else this.#hangUp(response);
@@ -83,14 +83,14 @@ export class ResponseEnd implements HandlerListener {
   }
 
   #endAborted(response: RawResponse, result: HandlerResult): void {
-    // Interceptors and filters go first: they say what status would have been sent.
+    // Interceptors and filters run first: they set the status that would have been sent.
     setImmediate(() => {
       const isAnswered =
         this.#isEnded ||
         response.headersSent ||
         response.writableEnded ||
         response.statusCode !== this.#statusBefore;
-      // A handler that takes the response may have given nothing because it is still at work.
+      // A handler that takes the response object may have returned nothing because it is still at work.
       if (!isAnswered && !('error' in result) && result.value === undefined) return;
       this.#onEnd({ status: isAnswered ? response.statusCode : statusOf(result.error), ...result });
     });

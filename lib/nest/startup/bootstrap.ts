@@ -1,31 +1,41 @@
-import { Logger } from '@nestjs/common';
-import type { HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
+import { Logger, type Provider } from '@nestjs/common';
+import { HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
 import { systemClock } from '../../core/clock.js';
+import { type ErrorReporter, throttled } from '../../core/error-reporter.js';
 import { ErrorCollector } from '../../core/errors.js';
-import { LimiterParts } from '../../limiter/create.js';
-import { DenialLog } from '../../observe/denial-log.js';
-import type { RateLimitEvents } from '../../observe/events.js';
-import { Observer } from '../../observe/publisher.js';
+import { RateLimiter } from '../../limiter/rate-limiter.js';
+import { RateLimitEvents } from '../../observe/events.js';
+import { Publisher } from '../../observe/publisher.js';
 import { RateLimitStats } from '../../observe/stats/stats.js';
-import { createTelemetry } from '../../observe/telemetry.js';
 import { RouteCompiler } from '../../plan/compile.js';
 import { type ScopeDeclarations, Scopes } from '../../plan/scopes.js';
+import { type GuardedStore, guardStore } from '../../resilience/guard-store.js';
+import { MemoryStore } from '../../store/memory/memory-store.js';
 import type { Store } from '../../store/store.js';
 import type { RateLimitContext } from '../context/call-context.js';
-import { RATE_LIMIT_OPTIONS, SCOPES_BRAND } from '../handlers/tokens.js';
+import {
+  GUARDED_STORE,
+  LIMITER,
+  PLANS,
+  PUBLISHER,
+  RATE_LIMIT_OPTIONS,
+  RATE_LIMIT_STORE,
+  RESPONDER,
+  SCOPES,
+  SCOPES_BRAND,
+  SETTINGS,
+  STATISTICS,
+  STATISTICS_REQUESTED,
+} from '../handlers/tokens.js';
 import { RateLimitGuard } from '../request/guard.js';
-import { Refusals } from '../request/refusals.js';
-import { Runtime } from '../request/runtime.js';
-import { findHandlers, messageHandlerClasses } from './find-handlers.js';
-import { guardOverrides } from './guards.js';
-import { throttledLogger } from './logging.js';
+import { Responder } from '../request/responder.js';
+import { findHandlers, guardOverrides } from './find-handlers.js';
 import type { RateLimitAsyncResult, RateLimitScope, RateLimitScopes } from './options.js';
-import { Outages } from './outages.js';
 import { PlanRegistry } from './plan-registry.js';
 import { Resolvers } from './resolvers.js';
-import { compileSettings } from './settings.js';
+import { compileSettings, type Settings } from './settings.js';
 
-/** Scopes that a feature brings along, as `forFeature` provides them. */
+/** Scopes of a feature, as `forFeature` provides them. */
 export interface FeatureScopes {
   readonly [SCOPES_BRAND]: RateLimitScopes;
 }
@@ -38,7 +48,7 @@ const toDeclarations = (scopes: RateLimitScopes, source: string): ScopeDeclarati
   source,
 });
 
-/** The scopes of the module and of every feature, which is named after the module that imports it. */
+/** Yields the scopes of the module and of every feature, which is named after the module that imports it. */
 function* scopeDeclarations(
   scopes: RateLimitScopes,
   modules: ModulesContainer,
@@ -65,61 +75,107 @@ function rejectSecondRoot(modules: ModulesContainer, errors: ErrorCollector): vo
   );
 }
 
-/**
- * Compiles everything there is to know before the first request.
- *
- * @throws RateLimitConfigError with every mistake in the application's limits.
- */
-export async function bootstrap(
+/** Reports to Nest's logger, the same message of a source at most once a minute. */
+function loggingReporter(): ErrorReporter {
+  const logger = new Logger('RateLimit');
+  return throttled(systemClock, (text) => logger.error(text));
+}
+
+function makeEvents(): RateLimitEvents {
+  const report = loggingReporter();
+  return new RateLimitEvents((name, error) => report('events', `A handler of ${name} failed.`, error));
+}
+
+function makeSettings(
   options: RateLimitAsyncResult,
   store: Store,
   modules: ModulesContainer,
-  adapterHost: HttpAdapterHost,
-  moduleRef: ModuleRef,
-  events: RateLimitEvents,
-): Promise<Runtime> {
-  const errors = new ErrorCollector();
+  resolvers: Resolvers,
+  errors: ErrorCollector,
+): Settings {
   rejectSecondRoot(modules, errors);
-  const resolvers = new Resolvers(moduleRef);
-  const report = throttledLogger(systemClock);
-  const watch = new Outages(events, report);
-  const settings = compileSettings(options, store, resolvers.resolve, report, watch, errors);
-  const stats = new RateLimitStats({ ...settings.statistics, shared: store.counters, report });
+  const defaults = {
+    statistics: [...modules.values()].some(({ providers }) => providers.has(STATISTICS_REQUESTED)),
+  };
+  const report = loggingReporter();
+  return compileSettings(options, defaults, store, resolvers.resolve, report, errors);
+}
+
+function makeScopes(
+  settings: Settings,
+  modules: ModulesContainer,
+  errors: ErrorCollector,
+): Scopes<RateLimitContext> {
   const scopes = new Scopes<RateLimitContext>(settings.defaults);
   for (const declarations of scopeDeclarations(settings.scopes, modules)) scopes.add(declarations, errors);
+  return scopes;
+}
 
+/** Compiles the limits of all handlers, and throws a `RateLimitConfigError` with all errors found up to here. */
+function makePlans(
+  settings: Settings,
+  scopes: Scopes<RateLimitContext>,
+  modules: ModulesContainer,
+  errors: ErrorCollector,
+): PlanRegistry {
   const compiler = new RouteCompiler<RateLimitContext>(settings.limits, scopes);
   compiler.validateModuleLimits(errors);
   const { exempts, identifies } = guardOverrides(modules, RateLimitGuard);
-  const ways = { exempts: exempts || settings.exempt !== undefined, identifies };
-  const plans = new PlanRegistry(compiler, ways, stats);
+  const plans = new PlanRegistry(compiler, { exempts: exempts || settings.exempt !== null, identifies });
   const { all, uncalled } = findHandlers(modules);
   plans.compile(all, errors);
   errors.throwIfAny();
-
   for (const name of uncalled) {
     new Logger('RateLimit').warn(
-      `${name} has limits, but Nest calls it for no request, so that nothing decides them.`,
+      `${name} has limits, but Nest calls it for no request, so nothing decides them.`,
     );
   }
-  const refusals = new Refusals();
-  await refusals.load(new Set(all.map(({ transport }) => transport)));
-  const { logIdentities, defaults } = settings;
-  const denials = logIdentities === null ? null : new DenialLog(systemClock, logIdentities, defaults.hash);
-  const { meter, statistics } = settings;
-  const telemetry = meter === undefined ? null : createTelemetry(meter, settings.store, report);
-  const observer = new Observer(events, denials, statistics === null ? null : stats, telemetry);
-  const identity = { hash: settings.defaults.hash, address: settings.normalizeAddress };
-  const parts = new LimiterParts(scopes, settings.store, settings.enabled, identity);
-  return new Runtime(
-    settings,
-    plans,
-    parts,
-    adapterHost,
-    refusals,
-    resolvers,
-    messageHandlerClasses(all),
-    observer,
-    stats,
-  );
+  return plans;
 }
+
+/** Makes, from the module's options, everything that a request needs. */
+export const BOOTSTRAP_PROVIDERS: readonly Provider[] = [
+  {
+    provide: RATE_LIMIT_STORE,
+    useFactory: (options: RateLimitAsyncResult | undefined) => options?.store ?? new MemoryStore(),
+    inject: [RATE_LIMIT_OPTIONS],
+  },
+  { provide: ErrorCollector, useFactory: () => new ErrorCollector() },
+  { provide: Resolvers, useFactory: (moduleRef: ModuleRef) => new Resolvers(moduleRef), inject: [ModuleRef] },
+  { provide: RateLimitEvents, useFactory: makeEvents },
+  { provide: PUBLISHER, useFactory: () => new Publisher() },
+  {
+    provide: SETTINGS,
+    useFactory: makeSettings,
+    inject: [RATE_LIMIT_OPTIONS, RATE_LIMIT_STORE, ModulesContainer, Resolvers, ErrorCollector],
+  },
+  { provide: SCOPES, useFactory: makeScopes, inject: [SETTINGS, ModulesContainer, ErrorCollector] },
+  { provide: PLANS, useFactory: makePlans, inject: [SETTINGS, SCOPES, ModulesContainer, ErrorCollector] },
+  {
+    provide: GUARDED_STORE,
+    useFactory: (store: Store, { resilience }: Settings, publisher: Publisher) =>
+      guardStore(store, resilience, (event) => publisher.publish(event)),
+    // Not before all options are known to be valid.
+    inject: [RATE_LIMIT_STORE, SETTINGS, PUBLISHER, PLANS],
+  },
+  {
+    provide: RESPONDER,
+    useFactory: (settings: Settings, adapterHost: HttpAdapterHost, { routes }: PlanRegistry) =>
+      Responder.create(settings, adapterHost, new Set(routes.map(({ handler }) => handler.transport))),
+    inject: [SETTINGS, HttpAdapterHost, PLANS],
+  },
+  {
+    provide: RateLimitStats,
+    useFactory: ({ statistics, report }: Settings, store: Store) =>
+      new RateLimitStats({ ...statistics, shared: store.counters, report }),
+    inject: [SETTINGS, RATE_LIMIT_STORE, PLANS],
+  },
+  {
+    provide: RateLimiter,
+    useFactory: (scopes: Scopes<never>, store: GuardedStore, { enabled, identityFormat }: Settings) =>
+      RateLimiter.over(scopes, store, identityFormat, enabled),
+    inject: [SCOPES, GUARDED_STORE, SETTINGS],
+  },
+  { provide: LIMITER, useExisting: RateLimiter },
+  { provide: STATISTICS, useExisting: RateLimitStats },
+];

@@ -1,6 +1,7 @@
-import { configError, describeValue, type ErrorCollector } from '../../core/errors.js';
-import { ALGORITHM_NAMES } from '../../core/policy.js';
+import type { ErrorCollector } from '../../core/errors.js';
 import {
+  acceptedOptions,
+  areOptions,
   BOOLEAN,
   FUNCTION,
   isFunction,
@@ -9,38 +10,21 @@ import {
   isObject,
   type OptionRules,
   oneOf,
-  validateOption,
 } from '../../core/validate.js';
-import { RESILIENCE_RULES } from '../../limiter/resilience-options.js';
-import { DEFAULT_KEEP_HOURS, MAX_HOURS } from '../../observe/stats/stats.js';
-import type { RateLimitAsyncResult } from './options.js';
-
-const STORE_METHODS = ['consume', 'peek', 'refund', 'reset', 'block', 'unblock'];
-const isStore = (value: unknown): boolean =>
-  isObject(value) && STORE_METHODS.every((method) => method in value);
+import { RATE_LIMITER_RULES } from '../../limiter/create.js';
+import { DEFAULT_KEEP_HOURS, KEEP_HOURS_RULE, MAX_HOURS } from '../../observe/stats/stats.js';
+import type { RateLimitAsyncResult, StatisticsOptions } from './options.js';
 
 const METER_METHODS = ['createHistogram', 'createObservableCounter', 'createObservableGauge'];
 
-const isStatistics = (value: unknown): boolean => {
-  if (!isObject(value)) return false;
-  const { keepHours = 1, ...others } = value as Record<string, unknown>;
-  return isInteger(1, MAX_HOURS)(keepHours) && Object.keys(others).length === 0;
-};
+const STATISTICS_RULES: OptionRules<keyof StatisticsOptions> = { keepHours: KEEP_HOURS_RULE };
 
 const RULES: OptionRules<keyof RateLimitAsyncResult> = {
-  store: {
-    accepts: isStore,
-    fix: 'Give a Store, such as new RedisStore() of nestjs-ratelimit/redis, or leave it out for one in memory.',
-  },
-  scopes: { accepts: isObject, fix: `Give rates by name, such as { login: '5/15min' }.` },
+  ...RATE_LIMITER_RULES,
   limits: { accepts: Array.isArray, fix: `Give a list, such as [{ name: 'burst', rate: '60/min' }].` },
   key: {
     accepts: (value) => typeof value === 'string' || isFunction(value),
     fix: `Give a key such as 'ip' or 'user|ip', or a function of the context.`,
-  },
-  algorithm: {
-    accepts: (value) => (ALGORITHM_NAMES as readonly unknown[]).includes(value),
-    fix: `Choose one of ${ALGORITHM_NAMES.join(', ')}.`,
   },
   tier: FUNCTION,
   user: FUNCTION,
@@ -48,13 +32,16 @@ const RULES: OptionRules<keyof RateLimitAsyncResult> = {
   enabled: BOOLEAN,
   headers: {
     accepts: (value) => value === false || isObject(value),
-    fix: 'Give an object of names, false for none, or leave it out.',
+    fix: 'Give an object of names, or false for none, or leave it out.',
   },
   body: {
     accepts: (value) => value === 'json' || value === 'problem' || isFunction(value),
     fix: `Give 'json', 'problem' or a function.`,
   },
-  secret: { accepts: isNonEmptyString, fix: 'Give a text that is not empty, the same to every process.' },
+  secret: {
+    accepts: isNonEmptyString,
+    fix: 'Give a text that is not empty, the same text in every process.',
+  },
   shadow: BOOLEAN,
   allow: { accepts: Array.isArray, fix: `Give a list, such as ['10.0.0.0/8'].` },
   deny: { accepts: Array.isArray, fix: `Give a list, such as ['203.0.113.7'].` },
@@ -69,45 +56,30 @@ const RULES: OptionRules<keyof RateLimitAsyncResult> = {
     fix: `Give a Meter, such as metrics.getMeter('nestjs-ratelimit') of @opentelemetry/api.`,
   },
   statistics: {
-    accepts: (value) => typeof value === 'boolean' || isStatistics(value),
+    accepts: (value) => typeof value === 'boolean' || areOptions(STATISTICS_RULES)(value),
     fix: `Give true, false or { keepHours: ${DEFAULT_KEEP_HOURS} }, with up to ${MAX_HOURS} hours.`,
   },
-  ...RESILIENCE_RULES,
-  ipv6Prefix: { accepts: isInteger(1, 128), fix: 'Give a number of bits from 1 to 128; 64 is usual.' },
+  ipv6Prefix: {
+    accepts: isInteger(1, 128),
+    fix: 'Give a number of bits from 1 to 128; 64 is usual.',
+  },
 };
 
 export const OPTION_NAMES: readonly string[] = Object.keys(RULES);
 
-/** Throws `bad-option` for an option of the module that there is not, or that cannot be meant. */
-function validateModuleOption(name: string, value: unknown): void {
-  if (name === 'registerGuard') {
-    throw configError(
-      'bad-option',
-      'There is no option "registerGuard" here.',
-      'Move it beside useFactory: it has to be known before that runs.',
-    );
-  }
-  validateOption(name, value, RULES, 'here');
-}
+const SOURCE = 'RateLimitModule';
 
-/** The options that can be meant; of the others `errors` hears, and their defaults stand in. */
+/** Returns the valid options; the others are errors, and their defaults apply. */
 export function validateModuleOptions(options: unknown, errors: ErrorCollector): RateLimitAsyncResult {
-  const source = 'RateLimitModule';
-  if (!isObject(options)) {
-    errors.add(
-      'bad-option',
-      source,
-      `${describeValue(options)} stands where the options belong.`,
-      `Give an object, such as { scopes: { login: '5/15min' } }.`,
-    );
-    return {};
+  if (!isObject(options) || !('registerGuard' in options)) {
+    return acceptedOptions(options, RULES, errors, SOURCE);
   }
-  const good: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(options)) {
-    errors.try(source, () => {
-      validateModuleOption(name, value);
-      good[name] = value;
-    });
-  }
-  return good;
+  errors.add(
+    'bad-option',
+    SOURCE,
+    'The option "registerGuard" cannot come from a factory.',
+    'Move it beside useFactory: it has to be known before the factory runs.',
+  );
+  const { registerGuard: _misplaced, ...others } = options;
+  return acceptedOptions(others, RULES, errors, SOURCE);
 }

@@ -1,12 +1,13 @@
-import type { Type } from '@nestjs/common';
+import { Logger, type Type } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
-import { isValueLocation } from '../../identity/key-forms.js';
+import { describeValue } from '../../core/errors.js';
+import type { Subscriber } from '../../observe/publisher.js';
 import type { Limit } from '../../plan/limit.js';
-import type { GuardOverrides, Plan } from '../../plan/plan.js';
+import type { GuardOverrides } from '../../plan/plan.js';
 import { impossibleLimits, redundantLimits } from '../../plan/redundancy.js';
 import type { RateLimitContext } from '../context/call-context.js';
-import type { Handler } from './find-handlers.js';
-import { limitingGuards } from './guards.js';
+import type { RoutePlan } from '../request/request-check.js';
+import { type Handler, limitingGuards } from './find-handlers.js';
 
 /** A handler and its limits. */
 export interface CompiledRoute {
@@ -14,44 +15,37 @@ export interface CompiledRoute {
   readonly limits: readonly Limit<RateLimitContext>[];
 }
 
-/** What is counted without anybody's word for it: the address, or every request. */
-const UNFORGEABLE = /^(?:ip|global)(?:\s*[|+]\s*(?:ip|global))*$/;
+/** Returns true if a limit counts requests that a guard rejects. */
+const holdsBackFloods = ({ rate, cost, shadow }: Limit<RateLimitContext>): boolean =>
+  !shadow && cost !== 0 && (rate.kind !== 'fixed' || rate.policy !== null);
 
-/** Whether a limit holds back a flood of requests that guards refuse. */
-const holdsBackFloods = ({ key, rate, cost, shadow, usesFunctions }: Limit<RateLimitContext>): boolean =>
-  !shadow &&
-  !usesFunctions &&
-  cost !== 0 &&
-  typeof key === 'string' &&
-  UNFORGEABLE.test(key) &&
-  (rate.kind !== 'fixed' || rate.policy !== null);
+/** Returns true if a client can invent who is charged: an alternative of the key has nothing but the client's values. */
+const isForgeable = ({ keyForms }: Limit<RateLimitContext>): boolean =>
+  keyForms.some((forms) => forms.every((form) => form.isForgeable));
 
-/** Whether a client can make up who is charged: one of the key's alternatives has nothing but its values. */
-const isForgeable = ({ key }: Limit<RateLimitContext>): boolean =>
-  typeof key === 'string' &&
-  key
-    .split('|')
-    .some((words) => words.split('+').every((form) => isValueLocation(form.trim().split(':')[0] ?? '')));
-
-/** Routes on which a client that invents values is limited by nothing. */
+/** Warns of routes on which a client that invents values is not limited at all. */
 const forgeableRoutes = ({ handler, limits }: CompiledRoute): readonly string[] =>
   limits.some((limit) => !limit.shadow) && limits.every((limit) => limit.shadow || isForgeable(limit))
     ? [
-        `${handler.name}: every limit counts values that a client invents, so whoever changes them is not limited. Add a limit with key: 'ip'.`,
+        `${handler.name}: every limit counts values that a client can invent, so a client that changes them is not limited. Add a limit with key: 'ip'.`,
       ]
     : [];
 
-/** Routes on which guards behind ours refuse callers before any limit has counted them. */
-function unprotectedRoutes(plans: readonly (Plan<RateLimitContext> | null)[]): readonly string[] {
+/** Warns of routes whose limits are all decided after the guards: what these reject is not limited. */
+function unprotectedRoutes(plans: readonly (RoutePlan | null)[]): readonly string[] {
   const routes = plans.filter(
     (plan) =>
-      plan !== null && (plan.afterGuards?.length ?? 0) > 0 && !plan.beforeGuards.some(holdsBackFloods),
+      plan !== null &&
+      plan.afterGuards !== null &&
+      plan.afterGuards.limits.length > 0 &&
+      !plan.beforeGuards.limits.some(holdsBackFloods),
   );
   const [first] = routes;
   if (first === undefined || first === null) return [];
-  const others = routes.length === 1 ? '' : ` and ${routes.length - 1} others`;
+  const count = routes.length - 1;
+  const others = count === 0 ? '' : ` and ${count} ${count === 1 ? 'other' : 'others'}`;
   return [
-    `${first.route}${others}: no limit by address is decided ahead of the guards, so a flood of requests that they refuse, such as guessed tokens, is not limited. Add a limit with key: 'ip'.`,
+    `${first.route}${others}: all limits are decided after the other guards, so requests that these reject, such as guessed passwords and tokens, are not limited. Add a limit with key: 'ip', or with phase: 'before-guards'.`,
   ];
 }
 
@@ -60,13 +54,13 @@ interface Guarded {
   readonly guards: readonly unknown[];
 }
 
-/** Guards that are never asked, because the registered one has decided already. */
+/** Warns of guards that decide nothing, because the registered one runs first. */
 const ineffectiveGuards = ({ guards: [first, ...others] }: Guarded): readonly string[] =>
   others
     .filter((guard) => guard !== first)
     .map(
       (guard) =>
-        `${(guard as Type).name} never decides, since the registered guard goes first. Set registerGuard: false for RateLimitModule.`,
+        `${(guard as Type).name} never decides, because the registered guard runs first. Set registerGuard: false for RateLimitModule.`,
     );
 
 const unguardedRoutes = ({ name, guards }: Guarded): readonly string[] =>
@@ -76,10 +70,10 @@ const unguardedRoutes = ({ name, guards }: Guarded): readonly string[] =>
         `${name} has limits, but no guard decides them. Remove registerGuard: false, or add @UseGuards(RateLimitGuard).`,
       ];
 
-/** What is worth a word at start-up, though it may be meant. */
+/** Returns the warnings of start-up: limits that have no effect, or less than they seem to have. */
 export function warnings(
   routes: readonly CompiledRoute[],
-  plans: readonly (Plan<RateLimitContext> | null)[],
+  plans: readonly (RoutePlan | null)[],
   config: ApplicationConfig,
   registered: boolean,
   { identifies }: GuardOverrides,
@@ -90,11 +84,82 @@ export function warnings(
     guards: limitingGuards(config, type, method),
   }));
   return new Set([
-    // A guard that says who is charged makes of limits with the same key what it likes.
+    // A guard of the application may charge limits with the same key differently.
     ...(identifies ? [] : redundantLimits(routes.map(({ limits }) => limits))),
     ...routes.flatMap(({ limits }) => impossibleLimits(limits)),
     ...routes.flatMap(forgeableRoutes),
     ...guarded.flatMap(registered ? ineffectiveGuards : unguardedRoutes),
     ...unprotectedRoutes(plans),
   ]);
+}
+
+/** Looks at this many anonymous requests of a route, and after them at one in so many. */
+const MAX_INSPECTED = 100;
+
+interface Finishing {
+  readonly writableFinished: boolean;
+  once(event: 'finish', listener: () => void): void;
+}
+
+/** The callers of a route so far. */
+interface RouteCallers {
+  anonymous: number;
+  /** True once a user was known when the limits were decided. */
+  hadUser: boolean;
+  isWarned: boolean;
+}
+
+/**
+ * Warns once of each route whose limits depend on the user but are decided when there is none: because something that
+ * runs after all guards sets it, such as an interceptor, or because nothing does.
+ */
+export class UserDiagnostics {
+  readonly #routes = new WeakMap<RoutePlan, RouteCallers>();
+  readonly #logger = new Logger('RateLimit');
+
+  readonly onPublished: Subscriber = (event) => {
+    if (event.kind !== 'request' || event.outcome === null) return;
+    const plan = event.plan as RoutePlan;
+    if (plan.readsUser) this.#inspect(plan, event.caller as RateLimitContext);
+  };
+
+  #inspect(plan: RoutePlan, context: RateLimitContext): void {
+    const callers = this.#callersOf(plan);
+    if (context.authenticated) {
+      callers.hadUser = true;
+      return;
+    }
+    if (callers.isWarned || context.transport !== 'http') return;
+    const raw = context.execution.getArgByIndex<Finishing & { readonly raw?: Finishing }>(1);
+    const response = raw.raw ?? raw;
+    // Another guard has rejected the call before its user could matter.
+    if (response.writableFinished) return;
+    callers.anonymous++;
+    if (callers.anonymous === MAX_INSPECTED) this.#warnOfNoUser(plan, callers);
+    if (callers.anonymous > MAX_INSPECTED && callers.anonymous % MAX_INSPECTED !== 0) return;
+    response.once('finish', () => {
+      if (callers.isWarned || !context.fork().authenticated) return;
+      callers.isWarned = true;
+      this.#logger.warn(
+        `${plan.route}: request.user was set only after its limits were decided, so its callers counted as anonymous. Set it in middleware or in a guard.`,
+      );
+    });
+  }
+
+  #callersOf(plan: RoutePlan): RouteCallers {
+    let callers = this.#routes.get(plan);
+    if (callers === undefined) {
+      callers = { anonymous: 0, hadUser: false, isWarned: false };
+      this.#routes.set(plan, callers);
+    }
+    return callers;
+  }
+
+  #warnOfNoUser(plan: RoutePlan, callers: RouteCallers): void {
+    if (callers.hadUser || plan.userOnlyLimit === null) return;
+    callers.isWarned = true;
+    this.#logger.warn(
+      `${plan.route}: ${describeValue(plan.userOnlyLimit.name)} is only for signed-in users, and none of the first ${MAX_INSPECTED} callers was signed in, so it limited nobody. Authenticate in middleware or in a guard, or use key: 'user|ip'.`,
+    );
+  }
 }

@@ -1,17 +1,21 @@
 import type { Type } from '@nestjs/common';
-import { MetadataScanner, type ModulesContainer } from '@nestjs/core';
+import { type ApplicationConfig, MetadataScanner, type ModulesContainer } from '@nestjs/core';
 import type { RouteDeclaration } from '../../plan/compile.js';
+import type { GuardOverrides } from '../../plan/plan.js';
 import type { RateLimitContext } from '../context/call-context.js';
-import type { TransportName } from '../context/transports/transport.js';
+import type { TransportName } from '../context/transports.js';
 import {
+  boundGuards,
   declarationsOn,
   declarationsOnClass,
+  type GuardRole,
+  guardRole,
   hasDeclarations,
   isNestedField,
   transportOf,
 } from '../handlers/metadata.js';
 
-/** A method that Nest calls for requests or messages, and the class it calls it on. */
+/** A method that Nest calls for requests or messages, and its class. */
 export interface Handler {
   /** `Class.method`. */
   readonly name: string;
@@ -21,10 +25,10 @@ export interface Handler {
   readonly route: RouteDeclaration<RateLimitContext>;
 }
 
-/** What a search of an application has found. */
+/** The handlers of an application. */
 export interface Handlers {
   readonly all: readonly Handler[];
-  /** Methods, and classes without any other, that are limited but never called for a request. */
+  /** Methods that declare limits but are never called for a request, and classes without any handler. */
   readonly uncalled: readonly string[];
 }
 
@@ -43,14 +47,14 @@ export const routeDeclaration = (
   inherits: !isNestedField(method),
 });
 
-/** What Nest keeps of a provider or controller, as far as its class goes. */
+/** Nest's record of a provider or controller, as far as its class goes. */
 interface Wrapper {
   readonly metatype: unknown;
   readonly isNotMetatype: boolean;
   readonly instance: unknown;
 }
 
-/** The class of a provider: the one that Nest makes instances of, or that of a value. */
+/** Returns the class of a provider: the one that Nest instantiates, or that of a value. */
 export function providerClass({ metatype, isNotMetatype, instance }: Wrapper): Type | null {
   const type: unknown = isNotMetatype ? (instance as object | null | undefined)?.constructor : metatype;
   return typeof type === 'function' && type.prototype !== undefined && type !== Object
@@ -58,10 +62,12 @@ export function providerClass({ metatype, isNotMetatype, instance }: Wrapper): T
     : null;
 }
 
-/** The classes whose messages global guards may not reach. */
-export const messageHandlerClasses = (handlers: readonly Handler[]): ReadonlySet<Type> =>
+/** Returns the classes whose messages global guards may not reach. */
+export const messageHandlerClasses = (routes: readonly { readonly handler: Handler }[]): ReadonlySet<Type> =>
   new Set(
-    handlers.filter(({ transport }) => transport === 'ws' || transport === 'rpc').map(({ type }) => type),
+    routes
+      .filter(({ handler: { transport } }) => transport === 'ws' || transport === 'rpc')
+      .map(({ handler }) => handler.type),
   );
 
 /** Finds the handlers of an application, inherited ones included. */
@@ -99,4 +105,49 @@ export function findHandlers(modules: ModulesContainer): Handlers {
     if (!hasHandlers && hasDeclarations(type)) uncalled.push(type.name);
   }
   return { all, uncalled };
+}
+
+/** Returns the guards of a call in the order that Nest runs them: global ones, the class's, the method's. */
+const guardsOf = (config: ApplicationConfig, type: Type, method: object): readonly unknown[] => [
+  ...globalGuards(config),
+  ...boundGuards(type),
+  ...boundGuards(method),
+];
+
+const globalGuards = (config: ApplicationConfig): readonly unknown[] => [
+  ...config.getGlobalGuards(),
+  ...config.getGlobalRequestGuards().map((wrapper) => wrapper.metatype),
+];
+
+const LIMITING_ROLES: readonly (GuardRole | undefined)[] = ['limiting', 'message'];
+
+const nameOfGuard = (guard: unknown): string =>
+  (typeof guard === 'function' ? guard : (guard as object).constructor).name;
+
+/** Returns the name of a guard of the application that runs after ours, and may set the user; null if there is none. */
+export function followingGuard(config: ApplicationConfig, type: Type, method: object): string | null {
+  const guards = guardsOf(config, type, method);
+  const first = guards.findIndex((guard) => LIMITING_ROLES.includes(guardRole(guard)));
+  const following = guards.findIndex((guard, at) => at > first && guardRole(guard) === undefined);
+  return first < 0 || following < 0 ? null : nameOfGuard(guards[following]);
+}
+
+/** Returns the classes of the guards that decide the limits of a method, in the order that Nest runs them. */
+export const limitingGuards = (config: ApplicationConfig, type: Type, method: object): readonly unknown[] =>
+  guardsOf(config, type, method)
+    .filter((guard) => guardRole(guard) === 'limiting')
+    .map((guard) => (typeof guard === 'function' ? guard : (guard as object).constructor));
+
+/** Returns the decisions that guards of the application, subclasses of `base`, take over. */
+export function guardOverrides(modules: ModulesContainer, base: Type): GuardOverrides {
+  const overridden = new Set<string>();
+  for (const { providers, injectables } of modules.values()) {
+    for (const { metatype } of [...providers.values(), ...injectables.values()]) {
+      if (typeof metatype !== 'function' || guardRole(metatype) !== 'limiting') continue;
+      for (const name of ['identity', 'shouldSkip']) {
+        if (metatype.prototype[name] !== base.prototype[name]) overridden.add(name);
+      }
+    }
+  }
+  return { exempts: overridden.has('shouldSkip'), identifies: overridden.has('identity') };
 }

@@ -2,21 +2,20 @@ import { Inject, Injectable } from '@nestjs/common';
 import { RateLimiter } from '../../limiter/rate-limiter.js';
 import type { ShardHealth } from '../../resilience/health.js';
 
-/** What {@link RateLimitHealthIndicator} finds. */
+/** The result of {@link RateLimitHealthIndicator}. */
 export interface RateLimitHealth {
-  /** What the health check is told; see {@link RateLimitHealthIndicator.isHealthy}. */
+  /** The status for the health check; see {@link RateLimitHealthIndicator.isHealthy}. */
   readonly status: 'up' | 'down';
-  /** Whether the store decides, or the process without it. */
+  /** `degraded` while this process decides without the store. */
   readonly store: 'up' | 'degraded';
-  /** One for each node of a Cluster that was called, one alone for other stores. */
+  /** One for each node of a Cluster that was called; a single one for other stores. */
   readonly shards: readonly ShardHealth[];
-  /** Requests that were decided without the store, or refused for want of it, since the start. */
+  /** Requests since the start that were decided, or rejected, without the store. */
   readonly degraded: number;
 }
 
 /**
- * Tells a health check how the store of rate limits is doing, in the form that `@nestjs/terminus` 11 and
- * later take.
+ * Reports the health of the store to a health check, in the form that `@nestjs/terminus` 11 and later take.
  *
  * @example
  * @Get('health') @HealthCheck()
@@ -29,9 +28,9 @@ export class RateLimitHealthIndicator {
   constructor(@Inject(RateLimiter) private readonly limiter: RateLimiter) {}
 
   /**
-   * @param key What it is called in the result.
-   * @param options `degraded: 'down'` for an application that is better off without traffic than without its
-   *   store. Default `'up'`: limits go on as their `failMode` says, and every process is in the same outage.
+   * @param key Its name in the result.
+   * @param options `degraded: 'down'` takes the process out of traffic while its store fails. Default `'up'`: limits
+   *   continue as their `failMode` says, and every process is in the same outage.
    */
   isHealthy<Key extends string>(
     key: Key,

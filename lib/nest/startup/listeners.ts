@@ -12,27 +12,27 @@ interface Listening {
   readonly names: readonly RateLimitEventName[];
 }
 
-/** The methods of a class that `@OnRateLimit` is on; throws `bad-option` for an event that there is not. */
+/** Returns the methods of a class with `@OnRateLimit`; throws `bad-option` for an unknown event. */
 function listeningIn(type: Type): readonly Listening[] {
-  const found: Listening[] = [];
+  const listening: Listening[] = [];
   for (const method of new MetadataScanner().getAllMethodNames(type.prototype)) {
     const names = listenedEvents((type.prototype as Methods)[method] as object);
-    if (names.length > 0) found.push({ method, names });
+    if (names.length > 0) listening.push({ method, names });
     const unknown = names.find((name) => !EVENT_NAMES.includes(name));
     if (unknown === undefined) continue;
     throw configError(
       'bad-option',
-      `${type.name}.${method} listens to ${describeValue(unknown)}, which is no event.`,
+      `${type.name}.${method} listens to ${describeValue(unknown)}, which is not an event.`,
       `The events are ${EVENT_NAMES.join(', ')}.`,
     );
   }
-  return found;
+  return listening;
 }
 
 /**
- * Has the methods of providers and controllers called that `@OnRateLimit` is on, once all of them are made.
+ * Subscribes the methods of providers and controllers with `@OnRateLimit`, once all instances exist.
  *
- * @throws RateLimitConfigError `bad-option` for an event that there is not, or a class that is made for each request.
+ * @throws RateLimitConfigError `bad-option` for an unknown event, or a request-scoped class.
  */
 export function connectListeners(modules: ModulesContainer, events: RateLimitEvents): void {
   // Several providers may be one instance, as with useExisting.
@@ -45,7 +45,7 @@ export function connectListeners(modules: ModulesContainer, events: RateLimitEve
       if (!wrapper.isDependencyTreeStatic()) {
         throw configError(
           'bad-option',
-          `${type.name} listens to events, but an instance of it is made for each request.`,
+          `${type.name} listens to events, but it is instantiated for each request.`,
           'Listen in a provider of the default scope.',
         );
       }

@@ -1,69 +1,47 @@
 import { type DynamicModule, Inject, Module, Optional, type Provider } from '@nestjs/common';
-import { ApplicationConfig, HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
-import { systemClock } from '../../core/clock.js';
+import { ApplicationConfig } from '@nestjs/core';
 import { configError, describeValue } from '../../core/errors.js';
 import { RateLimiter } from '../../limiter/rate-limiter.js';
 import { RateLimitEvents } from '../../observe/events.js';
 import { RateLimitStats } from '../../observe/stats/stats.js';
-import { MemoryStore } from '../../store/memory/memory-store.js';
 import {
   GUARD_REGISTERED,
+  GUARDED_STORE,
+  LIMITER,
+  PLANS,
+  PUBLISHER,
   RATE_LIMIT_OPTIONS,
   RATE_LIMIT_STORE,
-  RUNTIME,
+  RESPONDER,
+  SCOPES,
   SCOPES_BRAND,
+  SETTINGS,
+  STATISTICS,
 } from '../handlers/tokens.js';
 import { RateLimitExceptionFilter } from '../request/filter.js';
 import { RateLimitGuard } from '../request/guard.js';
-import type { Runtime } from '../request/runtime.js';
-import { bootstrap, type FeatureScopes } from './bootstrap.js';
+import { BOOTSTRAP_PROVIDERS, type FeatureScopes } from './bootstrap.js';
 import { RateLimitHealthIndicator } from './health-indicator.js';
 import { RateLimitLifecycle, RequestScopeCheck, registerFilter, registerGuard } from './lifecycle.js';
-import { throttledLogger } from './logging.js';
 import type {
-  RateLimitAsyncResult,
   RateLimitModuleAsyncOptions,
   RateLimitModuleOptions,
   RateLimitOptionsFactory,
   RateLimitScopes,
 } from './options.js';
 
-/** For providers that are made for what making them does. */
+/** Tokens of providers that are instantiated for their side effect. */
 const REGISTERED_GUARD = Symbol('nestjs-ratelimit:registered-guard');
 const REGISTERED_FILTER = Symbol('nestjs-ratelimit:registered-filter');
 
-const makeEvents = (): RateLimitEvents => {
-  const report = throttledLogger(systemClock);
-  return new RateLimitEvents((name, error) => report('events', `A handler of ${name} failed.`, error));
-};
-
 const CORE_PROVIDERS: readonly Provider[] = [
-  {
-    provide: RATE_LIMIT_STORE,
-    useFactory: (options: RateLimitAsyncResult | undefined) => options?.store ?? new MemoryStore(),
-    inject: [RATE_LIMIT_OPTIONS],
-  },
-  {
-    provide: RUNTIME,
-    useFactory: bootstrap,
-    inject: [
-      RATE_LIMIT_OPTIONS,
-      RATE_LIMIT_STORE,
-      ModulesContainer,
-      HttpAdapterHost,
-      ModuleRef,
-      RateLimitEvents,
-    ],
-  },
-  { provide: RateLimitEvents, useFactory: makeEvents },
+  ...BOOTSTRAP_PROVIDERS,
   RateLimitHealthIndicator,
-  { provide: RateLimiter, useFactory: (runtime: Runtime) => runtime.limiter, inject: [RUNTIME] },
-  { provide: RateLimitStats, useFactory: (runtime: Runtime) => runtime.stats, inject: [RUNTIME] },
   RateLimitGuard,
   {
     provide: REGISTERED_GUARD,
     useFactory: registerGuard,
-    inject: [RateLimitGuard, GUARD_REGISTERED, ApplicationConfig, RUNTIME],
+    inject: [RateLimitGuard, GUARD_REGISTERED, ApplicationConfig, PLANS],
   },
   RateLimitExceptionFilter,
   {
@@ -98,7 +76,14 @@ const rootModule = (
     ...CORE_PROVIDERS,
   ],
   exports: [
-    RUNTIME,
+    SETTINGS,
+    SCOPES,
+    PLANS,
+    GUARDED_STORE,
+    RESPONDER,
+    PUBLISHER,
+    LIMITER,
+    STATISTICS,
     RATE_LIMIT_STORE,
     RateLimiter,
     RateLimitGuard,
@@ -108,7 +93,7 @@ const rootModule = (
   ],
 });
 
-/** Providers of the options, one of three ways. */
+/** Returns the providers of the options, which are made in one of three ways. */
 function optionsProviders(options: RateLimitModuleAsyncOptions): readonly Provider[] {
   const { inject = [], useFactory, useClass, useExisting } = options;
   if ([useFactory, useClass, useExisting].filter((way) => way !== undefined).length !== 1) {
@@ -128,7 +113,7 @@ function optionsProviders(options: RateLimitModuleAsyncOptions): readonly Provid
   return useClass === undefined ? [fromClass] : [fromClass, useClass];
 }
 
-/** What was given, or an error that names the method it was given to. */
+/** Returns the argument, or throws an error that names the method. */
 function objectOf<T extends object>(given: T, method: string): T {
   if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given;
   throw configError(
@@ -139,8 +124,8 @@ function objectOf<T extends object>(given: T, method: string): T {
 }
 
 /**
- * Rate limiting for an application. Global: import it once, with the options of every route, and
- * decorate controllers.
+ * Limits the requests of an application. It is global: import it once, with the options of every route, and decorate
+ * controllers.
  *
  * @example
  * @Module({ imports: [RateLimitModule.forRoot({
@@ -151,21 +136,21 @@ function objectOf<T extends object>(given: T, method: string): T {
  */
 @Module({})
 export class RateLimitModule {
-  /** @internal Typed as unknown, since it is for Nest alone. */
-  constructor(@Optional() @Inject(RUNTIME) runtime?: unknown) {
-    if (runtime !== undefined) return;
+  /** @internal Typed as unknown, since only Nest calls it. */
+  constructor(@Optional() @Inject(SETTINGS) settings?: unknown) {
+    if (settings !== undefined) return;
     throw configError(
       'bad-option',
-      'RateLimitModule is imported without options, and nowhere with them, so that nothing is limited.',
+      'RateLimitModule is imported without options, and nowhere with them, so nothing is limited.',
       'Import RateLimitModule.forRoot({ ... }) in the root module.',
     );
   }
 
   /**
-   * With options known now.
+   * Takes options that are known now.
    *
-   * The application does not start with a mistake in its limits: it fails with a `RateLimitConfigError`
-   * that names all of them.
+   * An application with errors in its limits does not start: it fails with a `RateLimitConfigError` that names
+   * all of them.
    */
   static forRoot(options: RateLimitModuleOptions = {}): DynamicModule {
     const { registerGuard = true, ...others } = objectOf(options, 'forRoot');
@@ -173,7 +158,7 @@ export class RateLimitModule {
   }
 
   /**
-   * With options from other providers.
+   * Takes options from other providers.
    *
    * @throws RateLimitConfigError unless one of `useFactory`, `useClass` and `useExisting` is given.
    * @example
@@ -188,7 +173,7 @@ export class RateLimitModule {
   }
 
   /**
-   * Adds scopes beside the module that uses them.
+   * Declares scopes next to the module that uses them.
    *
    * @example
    * @Module({ imports: [RateLimitModule.forFeature({ scopes: { upload: '50/day' } })], controllers: [Uploads] })
@@ -204,11 +189,11 @@ export class RateLimitModule {
   }
 }
 
-/** Carries the scopes of one `forFeature`. */
+/** Holds the scopes of one `forFeature`. */
 @Module({})
 export class RateLimitFeatureModule {
-  constructor(@Optional() @Inject(RUNTIME) runtime: Runtime | undefined) {
-    if (runtime !== undefined) return;
+  constructor(@Optional() @Inject(SETTINGS) settings: unknown) {
+    if (settings !== undefined) return;
     throw configError(
       'bad-option',
       'RateLimitModule.forFeature adds scopes to nothing.',

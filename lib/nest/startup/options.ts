@@ -1,138 +1,125 @@
 import type { FactoryProvider, ModuleMetadata, Type } from '@nestjs/common';
+import type { AlgorithmName } from '../../core/algorithms/index.js';
 import type { Awaitable } from '../../core/awaitable.js';
-import type { Outcome } from '../../core/decision.js';
-import type { AlgorithmName, FailMode } from '../../core/policy.js';
+import type { FailMode } from '../../core/policy.js';
 import type { HeaderOptions } from '../../http/headers.js';
 import type { TrustProxy } from '../../identity/proxies.js';
 import type { LogIdentities } from '../../observe/denial-log.js';
 import type { RateLimitStatsOptions } from '../../observe/stats/stats.js';
 import type { MeterLike } from '../../observe/telemetry.js';
-import type {
-  KeyRule,
-  LimitOptions,
-  ModuleLimitOptions,
-  RateRule,
-  ScopeOverrides,
-  ScopeRule,
-} from '../../plan/options.js';
+import type { KeyRule, ModuleLimitOptions, ScopeRule } from '../../plan/options.js';
 import type { TierFunction } from '../../plan/rate-source.js';
 import type { ScopeName } from '../../plan/register.js';
 import type { ResilienceOptions } from '../../resilience/options.js';
 import type { Store } from '../../store/store.js';
 import type { RateLimitContext, RateLimitRequest } from '../context/call-context.js';
 import type { AccessList } from '../request/access-lists.js';
+import type { BodyFunction } from '../request/responder.js';
 
-/** A rate for `@RateLimit`: fixed, by tier, or a function of the context. */
-export type RateLimitRate = RateRule<RateLimitContext>;
-
-/** The options of `@RateLimit`. */
-export type RateLimitOptions = LimitOptions<RateLimitContext>;
-
-/** A limit of the module. */
+/** A limit of the module, for every route. */
 export type RateLimitModuleLimit = ModuleLimitOptions<RateLimitContext>;
 
-/** A named scope: a rate, or options. */
+/** The limits of a named scope: a rate, options, or a list of these. */
 export type RateLimitScope = ScopeRule<RateLimitContext>;
 
-/** What one use of a scope may change. */
-export type ThrottleScopeOverrides = ScopeOverrides<RateLimitContext>;
-
-/** Named scopes. */
+/** The limits of each named scope. */
 export type RateLimitScopes = Readonly<Partial<Record<ScopeName, RateLimitScope>>>;
 
-/** Makes the body of a 429: what it gives is sent as it is. */
-export type BodyFunction = (outcome: Outcome, context: RateLimitContext) => unknown;
-
-/** How requests are counted. */
+/** Options of the statistics. */
 export type StatisticsOptions = Pick<RateLimitStatsOptions, 'keepHours'>;
 
 /** The options of `RateLimitModule.forRoot`. */
 export interface RateLimitModuleOptions extends ResilienceOptions {
-  /** Where buckets are kept. Default: a `MemoryStore` of this process. */
+  /** Keeps the buckets. Default: a `MemoryStore` of this process. */
   readonly store?: Store | undefined;
   /** Limits that routes share by name, for `@ThrottleScope` and `RateLimiter`. */
   readonly scopes?: RateLimitScopes | undefined;
   /** Limits of every route. */
   readonly limits?: readonly RateLimitModuleLimit[] | undefined;
-  /** Who is charged under limits that do not say. Default `'ip'`. */
+  /** The key of limits that do not set one. Default `'ip'`. */
   readonly key?: KeyRule<RateLimitContext> | undefined;
-  /** How charges fade under limits that do not say. Default `'sliding-window'`. */
+  /** The algorithm of limits that do not set one. Default `'sliding-window'`. */
   readonly algorithm?: AlgorithmName | undefined;
-  /** The caller's tier, for maps of tiers. One that the map does not name takes its `default`. */
+  /** Returns the caller's tier, for maps of tiers. A tier that the map does not name takes its `default`. */
   readonly tier?: TierFunction<RateLimitContext> | undefined;
   /**
-   * The signed-in user's id, at once: text, a number, or an object that prints itself; null or undefined
-   * for an anonymous caller. Default: `id`, `sub` or `userId` of `request.user`.
+   * Returns the id of the signed-in user: text, a number, or an object with its own `toString`; null or
+   * undefined for an anonymous caller. Must be synchronous. Default: `id`, `sub` or `userId` of
+   * `request.user`.
    */
   readonly user?: ((request: RateLimitRequest) => unknown) | undefined;
-  /** Whose requests spend nothing and carry no headers. Default: nobody's. */
+  /** Returns true for a caller whose requests are not charged and get no headers. Default: no caller. */
   readonly exempt?: ((context: RateLimitContext) => Awaitable<boolean>) | undefined;
-  /** False: everything passes and nothing is stored. Mistakes are still found at start-up. Default true. */
+  /**
+   * False lets every request pass and stores nothing; start-up still checks the configuration. Default true.
+   */
   readonly enabled?: boolean | undefined;
-  /** Which headers are sent under which names; false for none. */
+  /** The headers to send, and their names; false for none. */
   readonly headers?: false | HeaderOptions | undefined;
-  /** The 429's body: `'json'` (the default), `'problem'` for RFC 9457, or a function. */
+  /** The body of a 429: `'json'` (the default), `'problem'` for RFC 9457, or a function. */
   readonly body?: 'json' | 'problem' | BodyFunction | undefined;
-  /** Under what header values and long identities are hashed. Default: random for each process. */
+  /** The key of the hashes of header values and long identities. Default: random for each process. */
   readonly secret?: string | undefined;
-  /** Whether limits that do not say only report. Default false. */
+  /** True makes limits that do not set `shadow` only report. Default false. */
   readonly shadow?: boolean | undefined;
   /**
-   * What becomes of limits that do not say while the store fails: `'local'` goes on in this process, `'open'`
-   * lets requests pass, `'closed'` answers 503. Default `'local'`.
+   * The fail mode of limits that do not set one, for while the store fails: `'local'` decides in this
+   * process, `'open'` lets requests pass, `'closed'` responds with 503. Default `'local'`.
    */
   readonly failMode?: FailMode | undefined;
-  /** Addresses, networks and functions of callers that no limit counts. Default: none. */
+  /** Callers that no limit applies to: addresses, networks and functions. Default: none. */
   readonly allow?: AccessList | undefined;
-  /** Addresses, networks and functions of callers that are refused with 403; goes before `allow`. Default: none. */
+  /**
+   * Callers that are rejected with 403: addresses, networks and functions. Overrides `allow`. Default: none.
+   */
   readonly deny?: AccessList | undefined;
   /**
-   * Which hops of `X-Forwarded-For` are believed: how many, counted from this server, or which networks.
-   * Default: as the platform has been told.
+   * The trusted hops of `X-Forwarded-For`: their number, counted from this server, or their networks.
+   * Default: the setting of the platform.
    */
   readonly trustProxy?: TrustProxy | undefined;
-  /** Whether denials are logged: a warning a minute for each client and limit. Default true. */
+  /** True logs denials: at most one warning per minute for each client and limit. Default true. */
   readonly logDenials?: boolean | undefined;
   /**
-   * How denied clients stand in that log: as they are, as a hash under the module's `secret`, or not at all.
+   * The form of denied clients in that log: `'plain'`, `'hashed'` with the module's `secret`, or `'none'`.
    * Default `'plain'`.
    */
   readonly logIdentities?: LogIdentities | undefined;
   /**
-   * Whether requests are counted for `RateLimitStats`, and for how long counts are kept. In the background, and
-   * for all processes where the store can share counts. Default true.
+   * True, or options, counts requests for `RateLimitStats`: in the background, and for all processes if the
+   * store can share counts. Default: true if `RateLimitAdminModule` is imported, which shows them.
    */
   readonly statistics?: boolean | StatisticsOptions | undefined;
   /**
-   * Where to measure for OpenTelemetry: `metrics.getMeter('nestjs-ratelimit')` of `@opentelemetry/api`. Default:
-   * nothing is measured.
+   * The meter for OpenTelemetry metrics: `metrics.getMeter('nestjs-ratelimit')` of `@opentelemetry/api`.
+   * Default: no metrics.
    */
   readonly meter?: MeterLike | undefined;
-  /** How many bits of an IPv6 address are one caller, 1 to 128. Default 64. */
+  /** The number of bits of an IPv6 address that identify a caller, 1 to 128. Default 64. */
   readonly ipv6Prefix?: number | undefined;
-  /** Whether the guard is registered for all routes. Default true. */
+  /** True registers the guard for all routes. Default true. */
   readonly registerGuard?: boolean | undefined;
 }
 
-/** Options that a factory makes: what has to be known before it runs stands beside it. */
+/** The options that a factory returns; `registerGuard` has to be known before the factory runs. */
 export type RateLimitAsyncResult = Omit<RateLimitModuleOptions, 'registerGuard'>;
 
-/** A class that makes the options, for `useClass` and `useExisting`. */
+/** A class that creates the options, for `useClass` and `useExisting`. */
 export interface RateLimitOptionsFactory {
-  /** What `useFactory` would return. */
+  /** Returns the options, or a promise of them. */
   createRateLimitOptions(): Awaitable<RateLimitAsyncResult>;
 }
 
 /** The options of `RateLimitModule.forRootAsync`: one of `useFactory`, `useClass` and `useExisting`. */
 export interface RateLimitModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
-  /** What `useFactory` is called with. */
+  /** The providers that `useFactory` takes as arguments. */
   readonly inject?: FactoryProvider['inject'];
-  /** Returns the options, at once or later. */
+  /** Returns the options, or a promise of them. */
   readonly useFactory?: FactoryProvider<RateLimitAsyncResult>['useFactory'];
-  /** A class that is made for this. */
+  /** A class that Nest creates for this. */
   readonly useClass?: Type<RateLimitOptionsFactory>;
-  /** A provider that there is, of a module among `imports`. */
+  /** An existing provider of a module in `imports`. */
   readonly useExisting?: Type<RateLimitOptionsFactory> | string | symbol;
-  /** Whether the guard is registered for all routes. Default true. */
+  /** True registers the guard for all routes. Default true. */
   readonly registerGuard?: boolean;
 }

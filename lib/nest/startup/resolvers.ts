@@ -5,7 +5,7 @@ import type { ErrorCollector } from '../../core/errors.js';
 import type { ResolverClass } from '../../plan/options.js';
 import type { RateLimitContext } from '../context/call-context.js';
 
-/** Where a class is asked for, and its one instance once that is known. */
+/** A class that limits use as a resolver, and its only instance if it has one. */
 interface ResolverEntry {
   readonly sources: Set<string>;
   instance: object | null;
@@ -13,36 +13,36 @@ interface ResolverEntry {
 
 /** Finds the resolvers of limits among the providers of an application. */
 export class Resolvers {
-  /** By request, so that what is made for one is made once. */
+  /** By request, so that Nest instantiates a class once for each. */
   readonly #ids = new WeakMap<object, ContextId>();
   readonly #resolved = new Map<Type<object>, ResolverEntry>();
 
   constructor(readonly moduleRef: ModuleRef) {}
 
-  /** The instance of a class for a request: the only one, or the request's own where it depends on that. */
+  /** Returns the instance of a class for a request: the only one, or the request's own if it depends on that. */
   readonly resolve = <Resolver>(
     type: ResolverClass<Resolver>,
     source: string,
   ): ((context: RateLimitContext) => Awaitable<Resolver>) => {
-    const known = this.#resolved.get(type as unknown as Type<object>) ?? {
+    const entry = this.#resolved.get(type as unknown as Type<object>) ?? {
       sources: new Set(),
       instance: null,
     };
-    this.#resolved.set(type as unknown as Type<object>, known);
-    known.sources.add(source);
+    this.#resolved.set(type as unknown as Type<object>, entry);
+    entry.sources.add(source);
     return (context) =>
-      (known.instance as Resolver | null) ??
+      (entry.instance as Resolver | null) ??
       (this.#ofRequest(type as unknown as Type<object>, context) as Awaitable<Resolver>);
   };
 
-  /** Finds the instances once all providers are there; what is none goes to `errors`. */
+  /** Finds the instances once all providers exist; a class that is not a provider goes to `errors`. */
   resolveAll(errors: ErrorCollector): void {
-    for (const [type, known] of this.#resolved) {
+    for (const [type, entry] of this.#resolved) {
       try {
         if (this.#dependsOnRequest(type)) continue;
-        known.instance = this.moduleRef.get(type, { strict: false });
+        entry.instance = this.moduleRef.get(type, { strict: false });
       } catch {
-        for (const source of known.sources) {
+        for (const source of entry.sources) {
           errors.add(
             'unknown-resolver',
             source,
@@ -59,12 +59,12 @@ export class Resolvers {
     return scope !== undefined && scope !== Scope.DEFAULT;
   }
 
-  #ofRequest(type: Type<object>, { rawRequest }: RateLimitContext): Promise<object> {
-    let id = this.#ids.get(rawRequest);
+  #ofRequest(type: Type<object>, { request }: RateLimitContext): Promise<object> {
+    let id = this.#ids.get(request);
     if (id === undefined) {
-      id = ContextIdFactory.getByRequest(rawRequest as Record<string, unknown>);
-      this.#ids.set(rawRequest, id);
-      this.moduleRef.registerRequestByContextId(rawRequest, id);
+      id = ContextIdFactory.getByRequest(request as object as Record<string, unknown>);
+      this.#ids.set(request, id);
+      this.moduleRef.registerRequestByContextId(request, id);
     }
     return this.moduleRef.resolve(type, id, { strict: false });
   }

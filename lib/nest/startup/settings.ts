@@ -1,21 +1,25 @@
-import { type Awaitable, isPromise, rescued } from '../../core/awaitable.js';
-import { type ErrorReporter, reportFor } from '../../core/error-reporter.js';
+import type { ErrorReporter } from '../../core/error-reporter.js';
 import type { ErrorCollector } from '../../core/errors.js';
 import { DEFAULT_ALGORITHM, DEFAULT_FAIL_MODE } from '../../core/policy.js';
 import { RateLimitHeaders } from '../../http/headers.js';
-import { type AddressNormalizer, addressNormalizer, DEFAULT_IPV6_PREFIX } from '../../identity/addresses.js';
+import { addressNormalizer, DEFAULT_IPV6_PREFIX } from '../../identity/addresses.js';
 import { hashingFor } from '../../identity/hash.js';
-import { type ClientAddressResolver, compileTrustProxy } from '../../identity/proxies.js';
+import { compileTrustProxy } from '../../identity/proxies.js';
 import type { LogIdentities } from '../../observe/denial-log.js';
 import type { MeterLike } from '../../observe/telemetry.js';
-import { compileKeyRule } from '../../plan/identify.js';
+import { callback, oncePerContext, syncCallback } from '../../plan/callbacks.js';
 import type { LimitDefaults } from '../../plan/limit.js';
-import type { ProviderResolver } from '../../plan/resolvers.js';
-import { resilienceSettings, type StoreWatch } from '../../resilience/options.js';
-import { ResilientStore } from '../../resilience/resilient-store.js';
+import { compileKeyRule } from '../../plan/limit-functions.js';
+import type { KeyFunction, KeyResolver, KeyRule } from '../../plan/options.js';
+import { isResolverClass, type ProviderResolver } from '../../plan/resolvers.js';
+import { type ResilienceSettings, resilienceSettings } from '../../resilience/options.js';
 import type { Store } from '../../store/store.js';
-import type { RateLimitContext, RateLimitRequest } from '../context/call-context.js';
-import { type AccessLists, compileAccessList } from '../request/access-lists.js';
+import type { RateLimitContext } from '../context/call-context.js';
+import { TRANSPORTS } from '../context/transports.js';
+import { ProxyDetector } from '../context/untrusted-proxy.js';
+import { compileAccessList } from '../request/access-lists.js';
+import type { RequestSettings } from '../request/request-check.js';
+import type { ResponseSettings } from '../request/responder.js';
 import { validateModuleOptions } from './check-options.js';
 import type {
   RateLimitAsyncResult,
@@ -26,34 +30,31 @@ import type {
 
 const DEFAULT_KEY = 'ip';
 
-/** The module's options with every default in place, checked. */
-export interface Settings {
-  readonly enabled: boolean;
-  readonly store: ResilientStore;
+/** The module's options, checked and compiled, with every default in place. */
+export interface Settings extends RequestSettings, ResponseSettings {
+  readonly resilience: ResilienceSettings;
   readonly scopes: RateLimitScopes;
   readonly limits: readonly RateLimitModuleLimit[];
   readonly defaults: LimitDefaults<RateLimitContext>;
-  readonly exempt: ((context: RateLimitContext) => Awaitable<boolean>) | undefined;
-  readonly headers: RateLimitHeaders | null;
-  readonly body: NonNullable<RateLimitAsyncResult['body']>;
-  readonly user: RateLimitAsyncResult['user'];
-  readonly normalizeAddress: AddressNormalizer;
-  readonly resolveAddress: ClientAddressResolver | null;
-  readonly lists: AccessLists;
-  /** How denied clients stand in the log; null where denials are not logged. */
+  /** Form of denied clients in the log; null if denials are not logged. */
   readonly logIdentities: LogIdentities | null;
   readonly meter: MeterLike | undefined;
-  /** Null where nothing is counted. */
+  /** Null if nothing is counted. */
   readonly statistics: StatisticsOptions | null;
 }
 
-/** Puts the module's options and their defaults together; what is wrong goes to `errors`. */
+/**
+ * Checks and compiles the module's options; errors go to `errors`.
+ *
+ * @param given Not yet checked: a factory may return anything.
+ * @param defaults Defaults that other modules of the application decide.
+ */
 export function compileSettings(
   given: RateLimitAsyncResult,
+  defaults: { readonly statistics: boolean },
   store: Store,
   resolve: ProviderResolver<RateLimitContext>,
   report: ErrorReporter,
-  watch: StoreWatch,
   errors: ErrorCollector,
 ): Settings {
   const options = validateModuleOptions(given, errors);
@@ -61,21 +62,54 @@ export function compileSettings(
   const hashing = hashingFor(options.secret ?? store.secret, store.shared === true);
   const isKey =
     errors.try('key', () => compileKeyRule(key, 'key', { ...hashing, report, resolve })) !== undefined;
+  const normalizeAddress = addressNormalizer(options.ipv6Prefix ?? DEFAULT_IPV6_PREFIX);
+  const reader = {
+    normalizeAddress,
+    resolveAddress:
+      trustProxy === undefined
+        ? null
+        : (errors.try('trustProxy', () => compileTrustProxy(trustProxy)) ?? null),
+    proxyDetector: new ProxyDetector(normalizeAddress),
+    userOf:
+      user &&
+      syncCallback(user, {
+        source: 'user',
+        report,
+        failed: 'The user function failed, so the caller counts as anonymous.',
+        invalid:
+          'The user function returned a promise, so the caller counts as anonymous. Make it synchronous.',
+        check: (id: unknown) => id,
+        fallback: () => null,
+      }),
+  };
+  const allow = errors.try('allow', () => compileAccessList(options.allow, 'allow', report)) ?? null;
+  const deny = errors.try('deny', () => compileAccessList(options.deny, 'deny', report)) ?? null;
   return {
     enabled: options.enabled ?? true,
-    store: new ResilientStore(store, resilienceSettings(options), watch),
+    report,
+    readers: Object.fromEntries(
+      Object.entries(TRANSPORTS).map(([name, transport]) => [name, { transport, ...reader }]),
+    ),
+    lists: allow === null && deny === null ? null : { allow, deny },
+    identityFormat: { hash: hashing.hash, address: normalizeAddress },
+    resilience: resilienceSettings(options),
     scopes: options.scopes ?? {},
     limits: options.limits ?? [],
     defaults: {
-      // A bad default is one mistake, not one of every limit that takes it.
-      key: isKey ? key : DEFAULT_KEY,
+      // An invalid default is one error, not one for every limit that takes it.
+      key: isKey ? onceEach(key) : DEFAULT_KEY,
       algorithm: options.algorithm ?? DEFAULT_ALGORITHM,
       tier:
         tier &&
-        rescued(tier, (error) => {
-          report('tier', 'The tier function failed, so the default tier is taken.', error);
-          return undefined;
-        }),
+        oncePerContext(
+          callback(tier, {
+            source: 'tier',
+            report,
+            failed: 'The tier function failed, so the default tier is taken.',
+            check: (name: unknown) => name,
+            fallback: () => undefined,
+          }),
+        ),
       ...hashing,
       resolve,
       shadow: options.shadow ?? false,
@@ -83,52 +117,31 @@ export function compileSettings(
       report,
     },
     exempt:
-      exempt &&
-      rescued(exempt, (error, context) => {
-        reportFor(context, report)(
-          'exempt',
-          'The exempt function failed, so the caller is not exempt.',
-          error,
-        );
-        return false;
-      }),
+      exempt === undefined
+        ? null
+        : callback(exempt, {
+            source: 'exempt',
+            report,
+            failed: 'The exempt function failed, so the caller is not exempt.',
+            check: Boolean,
+            fallback: () => false,
+          }),
     headers: headers === false ? null : (errors.try('headers', () => new RateLimitHeaders(headers)) ?? null),
     body: options.body ?? 'json',
-    user: user && ((request) => userIdOf(user, request, report)),
     logIdentities: options.logDenials === false ? null : (options.logIdentities ?? 'plain'),
     meter: options.meter,
-    statistics: statisticsOf(options.statistics),
-    normalizeAddress: addressNormalizer(options.ipv6Prefix ?? DEFAULT_IPV6_PREFIX),
-    resolveAddress:
-      trustProxy === undefined
-        ? null
-        : (errors.try('trustProxy', () => compileTrustProxy(trustProxy)) ?? null),
-    lists: {
-      allow: errors.try('allow', () => compileAccessList(options.allow, 'allow', report)) ?? null,
-      deny: errors.try('deny', () => compileAccessList(options.deny, 'deny', report)) ?? null,
-    },
+    statistics: toStatistics(options.statistics ?? defaults.statistics),
   };
 }
 
-const statisticsOf = (given: RateLimitAsyncResult['statistics'] = true): StatisticsOptions | null =>
-  typeof given === 'boolean' ? (given ? {} : null) : given;
-
-/** What the `user` function says, or null when it fails. */
-function userIdOf(
-  user: NonNullable<Settings['user']>,
-  request: RateLimitRequest,
-  report: ErrorReporter,
-): unknown {
-  const anonymous = (message: string, error?: unknown): null => {
-    report('user', `The user function ${message}, so the caller counts as anonymous.`, error);
-    return null;
-  };
-  try {
-    const id: unknown = user(request);
-    if (!isPromise(id)) return id;
-    Promise.resolve(id).catch((error) => anonymous('failed', error));
-    return anonymous('gave a promise, where it has to answer at once');
-  } catch (error) {
-    return anonymous('failed', error);
-  }
+/** Calls a key function once for each call, however many limits take the module's key. */
+function onceEach(key: KeyRule<RateLimitContext>): KeyRule<RateLimitContext> {
+  if (typeof key !== 'function' || isResolverClass<KeyResolver<RateLimitContext>>(key, 'resolveKey'))
+    return key;
+  const identify = key as KeyFunction<RateLimitContext>;
+  // Asynchronous, so that a function that throws is not called again by the next limit.
+  return oncePerContext(async (context) => identify(context));
 }
+
+const toStatistics = (option: boolean | StatisticsOptions): StatisticsOptions | null =>
+  typeof option === 'boolean' ? (option ? {} : null) : option;

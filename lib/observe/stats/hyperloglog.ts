@@ -1,33 +1,122 @@
-import { HLL_REGISTERS } from '../../store/shared-counters.js';
-
 const { imul, clz32 } = Math;
 
-/** The first 12 of the 32 bits of a hash choose a register; the others make the rank, 1 to 21. */
-const INDEX_BITS = 12;
-const RANK_BITS = 32 - INDEX_BITS;
+/** The lower 14 of the 64 bits of a hash choose a register; the position of the lowest 1 in the others is the rank, 1 to 51. */
+const INDEX_BITS = 14;
+const RANK_BITS = 64 - INDEX_BITS;
+const REGISTERS = 1 << INDEX_BITS;
 
-/** FNV-1a over the characters, and the last mix of MurmurHash3, since FNV alone leaves its upper bits too regular. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < text.length; at++) hash = imul(hash ^ text.charCodeAt(at), 0x01000193);
-  hash = imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return hash ^ (hash >>> 16);
+/** A 64-bit number in two halves, changed in place so that nothing is allocated for a request. */
+class Uint64 {
+  high = 0;
+  low = 0;
+
+  set(high: number, low: number): void {
+    this.high = high;
+    this.low = low;
+  }
+
+  xor({ high, low }: Uint64): void {
+    this.high ^= high;
+    this.low ^= low;
+  }
+
+  /** Multiplies by the constant of MurmurHash64A, 0xc6a4a7935bd1e995. */
+  multiply(): void {
+    const { high, low } = this;
+    // The lower halves, 16 bits at a time: `imul` keeps only the lower 32 bits of a product.
+    const lower = low & 0xffff;
+    const upper = low >>> 16;
+    const cross = upper * 0xe995 + ((lower * 0xe995) >>> 16);
+    const carry = (lower * 0x5bd1 + (cross & 0xffff)) >>> 16;
+    this.high =
+      (upper * 0x5bd1 + (cross >>> 16) + carry + imul(low, 0xc6a4a793) + imul(high, 0x5bd1e995)) | 0;
+    this.low = imul(low, 0x5bd1e995);
+  }
+
+  /** `x ^= x >> 47`. */
+  fold(): void {
+    this.low ^= this.high >>> 15;
+  }
 }
 
-/** Where a client is entered, and how high: `index * 32 + rank`, in one number so that nothing is allocated. */
-export function registerOf(client: string): number {
-  const hash = hashOf(client);
-  // The one behind the bits bounds the rank.
-  const rank = clz32((hash << INDEX_BITS) | (1 << (INDEX_BITS - 1))) + 1;
-  return ((hash >>> RANK_BITS) << 5) | rank;
+const hash = new Uint64();
+const block = new Uint64();
+
+/** Sets `hash` to the hash of a text of ASCII characters: MurmurHash64A with the seed of Redis. */
+function setHash(text: string): void {
+  const { length } = text;
+  hash.set(0, length);
+  hash.multiply();
+  hash.low ^= 0xadc83b19;
+  for (let at = 0; at < length; at += 8) {
+    block.set(fourBytes(text, at + 4), fourBytes(text, at));
+    if (at + 8 <= length) {
+      block.multiply();
+      block.fold();
+      block.multiply();
+    }
+    hash.xor(block);
+    hash.multiply();
+  }
+  hash.fold();
+  hash.multiply();
+  hash.fold();
 }
 
-/** Enters `from` into `into`: as if all clients of both had been counted there. */
-export function mergeRegisters(into: Uint8Array, from: Uint8Array): void {
-  for (let at = 0; at < HLL_REGISTERS; at++) {
-    const rank = from[at] as number;
-    if (rank > (into[at] as number)) into[at] = rank;
+/** Little-endian; 0 beyond the end. */
+function fourBytes(text: string, from: number): number {
+  let bytes = 0;
+  for (let at = Math.min(from + 4, text.length) - 1; at >= from; at--)
+    bytes = (bytes << 8) | text.charCodeAt(at);
+  return bytes;
+}
+
+/** Returns the position of the lowest 1, from 1. */
+const lowestBit = (bits: number): number => 32 - clz32(bits & -bits);
+
+function rankOfHash(): number {
+  const low = hash.low >>> INDEX_BITS;
+  if (low !== 0) return lowestBit(low);
+  return hash.high === 0 ? RANK_BITS + 1 : 32 - INDEX_BITS + lowestBit(hash.high);
+}
+
+/**
+ * Estimates the number of different clients: HyperLogLog (Flajolet, Fusy, Gandouet and Meunier, 2007), read by the
+ * improved estimator of Ertl (arXiv:1702.01284, algorithm 6). The standard error is 1.04 / sqrt(16384) = 0.81 %.
+ *
+ * Hash, registers and estimator are those of `PFADD` and `PFCOUNT` of Redis. A client that raises no register here
+ * raises none in Redis either, once Redis has the clients that did, so only those need to be sent: what clients of junk
+ * cost is bounded, and nothing is lost.
+ */
+export class HyperLogLog {
+  readonly #registers = new Uint8Array(REGISTERS);
+
+  /** Adds a client, a text of ASCII characters. Returns the register that it raised; -1 for none. */
+  add(client: string): number {
+    setHash(client);
+    const register = hash.low & (REGISTERS - 1);
+    const rank = rankOfHash();
+    if (rank <= (this.#registers[register] as number)) return -1;
+    this.#registers[register] = rank;
+    return register;
+  }
+
+  /** Adds all clients of another one. */
+  merge(other: HyperLogLog): void {
+    const [into, from] = [this.#registers, other.#registers];
+    for (let at = 0; at < REGISTERS; at++) {
+      const rank = from[at] as number;
+      if (rank > (into[at] as number)) into[at] = rank;
+    }
+  }
+
+  estimate(): number {
+    const ranks = new Array<number>(RANK_BITS + 2).fill(0);
+    for (const rank of this.#registers) ranks[rank] = (ranks[rank] as number) + 1;
+    let sum = REGISTERS * tau(1 - (ranks[RANK_BITS + 1] as number) / REGISTERS);
+    for (let rank = RANK_BITS; rank >= 1; rank--) sum = (sum + (ranks[rank] as number)) / 2;
+    sum += REGISTERS * sigma((ranks[0] as number) / REGISTERS);
+    return Math.round(REGISTERS ** 2 / (2 * Math.LN2 * sum));
   }
 }
 
@@ -55,18 +144,4 @@ function tau(below: number): number {
     sum -= (1 - power) ** 2 * weight;
   }
   return sum / 3;
-}
-
-/**
- * How many different clients were entered: HyperLogLog (Flajolet, Fusy, Gandouet and Meunier, 2007) with 4,096
- * registers of a byte, read by the improved estimator of Ertl (arXiv:1702.01284, algorithm 6), which needs no table
- * and no switch between small and large counts. Standard error 1.04 / sqrt(4096) = 1.6 %, up to 100 million clients.
- */
-export function estimate(registers: Uint8Array): number {
-  const ranks = new Array<number>(RANK_BITS + 2).fill(0);
-  for (const rank of registers) ranks[rank] = (ranks[rank] as number) + 1;
-  let sum = HLL_REGISTERS * tau(1 - (ranks[RANK_BITS + 1] as number) / HLL_REGISTERS);
-  for (let rank = RANK_BITS; rank >= 1; rank--) sum = (sum + (ranks[rank] as number)) / 2;
-  sum += HLL_REGISTERS * sigma((ranks[0] as number) / HLL_REGISTERS);
-  return Math.round(HLL_REGISTERS ** 2 / (2 * Math.LN2 * sum));
 }

@@ -1,114 +1,186 @@
-import type { Outcome } from '../../core/decision.js';
+import type { Decision, Outcome } from '../../core/decision.js';
 import type { Policy } from '../../core/policy.js';
-import {
-  emptyHour,
-  emptyTally,
-  HLL_REGISTERS,
-  type HourCounts,
-  limitKey,
-  type Tally,
-} from '../../store/shared-counters.js';
-import { type Counter, CounterTable, count } from './counter-table.js';
+import { copyString } from '../../identity/addresses.js';
+import { emptyHour, emptyTally, type HourCounts, limitKey, type Tally } from '../../store/shared-counters.js';
+import type { PublishedPlan } from '../publisher.js';
 import { HeavyHitters } from './heavy-hitters.js';
-import { registerOf } from './hyperloglog.js';
+import type { HyperLogLog } from './hyperloglog.js';
+import { mergeTally } from './snapshot.js';
 
-/** What statistics take of an outcome. */
+/** The part of an outcome that is recorded. */
 export type RecordedOutcome = Pick<Outcome, 'allowed' | 'degraded' | 'decisions'>;
 
-/** Clients and users of an hour that are counted one by one: a list of n is right for all who come more than once in so many. */
-const TRACKED = 2_000;
-/** How many of them a drain takes: more than anybody reads. */
-const MAX_TAKEN = 200;
-/** A rate from a function may have any number of windows, and each is another tail. */
-const MAX_BUCKET_KEYS = 10_000;
+/** The route of a plan. */
+export type RecordedRoute = Pick<PublishedPlan, 'id' | 'route'>;
 
-/** Counts the requests of the hour that is under way, in bounded memory. Its way is that of every request. */
+/** Outcomes of requests that could not be decided. */
+export const FAILED: RecordedOutcome = { allowed: false, degraded: false, decisions: [] };
+export const REJECTED_BY_STORE: RecordedOutcome = { allowed: false, degraded: true, decisions: [] };
+
+/** Returns the user that a limit charged by `user` only, not together with something else; null for none. */
+export function chargedUser(decisions: readonly Decision[]): string | null {
+  for (const { charge } of decisions) {
+    if (charge.identity.startsWith('user:') && !charge.identity.includes('+')) return charge.identity;
+  }
+  return null;
+}
+
+/** Counts since the last drain. */
+export interface Drained {
+  readonly counts: HourCounts;
+  /** Clients that raised a register of the hour, by the register: of each only the last, which raised it most. */
+  readonly clients: ReadonlyMap<number, string>;
+}
+
+/** Clients and users of an hour that are counted one by one: a list of n misses nobody who has more than 1 / n of all. */
+const TRACKED = 2_000;
+/** Clients and users that a drain takes: more than anybody reads. */
+const MAX_DRAINED = 200;
+/** Names come from code, so there are few: this is a bound for code that generates them. */
+const MAX_NAMES = 5_000;
+
+/** The name under which everything is counted beyond `MAX_NAMES`. */
+const OTHER = 'other';
+
+/** Counts under a name since the last drain. */
+class Counter implements Tally {
+  allowed = 0;
+  denied = 0;
+  shadowDenied = 0;
+  degraded = 0;
+  isTouched = false;
+
+  constructor(readonly name: string) {}
+}
+
+/** Adds one request, or one decision. */
+function count(tally: Tally, isAllowed: boolean, isShadowDenied: boolean, isDegraded: boolean): void {
+  if (isAllowed) tally.allowed++;
+  else tally.denied++;
+  if (isShadowDenied) tally.shadowDenied++;
+  if (isDegraded) tally.degraded++;
+}
+
+/** Counters by name. Remembers which have counted anything, so that a drain does not visit the others. */
+class CounterTable {
+  readonly #counters = new Map<string, Counter>();
+  #touched: Counter[] = [];
+
+  /** Returns the counter of a name, or that of `OTHER` once there are too many. */
+  get(name: string): Counter {
+    let counter = this.#counters.get(name);
+    if (counter === undefined) {
+      if (this.#counters.size >= MAX_NAMES && name !== OTHER) return this.get(OTHER);
+      counter = new Counter(name);
+      this.#counters.set(name, counter);
+    }
+    return counter;
+  }
+
+  count(counter: Counter, isAllowed: boolean, isShadowDenied: boolean, isDegraded: boolean): void {
+    count(counter, isAllowed, isShadowDenied, isDegraded);
+    if (counter.isTouched) return;
+    counter.isTouched = true;
+    this.#touched.push(counter);
+  }
+
+  /** Moves the counts into tallies by name. */
+  drain(into: Map<string, Tally>): void {
+    for (const counter of this.#touched) {
+      mergeTally(into, counter.name, counter);
+      counter.allowed = counter.denied = counter.shadowDenied = counter.degraded = 0;
+      counter.isTouched = false;
+    }
+    this.#touched = [];
+  }
+}
+
+/** Records the requests of the current hour, in bounded memory. Runs with every request. */
 export class Recorder {
   readonly #routes = new CounterTable();
+  /** Counters of routes, at the ids of their plans. */
+  readonly #byPlan: (Counter | undefined)[] = [];
   readonly #limits = new CounterTable();
-  /** Rows of limits by the tails of their policies, which are at hand. */
-  readonly #byBucketKey = new Map<string, Counter>();
+  /** Counters of limits by their policies: names need not be joined for each request. */
+  readonly #byPolicy = new WeakMap<Policy, Counter>();
   readonly #deniedClients = new HeavyHitters(TRACKED);
   readonly #users = new HeavyHitters(TRACKED);
-  readonly #clients = new Uint8Array(HLL_REGISTERS);
-  /** Registers that have risen since they were drained. */
-  #changedRegisters: Uint8Array = new Uint8Array(HLL_REGISTERS);
+  #newClients = new Map<number, string>();
   #lastClient: string | null = null;
-  /** Of all requests since it was made. */
+  /** All requests since the start. */
   readonly totals: Tally = emptyTally();
   #isEmpty = true;
 
+  /**
+   * @param hour Hours since the epoch.
+   * @param clients The clients of this hour.
+   * @param keepsNewClients Whether drains return clients.
+   */
   constructor(
-    /** Hours since the epoch. */
     public hour: number,
+    public clients: HyperLogLog,
+    readonly keepsNewClients: boolean,
   ) {}
 
-  /** The row of a route, to be kept by who counts. */
-  route(name: string): Counter {
-    return this.#routes.of(name);
-  }
-
-  count(route: Counter, outcome: RecordedOutcome, client: string | null, user: string | null): void {
+  record(route: RecordedRoute, outcome: RecordedOutcome, client: string | null, user: string | null): void {
     const { allowed, degraded, decisions } = outcome;
     this.#isEmpty = false;
     let isShadowDenied = false;
     // No iterator, which would be made for each request.
     for (let at = 0; at < decisions.length; at++) {
-      const decision = decisions[at] as (typeof decisions)[number];
+      const decision = decisions[at] as Decision;
       const { policy, shadow } = decision.charge;
       const isShadow = !decision.allowed && shadow;
       if (isShadow) isShadowDenied = true;
-      const counter = this.#byBucketKey.get(policy.bucketKey) ?? this.#counterOf(policy);
+      const counter = this.#byPolicy.get(policy) ?? this.#limitCounter(policy);
       this.#limits.count(counter, decision.allowed || shadow, isShadow, degraded);
     }
-    this.#routes.count(route, allowed, isShadowDenied, degraded);
+    this.#byPlan[route.id] ??= this.#routes.get(route.route);
+    this.#routes.count(this.#byPlan[route.id] as Counter, allowed, isShadowDenied, degraded);
     count(this.totals, allowed, isShadowDenied, degraded);
     if (client !== null) {
       if (!allowed) this.#deniedClients.add(client, true);
-      if (client !== this.#lastClient) this.#enter(client);
+      if (client !== this.#lastClient) this.#addClient(client);
     }
     if (user !== null) this.#users.add(user, !allowed);
   }
 
-  /** What has been counted since the last time; null for nothing. */
-  drain(): HourCounts | null {
+  /** Returns the counts since the last drain; null for none. */
+  drain(): Drained | null {
     if (this.#isEmpty) return null;
     this.#isEmpty = true;
-    const drained = emptyHour(this.hour);
-    this.#routes.drain(drained.routes);
-    this.#limits.drain(drained.limits);
-    [drained.clients, this.#changedRegisters] = [this.#changedRegisters, drained.clients];
-    for (const { key, count } of this.#deniedClients.drain(MAX_TAKEN)) {
-      drained.deniedClients.set(`ip:${key}`, count);
+    const counts = emptyHour(this.hour);
+    this.#routes.drain(counts.routes);
+    this.#limits.drain(counts.limits);
+    for (const { key, count } of this.#deniedClients.drain(MAX_DRAINED)) {
+      counts.deniedClients.set(`ip:${key}`, count);
     }
-    for (const { key, count, denied } of this.#users.drain(MAX_TAKEN)) {
-      drained.users.set(key, { total: count, denied });
+    for (const { key, count, denied } of this.#users.drain(MAX_DRAINED)) {
+      counts.users.set(key, { total: count, denied });
     }
-    return drained;
+    const clients = this.#newClients;
+    this.#newClients = new Map();
+    return { counts, clients };
   }
 
-  /** Begins another hour, once this one has been drained. */
-  begin(hour: number): void {
+  /** Begins another hour, after this one has been drained. */
+  begin(hour: number, clients: HyperLogLog): void {
     this.hour = hour;
-    this.#clients.fill(0);
+    this.clients = clients;
     this.#lastClient = null;
     this.#deniedClients.clear();
     this.#users.clear();
   }
 
-  #counterOf({ name, scope, bucketKey }: Policy): Counter {
-    if (this.#byBucketKey.size >= MAX_BUCKET_KEYS) this.#byBucketKey.clear();
-    const counter = this.#limits.of(limitKey(name, scope));
-    this.#byBucketKey.set(bucketKey, counter);
+  #limitCounter(policy: Policy): Counter {
+    const counter = this.#limits.get(limitKey(policy.name, policy.scope));
+    this.#byPolicy.set(policy, counter);
     return counter;
   }
 
-  #enter(client: string): void {
+  #addClient(client: string): void {
     this.#lastClient = client;
-    const entry = registerOf(client);
-    const [index, rank] = [entry >>> 5, entry & 31];
-    if (rank <= (this.#clients[index] as number)) return;
-    this.#clients[index] = rank;
-    this.#changedRegisters[index] = rank;
+    const register = this.clients.add(client);
+    if (register >= 0 && this.keepsNewClients) this.#newClients.set(register, copyString(client));
   }
 }

@@ -1,49 +1,69 @@
 import { randomBytes } from 'node:crypto';
+import { type LRU, lru } from 'tiny-lru';
 import { type Clock, runAfter } from '../../core/clock.js';
 import type { ErrorReporter } from '../../core/error-reporter.js';
 import {
-  type CountBatch,
   emptyHour,
   type HourCounts,
   type SharedCounters,
   type SharedCounts,
 } from '../../store/shared-counters.js';
-import { mergeHour, requestsOf } from './hour-counts.js';
-import { PastHours } from './past-hours.js';
+import type { Drained } from './recorder.js';
+import { type CountedHour, HOUR_MS, mergeHour, sumRequests } from './snapshot.js';
 
-const HOUR_MS = 3_600_000;
 const SOURCE = 'statistics';
-/** How long a reader, and who closes, wait for the store. */
+/** Time that a reader, and the end of the process, wait for the store. */
 const STORE_TIMEOUT_MS = 1_000;
 
-const requestsIn = (batches: readonly CountBatch[]): number => {
-  let requests = 0;
-  for (const { counts } of batches) {
-    const { allowed, denied } = requestsOf(counts);
-    requests += allowed + denied;
-  }
-  return requests;
-};
+/** After the end of an hour, every process that reaches the store writes the last of it within this time. */
+const SETTLED_MS = 10_000;
+/** Time that an hour that has settled is not read again: what a process could not write before is seen after that. */
+const FRESH_MS = 60_000;
+/** An hour that ended so long ago changes no more, except by a process that could not write all the time. */
+const OLD_MS = 2 * HOUR_MS;
+const FRESH_WHEN_OLD_MS = 600_000;
+
+/** A union of more hours takes the server so long (0.07 ms an hour) that it is read once a minute at most. */
+const MAX_UNION_HOURS = 24;
+const MAX_UNIONS = 10;
+
+/** A value that was read from the store, and the time from which it is read again. */
+interface Cached<T> {
+  readonly value: T;
+  readonly untilMs: number;
+}
+
+/** Counts of an hour that are to be written. */
+interface Batch {
+  /** Grows from batch to batch. */
+  readonly sequence: number;
+  readonly counts: HourCounts;
+  /** See {@link Drained.clients}. */
+  readonly clients: Map<number, string>;
+  /** Set once it has been sent: it must not change any more. */
+  isSent: boolean;
+}
 
 /**
- * Takes what this process counts to the counts that all share, and keeps it while the store is away. A batch that was
- * sent stays as it is until the store has taken it, and carries a number: the answer may be all that was lost.
+ * Adds the counts of this process to those that all processes share, and keeps them while the store fails. A batch that
+ * was sent stays as it is until the store has confirmed it, and has a number: perhaps only the reply was lost.
  */
 export class SharedWriter {
   readonly #writer = randomBytes(9).toString('base64url');
-  /** In the order they began: of each hour at most one that was sent, and one that was not. */
-  #waiting: CountBatch[] = [];
-  readonly #sent = new Set<CountBatch>();
+  /** From the oldest: of each hour at most one batch that was sent, and one that was not. */
+  #batches: readonly Batch[] = [];
   #writing: Promise<void> | null = null;
   #sequence = 0;
   #writes = 0;
-  /** Hours that were not taken when they were written last. Of a Cluster, each may be on another node. */
+  /** Hours whose last write failed. A store may keep each in another place. */
   readonly #failed = new Set<number>();
-  /** Whether an outage has been reported. */
+  /** Set once the current outage has been reported. */
   #isFailing = false;
-  /** Answers that somebody has given up waiting for. */
+  /** Replies that came too late for their reader, and are still to come. */
   #late = 0;
-  readonly #past: PastHours;
+  /** Hours that are over, so that a reader who refreshes reads only the current one. */
+  readonly #past: LRU<Cached<SharedCounts>>;
+  readonly #unions: LRU<Cached<number>> = lru(MAX_UNIONS);
 
   constructor(
     readonly shared: SharedCounters,
@@ -51,124 +71,166 @@ export class SharedWriter {
     readonly keepMs: number,
     readonly report: ErrorReporter,
   ) {
-    this.#past = new PastHours(clock, keepMs / HOUR_MS);
+    this.#past = lru(keepMs / HOUR_MS);
   }
 
   get isDone(): boolean {
-    return this.#waiting.length === 0;
+    return this.#batches.length === 0;
   }
 
-  /** Takes what was counted along with the next write. */
-  add(counts: HourCounts): void {
-    const open = this.#waiting.find((batch) => !this.#sent.has(batch) && batch.counts.hour === counts.hour);
-    if (open !== undefined) mergeHour(open.counts, counts);
-    else this.#waiting.push({ writer: this.#writer, sequence: ++this.#sequence, counts });
+  /** Adds counts to the next write. */
+  add({ counts, clients }: Drained): void {
+    const open = this.#batches.find((batch) => !batch.isSent && batch.counts.hour === counts.hour);
+    if (open === undefined) {
+      const batch = { sequence: ++this.#sequence, counts, clients: new Map(clients), isSent: false };
+      this.#batches = [...this.#batches, batch];
+      return;
+    }
+    mergeHour(open.counts, counts);
+    for (const [register, client] of clients) open.clients.set(register, client);
   }
 
   /** Writes one batch, unless a write is under way, which may last while the store is silent. */
   write(): Promise<void> {
     const batch = this.#next();
     if (this.#writing !== null || batch === undefined) return this.#writing ?? Promise.resolve();
-    this.#sent.add(batch);
+    batch.isSent = true;
     this.#writing = this.#write(batch).finally(() => {
       this.#writing = null;
     });
     return this.#writing;
   }
 
-  /** What all have counted in an hour, and this process has not written yet. */
-  async read(hour: number): Promise<HourCounts> {
-    const unwritten = this.#waiting.filter(({ counts }) => counts.hour === hour);
-    const { counts, applied } = this.#past.get(hour) ?? (await this.#ask(hour, unwritten.length === 0));
-    const all = emptyHour(hour);
-    mergeHour(all, counts);
+  /** Reads the counts of an hour by all processes, and adds those that this process has not written yet. */
+  async read(hour: number): Promise<CountedHour> {
+    const unwritten = this.#batches.filter(({ counts }) => counts.hour === hour);
+    const shared =
+      fresh(this.#past.get(hour), this.clock) ?? (await this.#read(hour, unwritten.length === 0));
+    const counts = emptyHour(hour);
+    mergeHour(counts, shared.counts);
     for (const batch of unwritten) {
-      // The store may have taken it while the answer to the write is under way.
-      if (batch.sequence > applied) mergeHour(all, batch.counts);
+      // The store may have applied it while the reply to the write is under way.
+      if (batch.sequence > shared.applied) mergeHour(counts, batch.counts);
     }
-    return all;
+    return { counts, uniqueClients: shared.uniqueClients };
   }
 
-  /** Gives up what nobody keeps any more. */
-  forget(before: number): void {
-    const old = this.#drop(({ counts }) => counts.hour < before);
+  /** Estimates the clients of consecutive hours. Those of the last second may be missing, of many hours those of a minute. */
+  async uniqueClients(hours: readonly number[]): Promise<number> {
+    const key = `${hours[0]} ${hours.length}`;
+    const cached = fresh(this.#unions.get(key), this.clock);
+    if (cached !== undefined) return cached;
+    const value = await this.#ask(() => this.shared.uniqueClients(hours));
+    if (hours.length > MAX_UNION_HOURS) {
+      this.#unions.set(key, { value, untilMs: this.clock.now() + FRESH_MS });
+    }
+    return value;
+  }
+
+  /** Gives up batches of hours that are no longer kept. */
+  forget(beforeHour: number): void {
+    const old = this.#remove(({ counts }) => counts.hour < beforeHour);
     for (const { counts } of old) this.#failed.delete(counts.hour);
-    this.#reportLost(requestsIn(old), 'was away for as long as statistics are kept');
+    this.#reportLost(old, 'failed for as long as statistics are kept');
   }
 
-  /** Writes what is left, within a second. */
+  /** Writes the rest, within a second. */
   async close(): Promise<void> {
     await this.#withTimeout(this.#writeAll()).catch(() => undefined);
-    this.#reportLost(requestsIn(this.#drop(() => true)), 'did not take them before the end');
+    this.#reportLost(
+      this.#remove(() => true),
+      'did not take them before the process ended',
+    );
   }
 
-  /** @param isAllWritten Whether nothing of this hour can change by this process any more. */
-  async #ask(hour: number, isAllWritten: boolean): Promise<SharedCounts> {
-    // A client may keep what is asked of a silent server: no more of it than once.
-    if (this.#late > 0) throw new Error('The store has not answered as yet.');
-    const answer = this.shared.read(hour, this.#writer).then((shared) => {
-      if (isAllWritten) this.#past.keep(hour, shared);
+  /** @param isWritten Whether this process has written all of the hour, so that the reply may be kept. */
+  async #read(hour: number, isWritten: boolean): Promise<SharedCounts> {
+    return this.#ask(async () => {
+      const shared = await this.shared.read(hour, this.#writer);
+      if (isWritten) this.#keep(hour, shared);
       return shared;
     });
-    return this.#withTimeout(answer);
   }
 
-  /** Hours take turns, so that one that is not taken holds up no other; batches of an hour go in their order. */
-  #next(): CountBatch | undefined {
-    const hours = [...new Set(this.#waiting.map(({ counts }) => counts.hour))];
+  #keep(hour: number, shared: SharedCounts): void {
+    const nowMs = this.clock.now();
+    const endMs = (hour + 1) * HOUR_MS;
+    if (nowMs < endMs + SETTLED_MS) return;
+    const freshMs = nowMs < endMs + OLD_MS ? FRESH_MS : FRESH_WHEN_OLD_MS;
+    this.#past.set(hour, { value: shared, untilMs: nowMs + freshMs });
+  }
+
+  /** Takes turns between hours, so that one that fails does not hold up the others. Batches of an hour stay in order. */
+  #next(): Batch | undefined {
+    const hours = [...new Set(this.#batches.map(({ counts }) => counts.hour))];
     const hour = hours[this.#writes++ % hours.length];
-    return this.#waiting.find(({ counts }) => counts.hour === hour);
+    return this.#batches.find(({ counts }) => counts.hour === hour);
   }
 
-  async #write(batch: CountBatch): Promise<void> {
-    const { hour } = batch.counts;
+  async #write(batch: Batch): Promise<void> {
+    const { sequence, counts } = batch;
+    const { hour } = counts;
+    const clients = [...batch.clients.values()];
     try {
-      await this.shared.add(batch, this.keepMs);
+      await this.shared.add({ writer: this.#writer, sequence, counts, clients }, this.keepMs);
     } catch (error) {
       this.#failed.add(hour);
       if (this.#isFailing) return;
       this.#isFailing = true;
-      this.report(SOURCE, 'The store takes no counts; they are kept and written later.', error);
+      this.report(SOURCE, 'The store takes no counts. They are kept and written later.', error);
       return;
     }
     this.#failed.delete(hour);
     if (this.#failed.size === 0) this.#isFailing = false;
-    this.#past.forget(hour);
-    this.#drop((one) => one === batch);
+    this.#past.delete(hour);
+    this.#remove((one) => one === batch);
   }
 
-  /** Writes until all is taken, or no hour that is left was taken when it was tried again. */
+  /** Writes until everything is written, or every hour that is left has failed again. */
   async #writeAll(): Promise<void> {
     await this.#writing;
     this.#failed.clear();
-    while (this.#waiting.some(({ counts }) => !this.#failed.has(counts.hour))) await this.write();
+    while (this.#batches.some(({ counts }) => !this.#failed.has(counts.hour))) await this.write();
   }
 
-  #drop(isDropped: (batch: CountBatch) => boolean): readonly CountBatch[] {
-    const dropped = this.#waiting.filter(isDropped);
-    for (const batch of dropped) this.#sent.delete(batch);
-    this.#waiting = this.#waiting.filter((batch) => !dropped.includes(batch));
-    return dropped;
+  #remove(isRemoved: (batch: Batch) => boolean): readonly Batch[] {
+    const removed = this.#batches.filter(isRemoved);
+    this.#batches = this.#batches.filter((batch) => !removed.includes(batch));
+    return removed;
   }
 
-  #reportLost(requests: number, why: string): void {
+  #reportLost(batches: readonly Batch[], reason: string): void {
+    let requests = 0;
+    for (const { counts } of batches) {
+      const { allowed, denied } = sumRequests(counts);
+      requests += allowed + denied;
+    }
     if (requests === 0) return;
-    this.report(SOURCE, `The counts of ${requests} requests are lost, since the store ${why}.`);
+    this.report(SOURCE, `The counts of ${requests} requests are lost, since the store ${reason}.`);
   }
 
-  #withTimeout<T>(answer: Promise<T>): Promise<T> {
+  /** Asks the store. A client may queue the requests to a silent server, so none is added before it has replied. */
+  #ask<T>(request: () => Promise<T>): Promise<T> {
+    if (this.#late > 0) return Promise.reject(new Error('The store has not replied yet.'));
+    return this.#withTimeout(request());
+  }
+
+  #withTimeout<T>(reply: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       let isLate = false;
       const stop = runAfter(this.clock, STORE_TIMEOUT_MS, () => {
         isLate = true;
         this.#late++;
-        reject(new Error(`The store has not answered within ${STORE_TIMEOUT_MS} ms.`));
+        reject(new Error(`The store has not replied within ${STORE_TIMEOUT_MS} ms.`));
       });
-      const settled = () => {
+      const onSettled = () => {
         if (isLate) this.#late--;
         else stop();
       };
-      answer.then(resolve, reject).finally(settled);
+      reply.then(resolve, reject).finally(onSettled);
     });
   }
 }
+
+const fresh = <T>(cached: Cached<T> | undefined, clock: Clock): T | undefined =>
+  cached !== undefined && clock.now() < cached.untilMs ? cached.value : undefined;

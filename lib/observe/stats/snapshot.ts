@@ -1,18 +1,22 @@
-import type { HourCounts, Tally } from '../../store/shared-counters.js';
-import { mergeHour, requestsOf } from './hour-counts.js';
-import { estimate } from './hyperloglog.js';
+import {
+  emptyHour,
+  emptyTally,
+  type HourCounts,
+  MAX_LISTED,
+  type Tally,
+} from '../../store/shared-counters.js';
 
-/** How many requests there were, and what became of them. */
+/** Numbers of requests, or of decisions of a limit, by result. */
 export interface Counts extends Readonly<Tally> {
   /** `allowed` and `denied` together. */
   readonly total: number;
 }
 
-/** What happened in an hour. */
+/** Counts of an hour. */
 export interface HourStats extends Counts {
-  /** When it began, in epoch milliseconds: a full hour of UTC. */
+  /** Start of the hour in epoch milliseconds: a full hour of UTC. */
   readonly startMs: number;
-  /** Addresses that asked, by an estimate with a standard error of 1.6 %. */
+  /** Addresses that sent requests: an estimate with a standard error of 0.81 %. */
   readonly uniqueClients: number;
 }
 
@@ -20,68 +24,77 @@ export interface HourStats extends Counts {
 export interface DeniedClient {
   /** Such as `ip:203.0.113.7`. */
   readonly identity: string;
-  /** How often for sure: there may have been more where many clients are denied. */
+  /** Denials that are certain; there may have been more where many clients are denied. */
   readonly denied: number;
 }
 
-/** A route that denied. */
+/** A route that denied requests. */
 export interface DeniedRoute {
-  /** Its name; `other` for all after the first 5,000. */
+  /** Name of the route; `other` for all after the first 5,000. */
   readonly route: string;
-  /** How many of its requests were denied. */
   readonly denied: number;
 }
 
-/** What became of the requests of a route. */
+/** Counts of a route. */
 export interface RouteStats extends Counts {
-  /** Its name; `other` for all after the first 5,000. */
+  /** Name of the route; `other` for all after the first 5,000. */
   readonly route: string;
 }
 
 /**
- * What a limit decided. `allowed` are those that it did not turn away, among them the `shadowDenied`, which a
- * shadow limit would have; a request that another limit turned away is `allowed` by this one.
+ * Decisions of a limit. `allowed` are those that did not reject the request, including `shadowDenied` ones, which a
+ * shadow limit would have. A request that another limit rejects counts as `allowed` here.
  */
 export interface LimitStats extends Counts {
-  /** Its name, as clients see it; `other` for all after the first 5,000. */
+  /** Name of the limit, as clients see it; `other` for all after the first 5,000. */
   readonly limit: string;
-  /** What shares its buckets: a named scope, a route, a class, or every route; limits of different scopes may have one name. */
+  /** Scope of its buckets: a named scope, a route, a class or every route. Limits of different scopes may have one name. */
   readonly scope: string;
 }
 
-/** What a user asked for. */
+/** Requests of a user. */
 export interface UserStats {
   /** Such as `user:42`. */
   readonly user: string;
-  /** How often for sure: there may have been more where many users ask. */
+  /** Requests that are certain; there may have been more where there are many users. */
   readonly total: number;
-  /** Of these, how many were denied. */
+  /** Requests among them that were denied. */
   readonly denied: number;
 }
 
-/** Statistics of the last hours, as plain data. Lists of identities hold the highest only; all lists begin with the highest. */
+/** Statistics of the last hours, as plain data. Lists are sorted from the highest count; lists of identities hold only the highest. */
 export interface StatsSnapshot {
-  /** Whether all processes are in it: `false` where the store is shared and did not answer, so that some hours are of this process alone. */
+  /** `false` if a shared store did not answer, so that some counts are of this process only. */
   readonly isComplete: boolean;
-  /** The hour under way. */
+  /** The current hour. */
   readonly currentHour: HourStats;
-  /** Every hour asked for, the oldest first, the one under way last. */
+  /** The requested hours, from the oldest to the current one. */
   readonly hours: readonly HourStats[];
   /** Different addresses in all of these hours, by the same estimate. */
   readonly uniqueClients: number;
-  /** The clients who were denied most. */
+  /** The clients with the most denials. */
   readonly topDeniedClients: readonly DeniedClient[];
-  /** The routes that denied most. */
+  /** The routes with the most denials. */
   readonly topDeniedRoutes: readonly DeniedRoute[];
-  /** All routes that were asked for. */
+  /** All routes with requests. */
   readonly byRoute: readonly RouteStats[];
-  /** All limits that decided. */
+  /** All limits with decisions. */
   readonly byLimit: readonly LimitStats[];
-  /** The users who asked most. */
+  /** The users with the most requests. */
   readonly byUser: readonly UserStats[];
 }
 
-/** A tally with its sum. */
+/** Counts of an hour, and the estimate of its clients. */
+export interface CountedHour {
+  readonly counts: HourCounts;
+  readonly uniqueClients: number;
+}
+
+/** Size at which a list is trimmed to `MAX_LISTED`, so that it is not sorted with each addition. */
+const TRIM_AT = 2 * MAX_LISTED;
+
+export const HOUR_MS = 3_600_000;
+
 export const toCounts = ({ allowed, denied, shadowDenied, degraded }: Tally): Counts => ({
   total: allowed + denied,
   allowed,
@@ -90,36 +103,65 @@ export const toCounts = ({ allowed, denied, shadowDenied, degraded }: Tally): Co
   degraded,
 });
 
-const HOUR_MS = 3_600_000;
+const addTally = (into: Tally, from: Tally): void => {
+  into.allowed += from.allowed;
+  into.denied += from.denied;
+  into.shadowDenied += from.shadowDenied;
+  into.degraded += from.degraded;
+};
 
-const hourStats = (counts: HourCounts): HourStats => ({
-  startMs: counts.hour * HOUR_MS,
-  ...toCounts(requestsOf(counts)),
-  uniqueClients: estimate(counts.clients),
-});
-
-/** Where counts are equal by name, so that a list does not jump about. */
-const highest = <T>(list: T[], count: (item: T) => number, name: (item: T) => string): T[] =>
-  list.sort((a, b) => count(b) - count(a) || (name(a) < name(b) ? -1 : 1));
-
-function limitOf(key: string): { limit: string; scope: string } {
-  const [limit = '', ...scope] = key.split('\n');
-  return { limit, scope: scope.join('\n') };
+/** Adds a tally to the one of its name. */
+export function mergeTally(into: Map<string, Tally>, name: string, from: Tally): void {
+  let tally = into.get(name);
+  if (tally === undefined) {
+    tally = emptyTally();
+    into.set(name, tally);
+  }
+  addTally(tally, from);
 }
 
-/** Puts hours, the oldest first, together. */
+/** Adds the counts of an hour to those of another one. */
+export function mergeHour(into: HourCounts, from: HourCounts): void {
+  for (const [name, tally] of from.routes) mergeTally(into.routes, name, tally);
+  for (const [name, tally] of from.limits) mergeTally(into.limits, name, tally);
+  for (const [client, denied] of from.deniedClients) {
+    into.deniedClients.set(client, (into.deniedClients.get(client) ?? 0) + denied);
+  }
+  for (const [user, { total, denied }] of from.users) {
+    const before = into.users.get(user) ?? { total: 0, denied: 0 };
+    into.users.set(user, { total: before.total + total, denied: before.denied + denied });
+  }
+  trim(into.deniedClients, (denied) => denied);
+  trim(into.users, ({ total }) => total);
+}
+
+function trim<T>(list: Map<string, T>, rank: (value: T) => number): void {
+  if (list.size <= TRIM_AT) return;
+  const lowest = [...list].sort(([, a], [, b]) => rank(b) - rank(a)).slice(MAX_LISTED);
+  for (const [name] of lowest) list.delete(name);
+}
+
+/** Sums up all requests of an hour: each is counted under one route. */
+export function sumRequests({ routes }: HourCounts): Tally {
+  const sum = emptyTally();
+  for (const tally of routes.values()) addTally(sum, tally);
+  return sum;
+}
+
+/** Puts hours together. The last one is the current hour. */
 export function createSnapshot(
-  hours: readonly HourCounts[],
-  all: HourCounts,
+  hours: readonly CountedHour[],
+  uniqueClients: number,
   top: number,
   isComplete: boolean,
 ): StatsSnapshot {
-  for (const hour of hours) mergeHour(all, hour);
+  const sum = emptyHour(0);
+  for (const { counts } of hours) mergeHour(sum, counts);
   const stats = hours.map(hourStats);
-  const byRoute = [...all.routes].map(([route, tally]) => ({ route, ...toCounts(tally) }));
-  const byLimit = [...all.limits].map(([key, tally]) => ({ ...limitOf(key), ...toCounts(tally) }));
-  const clients = [...all.deniedClients].map(([identity, denied]) => ({ identity, denied }));
-  const users = [...all.users].map(([user, { total, denied }]) => ({ user, total, denied }));
+  const byRoute = [...sum.routes].map(([route, tally]) => ({ route, ...toCounts(tally) }));
+  const byLimit = [...sum.limits].map(([key, tally]) => ({ ...splitLimitKey(key), ...toCounts(tally) }));
+  const clients = [...sum.deniedClients].map(([identity, denied]) => ({ identity, denied }));
+  const users = [...sum.users].map(([user, { total, denied }]) => ({ user, total, denied }));
   const deniedRoutes = byRoute
     .filter(({ denied }) => denied > 0)
     .map(({ route, denied }) => ({ route, denied }));
@@ -127,31 +169,47 @@ export function createSnapshot(
     isComplete,
     currentHour: stats.at(-1) as HourStats,
     hours: stats,
-    uniqueClients: estimate(all.clients),
-    topDeniedClients: highest(
+    uniqueClients,
+    topDeniedClients: sortHighest(
       clients,
       ({ denied }) => denied,
       ({ identity }) => identity,
     ).slice(0, top),
-    topDeniedRoutes: highest(
+    topDeniedRoutes: sortHighest(
       deniedRoutes,
       ({ denied }) => denied,
       ({ route }) => route,
     ).slice(0, top),
-    byRoute: highest(
+    byRoute: sortHighest(
       byRoute,
       ({ total }) => total,
       ({ route }) => route,
     ),
-    byLimit: highest(
+    byLimit: sortHighest(
       byLimit,
       ({ total }) => total,
       ({ limit, scope }) => `${limit} ${scope}`,
     ),
-    byUser: highest(
+    byUser: sortHighest(
       users,
       ({ total }) => total,
       ({ user }) => user,
     ).slice(0, top),
   };
 }
+
+const hourStats = ({ counts, uniqueClients }: CountedHour): HourStats => ({
+  startMs: counts.hour * HOUR_MS,
+  ...toCounts(sumRequests(counts)),
+  uniqueClients,
+});
+
+/** The reverse of `limitKey`. */
+function splitLimitKey(key: string): { limit: string; scope: string } {
+  const [limit = '', ...scope] = key.split('\n');
+  return { limit, scope: scope.join('\n') };
+}
+
+/** Sorts equal counts by name, so that a list that is refreshed does not jump about. */
+const sortHighest = <T>(list: T[], count: (item: T) => number, name: (item: T) => string): T[] =>
+  list.sort((a, b) => count(b) - count(a) || (name(a) < name(b) ? -1 : 1));

@@ -1,149 +1,164 @@
 import { type Clock, systemClock } from '../../core/clock.js';
 import type { ErrorReporter } from '../../core/error-reporter.js';
-import { configError, describeValue } from '../../core/errors.js';
-import { emptyHour, type HourCounts, type SharedCounters } from '../../store/shared-counters.js';
-import type { Counter } from './counter-table.js';
-import { mergeHour } from './hour-counts.js';
-import { type RecordedOutcome, Recorder } from './recorder.js';
+import { type OptionRules, validateOptions, wholeNumber } from '../../core/validate.js';
+import { emptyHour, emptyTally, type HourCounts, type SharedCounters } from '../../store/shared-counters.js';
+import { StoreUnavailableError } from '../../store/store.js';
+import type { Published } from '../publisher.js';
+import { HyperLogLog } from './hyperloglog.js';
+import {
+  chargedUser,
+  FAILED,
+  REJECTED_BY_STORE,
+  type RecordedOutcome,
+  type RecordedRoute,
+  Recorder,
+} from './recorder.js';
 import { SharedWriter } from './shared-writer.js';
-import { type Counts, createSnapshot, type StatsSnapshot, toCounts } from './snapshot.js';
+import {
+  type CountedHour,
+  type Counts,
+  createSnapshot,
+  HOUR_MS,
+  mergeHour,
+  type StatsSnapshot,
+  toCounts,
+} from './snapshot.js';
 
-const HOUR_MS = 3_600_000;
-const WRITE_EVERY_MS = 1_000;
+const WRITE_INTERVAL_MS = 1_000;
 export const DEFAULT_KEEP_HOURS = 24 * 7;
 export const MAX_HOURS = 24 * 31;
 const MAX_TOP = 100;
-const READ_AT_A_TIME = 12;
+const CONCURRENT_READS = 12;
 
-/** Settings of {@link RateLimitStats}. */
+/** Options of {@link RateLimitStats}. */
 export interface RateLimitStatsOptions {
-  /** For how many hours counts are kept, the one under way included; 1 to 744 (31 days), default 168 (7 days). */
+  /** Hours that counts are kept, including the current one; 1 to 744 (31 days), default 168 (7 days). */
   readonly keepHours?: number | undefined;
-  /** Counts that processes share; default none, so that this process counts for itself. */
+  /** Counts that processes share. Default: none, so this process counts for itself. */
   readonly shared?: SharedCounters | undefined;
   /** Default: the time of this process. */
   readonly clock?: Clock | undefined;
-  /** Hears, once for each outage, that the store takes no counts, and of counts that were lost. Default: nobody. */
+  /** Called once for each outage in which the store takes no counts, and when counts are lost. Default: nothing is reported. */
   readonly report?: ErrorReporter | undefined;
 }
 
-/** What a snapshot is to hold. */
+/** Options of a snapshot. */
 export interface SnapshotOptions {
-  /** How many hours, the one under way included; 1 to `keepHours`, default 24, or all if fewer are kept. */
+  /** Number of hours, including the current one; 1 to `keepHours`, default 24, or all if fewer are kept. */
   readonly hours?: number | undefined;
-  /** The most entries of each list of clients, users and denied routes; 1 to 100, default 10. */
+  /** Most entries of each list of clients, users and denied routes; 1 to 100, default 10. */
   readonly top?: number | undefined;
 }
 
-/** A route that is counted; made by {@link RateLimitStats.routeCounter} alone. */
-export interface RouteCounter {
-  readonly name: string;
+/** An hour as it was counted by this process. */
+interface OwnHour {
+  readonly counts: HourCounts;
+  readonly clients: HyperLogLog;
 }
 
-/** What is known of an hour. */
-interface ReadHour {
-  readonly counts: HourCounts;
-  /** Whether all processes are in it. */
+interface ReadHour extends CountedHour {
+  /** False if the store failed, so that only this process is included. */
   readonly isShared: boolean;
 }
 
-/** A whole number in its bounds, or an error. */
-function checked(name: string, value: number, max: number): number {
-  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
-  throw configError(
-    'bad-option',
-    `${name} of the statistics cannot be ${describeValue(value)}.`,
-    `Give a whole number from 1 to ${max}.`,
-  );
-}
+export const KEEP_HOURS_RULE = wholeNumber(1, MAX_HOURS);
+
+const RULES: OptionRules<keyof RateLimitStatsOptions> = {
+  keepHours: KEEP_HOURS_RULE,
+  shared: null,
+  clock: null,
+  report: null,
+};
+
+const snapshotRules = (keepHours: number): OptionRules<keyof SnapshotOptions> => ({
+  hours: wholeNumber(1, keepHours),
+  top: wholeNumber(1, MAX_TOP),
+});
 
 /**
- * Counts what becomes of requests, by hours of UTC. Counts are exact. The number of unique clients is an estimate with
- * a standard error of 1.6 %. Lists of clients and users are approximate: a process misses nobody who makes up more than
+ * Counts requests by result, in hours of UTC. Counts are exact. The number of unique clients is an estimate with a
+ * standard error of 0.81 %. Lists of clients and users are approximate: a process misses nobody who makes up more than
  * 0.05 % of its denials, or of its requests with a user, of an hour, and shares the first 200 of them with each write;
  * counts in them never exceed the truth. Memory is bounded, whatever clients send.
  *
- * With `shared` counts it writes once a second at most, in the background, and only what there is; while the store
- * fails, counts are kept and written later.
+ * With `shared` counts it writes in the background, at most once a second and only what is new. While the store fails,
+ * counts are kept and written later.
  *
- * @throws RateLimitConfigError `bad-option` for a `keepHours` out of its bounds.
+ * @throws RateLimitConfigError `bad-option` for a `keepHours` out of bounds.
  * @example
  * const { currentHour, topDeniedClients } = await stats.snapshot({ hours: 24, top: 10 });
  */
 export class RateLimitStats {
   readonly #keepHours: number;
   readonly #clock: Clock;
-  readonly #recorder: Recorder;
   readonly #writer: SharedWriter | null;
-  /** What this process has counted, by hour. */
-  readonly #hours = new Map<number, HourCounts>();
+  /** Created with the first request: where statistics are off, there is none. */
+  #recorder: Recorder | null = null;
+  /** The hours that this process has counted. */
+  readonly #ownHours = new Map<number, OwnHour>();
   /** Stops the timer of writes; null while there is none. */
-  #stop: (() => void) | null = null;
+  #stopTimer: (() => void) | null = null;
   #isClosed = false;
 
-  constructor({
-    keepHours = DEFAULT_KEEP_HOURS,
-    shared,
-    clock = systemClock,
-    report = () => undefined,
-  }: RateLimitStatsOptions = {}) {
-    this.#keepHours = checked('keepHours', keepHours, MAX_HOURS);
+  constructor(options: RateLimitStatsOptions = {}) {
+    validateOptions(options, RULES, 'RateLimitStats');
+    const { keepHours = DEFAULT_KEEP_HOURS, shared, clock = systemClock, report = () => undefined } = options;
+    this.#keepHours = keepHours;
     this.#clock = clock;
-    this.#recorder = new Recorder(this.#hour());
     this.#writer = shared === undefined ? null : new SharedWriter(shared, clock, keepHours * HOUR_MS, report);
   }
 
-  /** @internal The counter of a route, to be kept: {@link record} takes it in place of a look-up at each request. */
-  routeCounter(name: string): RouteCounter {
-    return this.#recorder.route(name);
-  }
+  /** @internal */
+  readonly onPublished = (event: Published): void => {
+    if (event.kind !== 'request') return;
+    const { plan, caller, outcome, error } = event;
+    if (outcome !== null) this.record(plan, outcome, caller.address, chargedUser(outcome.decisions));
+    // Counted without a client, since no client was found to ask for too much.
+    else this.record(plan, error instanceof StoreUnavailableError ? REJECTED_BY_STORE : FAILED, null, null);
+  };
 
   /**
    * @internal Counts a request, once.
    *
-   * @param client The address in canonical form, `203.0.113.7`; null where there is none.
-   * @param user The identity that a limit charged, `user:42`; null where none charged a user. Longer than 256
-   *   characters, it is left out of the list of users.
+   * @param client The address in canonical form, `203.0.113.7`; null for none.
+   * @param user The identity that a limit charged, `user:42`; null if none charged a user. One of more than 256
+   *   characters is left out of the list of users.
    */
-  record(route: RouteCounter, outcome: RecordedOutcome, client: string | null, user: string | null): void {
-    const hour = this.#hour();
-    if (hour !== this.#recorder.hour) this.#startHour(hour);
-    this.#recorder.count(route as Counter, outcome, client, user);
-    if (this.#stop === null && this.#writer !== null && !this.#isClosed) this.#startWriting(this.#writer);
+  record(route: RecordedRoute, outcome: RecordedOutcome, client: string | null, user: string | null): void {
+    this.#currentRecorder().record(route, outcome, client, user);
+    if (this.#stopTimer === null && this.#writer !== null && !this.#isClosed)
+      this.#startWriting(this.#writer);
   }
 
-  /** What became of the requests of this process since it started. */
+  /** The requests of this process since it started. */
   get totals(): Counts {
-    return toCounts(this.#recorder.totals);
+    return toCounts(this.#recorder?.totals ?? emptyTally());
   }
 
   /**
-   * The statistics of the last hours: of all processes where the counts are shared, else of this one. While
-   * the store does not answer it holds what this process knows, within a second.
+   * Returns the statistics of the last hours: of all processes if the counts are shared, otherwise of this one. If the
+   * store does not answer within a second, it returns the counts of this process.
    *
-   * @throws RateLimitConfigError `bad-option` for `hours` or `top` out of their bounds.
+   * @throws RateLimitConfigError `bad-option` for `hours` or `top` out of bounds.
    */
   async snapshot(options: SnapshotOptions = {}): Promise<StatsSnapshot> {
-    const { hours = Math.min(24, this.#keepHours), top = 10 } = options;
-    checked('hours', hours, this.#keepHours);
-    checked('top', top, MAX_TOP);
+    validateOptions(options, snapshotRules(this.#keepHours), 'RateLimitStats.snapshot');
+    const { hours: count = Math.min(24, this.#keepHours), top = 10 } = options;
     this.#drain();
     const last = this.#hour();
-    const known: ReadHour[] = [];
-    // A few at a time: decisions go over the same connection.
-    for (let at = 0; at < hours; at += READ_AT_A_TIME) {
-      const some = Array.from(
-        { length: Math.min(READ_AT_A_TIME, hours - at) },
-        (_, i) => last - hours + 1 + at + i,
-      );
-      known.push(...(await Promise.all(some.map((hour) => this.#read(hour)))));
+    const hours = Array.from({ length: count }, (_, at) => last - count + 1 + at);
+    const read: ReadHour[] = [];
+    // A few at a time: decisions use the same connection.
+    for (let at = 0; at < count; at += CONCURRENT_READS) {
+      const some = hours.slice(at, at + CONCURRENT_READS);
+      read.push(...(await Promise.all(some.map((hour) => this.#read(hour)))));
     }
-    const isComplete = known.every(({ isShared }) => isShared);
-    const counts = known.map((one) => one.counts);
-    return createSnapshot(counts, emptyHour(last), top, isComplete);
+    const sharedClients = read.every(({ isShared }) => isShared) ? await this.#sharedClients(hours) : null;
+    const uniqueClients = Math.max(sharedClients ?? 0, this.#ownClients(hours));
+    return createSnapshot(read, uniqueClients, top, sharedClients !== null);
   }
 
-  /** Writes what is left, for a second at most, and stops. */
+  /** Writes the rest, for at most a second, and stops. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -153,17 +168,39 @@ export class RateLimitStats {
   }
 
   async #read(hour: number): Promise<ReadHour> {
-    const own = this.#hours.get(hour) ?? emptyHour(hour);
-    if (this.#writer === null) return { counts: own, isShared: true };
+    const own = this.#ownHours.get(hour);
+    const counts = own?.counts ?? emptyHour(hour);
+    const ownClients = own?.clients.estimate() ?? 0;
+    if (this.#writer === null) return { counts, uniqueClients: ownClients, isShared: true };
     try {
-      return { counts: await this.#writer.read(hour), isShared: true };
+      const shared = await this.#writer.read(hour);
+      // Our clients of the last second may not have been written yet.
+      return { ...shared, uniqueClients: Math.max(shared.uniqueClients, ownClients), isShared: true };
     } catch {
-      return { counts: own, isShared: false };
+      return { counts, uniqueClients: ownClients, isShared: false };
     }
   }
 
+  /** Estimates the clients of all processes; null if the store fails. */
+  async #sharedClients(hours: readonly number[]): Promise<number | null> {
+    if (this.#writer === null) return 0;
+    try {
+      return await this.#writer.uniqueClients(hours);
+    } catch {
+      return null;
+    }
+  }
+
+  #ownClients(hours: readonly number[]): number {
+    const union = new HyperLogLog();
+    for (const [hour, { clients }] of this.#ownHours) {
+      if (hours.includes(hour)) union.merge(clients);
+    }
+    return union.estimate();
+  }
+
   #startWriting(writer: SharedWriter): void {
-    this.#stop = this.#clock.every(WRITE_EVERY_MS, () => {
+    this.#stopTimer = this.#clock.every(WRITE_INTERVAL_MS, () => {
       this.#drain();
       if (writer.isDone) this.#stopWriting();
       else void writer.write();
@@ -171,31 +208,40 @@ export class RateLimitStats {
   }
 
   #stopWriting(): void {
-    this.#stop?.();
-    this.#stop = null;
+    this.#stopTimer?.();
+    this.#stopTimer = null;
   }
 
-  /** Puts what has been counted to this process's own, and along with the next write. */
+  /** Moves the counts since the last drain to those of this process, and to the next write. */
   #drain(): void {
-    const drained = this.#recorder.drain();
+    const drained = this.#recorder?.drain() ?? null;
     if (drained === null) return;
-    let own = this.#hours.get(drained.hour);
-    if (own === undefined) {
-      own = emptyHour(drained.hour);
-      this.#hours.set(drained.hour, own);
-    }
-    mergeHour(own, drained);
+    mergeHour(this.#ownHour(drained.counts.hour).counts, drained.counts);
     this.#writer?.add(drained);
   }
 
-  #startHour(hour: number): void {
+  #currentRecorder(): Recorder {
+    const hour = this.#hour();
+    if (this.#recorder === null) {
+      this.#recorder = new Recorder(hour, this.#ownHour(hour).clients, this.#writer !== null);
+    } else if (hour !== this.#recorder.hour) this.#startHour(this.#recorder, hour);
+    return this.#recorder;
+  }
+
+  #startHour(recorder: Recorder, hour: number): void {
     this.#drain();
-    this.#recorder.begin(hour);
+    recorder.begin(hour, this.#ownHour(hour).clients);
     const oldest = hour - this.#keepHours + 1;
-    for (const kept of this.#hours.keys()) {
-      if (kept < oldest) this.#hours.delete(kept);
+    for (const kept of this.#ownHours.keys()) {
+      if (kept < oldest) this.#ownHours.delete(kept);
     }
     this.#writer?.forget(oldest);
+  }
+
+  #ownHour(hour: number): OwnHour {
+    const own = this.#ownHours.get(hour) ?? { counts: emptyHour(hour), clients: new HyperLogLog() };
+    this.#ownHours.set(hour, own);
+    return own;
   }
 
   #hour(): number {

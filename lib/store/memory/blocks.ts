@@ -1,20 +1,20 @@
 interface BlockRecord {
-  /** Denies until then. */
+  /** End of the block. */
   untilMs: number;
-  /** How often it was blocked under a limit whose blocks grow, and until when that is remembered. */
+  /** Number of blocks so far under a limit whose blocks grow, and when that number is forgotten. */
   offenses: number;
   offensesEndMs: number;
 }
 
-/** Which buckets are blocked, and were. Of most of them there is nothing to say. */
+/** Blocks of buckets, current and past. Kept apart from the buckets because few of them have any. */
 export class Blocks {
   readonly #records = new Map<number, BlockRecord>();
-  /** Every bucket that was blocked and may still be. */
+  /** Buckets that were blocked and may still be. */
   readonly #blocked = new Set<number>();
-  /** No block ends before then. */
+  /** No block ends earlier. */
   #nextUnblockMs = Number.POSITIVE_INFINITY;
 
-  /** @param maxBlocks How many there may be at a time. */
+  /** @param maxBlocks How many buckets may be blocked at a time. */
   constructor(readonly maxBlocks: number) {}
 
   /** Whether any bucket may be blocked. */
@@ -22,18 +22,18 @@ export class Blocks {
     return this.#blocked.size > 0;
   }
 
-  /** Until when a bucket denies; 0 when it was never blocked. */
+  /** Returns when a bucket's block ends; 0 if it was never blocked. */
   untilMs(generation: number): number {
     return this.#records.get(generation)?.untilMs ?? 0;
   }
 
-  /** When there is nothing to say of a bucket any more. */
+  /** Returns when a bucket's record is no longer needed. */
   endsAtMs(generation: number): number {
     const record = this.#records.get(generation);
     return record === undefined ? 0 : Math.max(record.untilMs, record.offensesEndMs);
   }
 
-  /** How long the next block of these lengths is. */
+  /** Returns the length of a bucket's next block. */
   nextDurationMs(generation: number, durationsMs: readonly number[], nowMs: number): number {
     return durationsMs[Math.min(this.#offensesAt(generation, nowMs), durationsMs.length - 1)] as number;
   }
@@ -41,7 +41,7 @@ export class Blocks {
   /**
    * Blocks a bucket.
    *
-   * @returns Whether there was room for it.
+   * @returns Whether there was room for another block.
    */
   block(generation: number, untilMs: number, nowMs: number): boolean {
     if (!this.#blocked.has(generation) && !this.#hasRoom(nowMs)) return false;
@@ -51,7 +51,7 @@ export class Blocks {
     return true;
   }
 
-  /** Remembers a block of `durationMs` that begins now: until none has been for as long as the longest. */
+  /** Counts a block that starts now. The count is forgotten when no block was running for as long as the longest. */
   recordOffense(generation: number, durationsMs: readonly number[], durationMs: number, nowMs: number): void {
     if (durationsMs.length < 2) return;
     const offenses = this.#offensesAt(generation, nowMs) + 1;
@@ -59,7 +59,7 @@ export class Blocks {
     Object.assign(this.#recordOf(generation), { offenses, offensesEndMs: nowMs + durationMs + longestMs });
   }
 
-  /** Forgets the block of a bucket, and those before. */
+  /** Removes the block of a bucket and the count of its blocks. */
   forget(generation: number): void {
     if (this.#records.delete(generation)) this.#blocked.delete(generation);
   }
@@ -85,8 +85,8 @@ export class Blocks {
   }
 
   #hasRoom(nowMs: number): boolean {
-    if (this.#blocked.size < this.maxBlocks || nowMs < this.#nextUnblockMs)
-      return this.#blocked.size < this.maxBlocks;
+    if (this.#blocked.size < this.maxBlocks) return true;
+    if (nowMs < this.#nextUnblockMs) return false;
     this.#nextUnblockMs = Number.POSITIVE_INFINITY;
     for (const generation of this.#blocked) {
       const untilMs = this.untilMs(generation);

@@ -1,9 +1,11 @@
 import type { Algorithm } from '../../core/algorithms/algorithm.js';
 import { ALGORITHMS } from '../../core/algorithms/index.js';
 import type { Policy } from '../../core/policy.js';
-import { NONE } from './slab-rows.js';
 
-/** The buckets of one limit, by the identity alone: the key of a request's limits is then one string, hashed once. */
+/** Stands for no address and no index. */
+export const NONE = -1;
+
+/** The buckets of one policy by identity, so that the limits of a request share one string, which is hashed once. */
 export interface PolicyTable {
   readonly id: number;
   readonly bucketKey: string;
@@ -11,11 +13,11 @@ export interface PolicyTable {
   readonly windowMs: number;
   readonly algorithm: Algorithm;
   readonly addresses: Map<string, number>;
-  /** Whether its last bucket has gone, and it with it. */
+  /** Set when its last bucket is removed: the table is then removed too. */
   isDropped: boolean;
 }
 
-/** Where the buckets of each limit are, as long as it has any. */
+/** Finds the addresses of buckets. */
 export class BucketIndex {
   readonly #byBucketKey = new Map<string, PolicyTable>();
   readonly #byId: (PolicyTable | undefined)[] = [];
@@ -25,9 +27,9 @@ export class BucketIndex {
   }
 
   /**
-   * The table of a tail, if there is one.
+   * Finds the table of a bucket key.
    *
-   * @param last The one that was found the last time, which is likely to be it.
+   * @param last The table that was found last, which is tried first.
    */
   get(bucketKey: string, last?: PolicyTable): PolicyTable | undefined {
     return last !== undefined && last.bucketKey === bucketKey && !last.isDropped
@@ -35,17 +37,17 @@ export class BucketIndex {
       : this.#byBucketKey.get(bucketKey);
   }
 
-  /** The address of a bucket, or NONE. */
+  /** Returns the address of a bucket, or NONE. */
   find(bucketKey: string, identity: string): number {
     return this.#byBucketKey.get(bucketKey)?.addresses.get(identity) ?? NONE;
   }
 
-  /** The table of a policy, made when there is none yet. */
-  of({ bucketKey, scope, windowMs, algorithm }: Policy): PolicyTable {
-    const known = this.#byBucketKey.get(bucketKey);
-    if (known !== undefined) return known;
-    const free = this.#byId.indexOf(undefined);
-    const id = free === -1 ? this.#byId.length : free;
+  /** Returns the table of a policy; creates it if necessary. */
+  getOrCreate({ bucketKey, scope, windowMs, algorithm }: Policy): PolicyTable {
+    const existing = this.#byBucketKey.get(bucketKey);
+    if (existing !== undefined) return existing;
+    const freeId = this.#byId.indexOf(undefined);
+    const id = freeId === -1 ? this.#byId.length : freeId;
     const addresses = new Map<string, number>();
     const table = {
       id,
@@ -61,7 +63,7 @@ export class BucketIndex {
     return table;
   }
 
-  /** Takes an address out, and its table with the last one. */
+  /** Removes a bucket, and its table with the last one. */
   remove(table: PolicyTable, identity: string): void {
     table.addresses.delete(identity);
     if (table.addresses.size > 0) return;

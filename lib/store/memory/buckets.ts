@@ -2,37 +2,35 @@ import { randomInt } from 'node:crypto';
 import type { BucketState, Rule } from '../../core/algorithms/algorithm.js';
 import type { Policy } from '../../core/policy.js';
 import { Blocks } from './blocks.js';
-import { BucketIndex, type PolicyTable } from './bucket-index.js';
+import { BucketIndex, NONE, type PolicyTable } from './bucket-index.js';
 import { type BucketName, EvictionQueue, Heap, type PinnedBucket } from './eviction.js';
-import { RowCursor } from './row-cursor.js';
-import { ScratchStates } from './scratch-states.js';
-import { Slab } from './slab.js';
-import { CAPACITY, GENERATION, HEAP_INDEX, LIMIT, NONE, POLICY_TABLE } from './slab-rows.js';
+import { RowCursor, ScratchStates, Slab } from './slab.js';
 
+/** Buckets that may have expired and are checked before another one is evicted. */
 const MAX_EXPIRED_CHECKED = 64;
 
-/**
- * Buckets by policy and identity, never more than `max`. A bucket is a row of numbers, found by its address, which
- * holds until {@link layoutVersion} goes up.
- */
+/** Keeps at most `max` buckets, found by policy and identity. An address is valid until {@link layoutVersion} changes. */
 export class Buckets {
   readonly blocks: Blocks;
-  readonly #rows = new Slab();
+  readonly #slab = new Slab();
   readonly #index = new BucketIndex();
-  /** Every bucket once, by a time at which it may have ended; later charges are found out when that comes. */
-  readonly #ends = new Heap<number>((address, index) => this.#rows.set(address, HEAP_INDEX, index));
+  /**
+   * The address of every bucket, ordered by the earliest time at which it can have expired; whether it has been
+   * charged since is checked then.
+   */
+  readonly #expiries = new Heap<number>((address, index) => this.#slab.setHeapIndex(address, index));
   readonly #evictionQueue: EvictionQueue;
-  /** For what is worked out beside a request. */
+  // Reused by every call.
   readonly #states = new ScratchStates();
   readonly #row = new RowCursor();
   readonly #rule = { limit: 0, windowMs: 0, capacity: 0 };
   #size = 0;
-  /** Begins anywhere, so that what one store has charged another does not give back. */
+  /** Starts at random, so that no store refunds what another one has charged. */
   #generations = randomInt(2 ** 47);
   #layoutVersion = 0;
 
   constructor(readonly max: number) {
-    // So that there is always something to evict.
+    // Leaves buckets that can be evicted.
     this.blocks = new Blocks(Math.ceil(max / 2));
     this.#evictionQueue = new EvictionQueue(this, max);
   }
@@ -41,69 +39,68 @@ export class Buckets {
     return this.#size;
   }
 
-  /** Goes up whenever addresses change, or where rows are kept. */
+  /** Changes whenever rows are added, moved or removed. */
   get layoutVersion(): number {
     return this.#layoutVersion;
   }
 
-  /** The address of a bucket, or NONE. */
+  /** Returns the address of a bucket, or NONE. */
   find(bucketKey: string, identity: string): number {
     return this.#index.find(bucketKey, identity);
   }
 
   nameOf(address: number): BucketName {
-    return { bucketKey: this.#tableOf(address).bucketKey, identity: this.#rows.identityOf(address) };
+    return { bucketKey: this.#tableOf(address).bucketKey, identity: this.#slab.identityOf(address) };
   }
 
-  /** Tells a bucket from others of its name, before and after. */
+  /** Identifies a bucket among all that have had its key. */
   generationOf(address: number): number {
-    return this.#rows.get(address, GENERATION);
+    return this.#rowAt(address).generation;
   }
 
-  /** Has a row stand for a bucket, if there is one: until {@link layoutVersion} goes up. */
-  locate(row: RowCursor, bucketKey: string, identity: string): void {
-    row.table = this.#index.get(bucketKey, row.table);
-    const address = row.table?.addresses.get(identity);
-    if (address === undefined) row.address = NONE;
-    else this.#rows.moveTo(row, address);
+  /** Moves a cursor to a bucket, if it exists. It stays valid until {@link layoutVersion} changes. */
+  locate(cursor: RowCursor, bucketKey: string, identity: string): void {
+    cursor.table = this.#index.get(bucketKey, cursor.table);
+    const address = cursor.table?.addresses.get(identity);
+    if (address === undefined) cursor.address = NONE;
+    else this.#slab.moveTo(cursor, address);
   }
 
-  /** What a bucket holds at `nowMs` under a rule; good until the next call. */
+  /** Returns a bucket's state at `nowMs` under a rule; valid until the next call. */
   settled(address: number, rule: Rule, nowMs: number): BucketState {
     return this.#tableOf(address).algorithm.settle(this.stateOf(address), rule, nowMs);
   }
 
-  /** What a bucket held when it was last written; good until the next call. */
+  /** Returns a bucket's state as it was written last; valid until the next call. */
   stateOf(address: number): BucketState {
-    return this.#rowOf(address).read(this.#states);
+    return this.#rowAt(address).read(this.#states);
   }
 
-  /** The rule that a bucket was last charged under; good until the next call. */
+  /** Returns the rule that a bucket was last charged under; valid until the next call. */
   ruleOf(address: number): Rule {
-    this.#rule.limit = this.#rows.get(address, LIMIT);
-    this.#rule.capacity = this.#rows.get(address, CAPACITY);
+    this.#rowAt(address).readRule(this.#rule);
     this.#rule.windowMs = this.#tableOf(address).windowMs;
     return this.#rule;
   }
 
   /**
-   * Keeps what a bucket holds from now on, and the rule it was last charged under, whose limit may change.
+   * Writes a bucket's state, and the rule it was charged under, whose limit may change.
    *
-   * @returns Its address, which is another one when its state has outgrown its row.
+   * @returns Its address, which changes when the state has outgrown its row.
    */
   write(address: number, rule: Rule, state: BucketState): number {
-    const fits = state.length <= this.#rows.roomAt(address);
-    const kept = fits ? address : this.#grow(address, state.length);
-    this.#rowOf(kept).write(rule, state);
-    return kept;
+    const fits = state.length <= this.#rowAt(address).maxLength;
+    const target = fits ? address : this.#grow(address, state.length);
+    this.#rowAt(target).write(rule, state);
+    return target;
   }
 
   /**
-   * A new bucket, for which another one goes when there is no room: one that has ended, else the least
-   * charged, never one that is blocked or among `pinned`.
+   * Creates a bucket. If the store is full, another one is removed: one that has expired, otherwise the least
+   * charged, but never one that is blocked or among `pinned`.
    *
-   * @param state What it holds; empty for a block.
-   * @returns Its address, or NONE when there is no room.
+   * @param state Its state; empty for a block.
+   * @returns Its address, or NONE if there is no room.
    */
   create(
     policy: Policy,
@@ -112,48 +109,46 @@ export class Buckets {
     pinned: readonly PinnedBucket[],
     nowMs: number,
   ): number {
-    // Two for one: the buckets that end are gone before they add up.
+    // Two for each new one: expired buckets are removed faster than they can pile up.
     this.dropExpired(2, nowMs);
     if (this.#size >= 0.9 * this.max) this.#evictionQueue.scanSome(nowMs);
     if (this.#size >= this.max && !this.#makeRoom(pinned, nowMs)) return NONE;
-    const table = this.#index.of(policy);
-    const address = this.#rows.add(identity, state.length);
+    const table = this.#index.getOrCreate(policy);
+    const address = this.#slab.add(identity, state.length);
     this.#layoutVersion++;
-    this.#rows.set(address, GENERATION, ++this.#generations);
-    this.#rows.set(address, POLICY_TABLE, table.id);
-    this.#rows.set(address, HEAP_INDEX, NONE);
+    this.#rowAt(address).initialize(++this.#generations, table.id);
     this.write(address, policy, state);
     table.addresses.set(identity, address);
-    this.#ends.push(this.#endsAtMs(address, state, nowMs), address);
+    this.#expiries.push(this.#expiresAtMs(address, state, nowMs), address);
     this.#size++;
     return address;
   }
 
   delete(address: number): void {
-    const index = this.#rows.get(address, HEAP_INDEX);
-    if (index !== NONE) this.#ends.remove(index);
-    this.blocks.forget(this.generationOf(address));
-    this.#index.remove(this.#tableOf(address), this.#rows.identityOf(address));
+    const { heapIndex, generation } = this.#rowAt(address);
+    if (heapIndex !== NONE) this.#expiries.remove(heapIndex);
+    this.blocks.forget(generation);
+    this.#index.remove(this.#tableOf(address), this.#slab.identityOf(address));
     this.#size--;
     this.#removeRow(address);
   }
 
-  /** Drops up to `max` buckets that have ended. */
+  /** Drops up to `max` buckets that have expired. */
   dropExpired(max: number, nowMs: number): void {
-    for (let dropped = 0; dropped < max && this.#ends.lowest <= nowMs; dropped++) {
-      const address = this.#ends.pop() as number;
-      this.#rows.set(address, HEAP_INDEX, NONE);
+    for (let checked = 0; checked < max && this.#expiries.lowest <= nowMs; checked++) {
+      const address = this.#expiries.pop() as number;
+      this.#slab.setHeapIndex(address, NONE);
       const state = this.settled(address, this.ruleOf(address), nowMs);
-      const endsAtMs = this.#endsAtMs(address, state, nowMs);
-      if (endsAtMs <= nowMs) this.delete(address);
-      else this.#ends.push(endsAtMs, address);
+      const expiresAtMs = this.#expiresAtMs(address, state, nowMs);
+      if (expiresAtMs <= nowMs) this.delete(address);
+      else this.#expiries.push(expiresAtMs, address);
     }
   }
 
   /**
    * Blocks a bucket.
    *
-   * @returns Whether there was room for it.
+   * @returns Whether there was room for another block.
    */
   block(address: number, untilMs: number, nowMs: number): boolean {
     return this.blocks.block(this.generationOf(address), untilMs, nowMs);
@@ -163,14 +158,14 @@ export class Buckets {
     return this.blocks.hasBlocks && this.blocks.untilMs(this.generationOf(address)) > nowMs;
   }
 
-  /** How much of its capacity a bucket uses, from 0 to 1. */
+  /** Returns the used share of a bucket's capacity, from 0 to 1. */
   usageRatio(address: number, nowMs: number): number {
     const rule = this.ruleOf(address);
     const state = this.settled(address, rule, nowMs);
     return this.#tableOf(address).algorithm.used(state, rule, nowMs) / rule.capacity;
   }
 
-  /** The addresses of an identity's buckets, of one scope or of all. */
+  /** Finds the buckets of an identity, under one scope or under all. */
   *of(identity: string, scope: string | undefined): Iterable<number> {
     for (const table of this.#index) {
       const address = table.addresses.get(identity);
@@ -178,58 +173,59 @@ export class Buckets {
     }
   }
 
-  /** All addresses, while buckets come and go; one may be met twice. */
+  /** Iterates over all addresses while buckets come and go; one may be returned twice. */
   [Symbol.iterator](): Iterator<number> {
-    return this.#rows[Symbol.iterator]();
+    return this.#slab[Symbol.iterator]();
   }
 
   clear(): void {
-    this.#rows.clear();
+    this.#slab.clear();
     this.#index.clear();
-    this.#ends.clear();
+    this.#expiries.clear();
     this.blocks.clear();
     this.#evictionQueue.clear();
     this.#size = 0;
     this.#layoutVersion++;
   }
 
-  #rowOf(address: number): RowCursor {
-    this.#rows.moveTo(this.#row, address);
+  #rowAt(address: number): RowCursor {
+    this.#slab.moveTo(this.#row, address);
     return this.#row;
   }
 
   #tableOf(address: number): PolicyTable {
-    return this.#index.byId(this.#rows.get(address, POLICY_TABLE));
+    return this.#index.byId(this.#rowAt(address).tableId);
   }
 
-  /** When nothing is left to remember of a bucket that holds `state`. */
-  #endsAtMs(address: number, state: BucketState, nowMs: number): number {
+  /** Returns when nothing of a bucket has to be remembered any more. */
+  #expiresAtMs(address: number, state: BucketState, nowMs: number): number {
     const { algorithm } = this.#tableOf(address);
     const fullAtMs = nowMs + algorithm.resetMs(state, this.ruleOf(address), nowMs);
     return Math.max(fullAtMs, this.blocks.endsAtMs(this.generationOf(address)));
   }
 
-  /** Moves a bucket to where a state of `length` fits, and gives its new address. */
+  /** Moves a bucket to a row with room for a state of `length` and returns its new address. */
   #grow(address: number, length: number): number {
-    const moved = this.#rows.copyFor(address, length);
-    this.#hasMoved(moved);
+    const copy = this.#slab.copyFor(address, length);
+    this.#onMove(copy);
     this.#removeRow(address);
-    return moved;
+    return copy;
   }
 
   #removeRow(address: number): void {
     this.#layoutVersion++;
-    if (this.#rows.remove(address)) this.#hasMoved(address);
+    if (this.#slab.remove(address)) this.#onMove(address);
   }
 
-  #hasMoved(address: number): void {
-    this.#tableOf(address).addresses.set(this.#rows.identityOf(address), address);
-    const index = this.#rows.get(address, HEAP_INDEX);
-    if (index !== NONE) this.#ends.replace(index, address);
+  /** Tells the index and the heap the new address of a bucket. */
+  #onMove(address: number): void {
+    this.#tableOf(address).addresses.set(this.#slab.identityOf(address), address);
+    const { heapIndex } = this.#rowAt(address);
+    if (heapIndex !== NONE) this.#expiries.replace(heapIndex, address);
   }
 
   #makeRoom(pinned: readonly PinnedBucket[], nowMs: number): boolean {
-    // Not all that may have ended: those charged again meanwhile are as many as anybody likes.
+    // Checks only a few: any number of buckets may have been charged again since they were queued.
     this.dropExpired(MAX_EXPIRED_CHECKED, nowMs);
     if (this.#size < this.max) return true;
     const victim = this.#evictionQueue.evict(pinned, nowMs);

@@ -2,32 +2,31 @@ import { type BucketState, EMPTY_STATE } from '../../core/algorithms/algorithm.j
 import { ALGORITHMS } from '../../core/algorithms/index.js';
 import { type Charge, type Decision, toDecision } from '../../core/decision.js';
 import { definePolicy } from '../../core/policy.js';
+import { NONE } from './bucket-index.js';
 import type { Buckets } from './buckets.js';
-import { RowCursor } from './row-cursor.js';
-import { ScratchStates } from './scratch-states.js';
-import { NONE } from './slab-rows.js';
+import { RowCursor, ScratchStates } from './slab.js';
 
-/** Where the blocks of whole identities are kept: a bucket each, that nothing is charged to. */
+/** Policy of the buckets that block whole identities; nothing is charged to them. */
 export const IDENTITY_BLOCK = definePolicy({ name: 'block', scope: '', rate: { limit: 1, windowMs: 1 } });
 
-/** What is known of one charge of the request in hand. */
+/** One charge of the current request. */
 class Evaluation {
   readonly row = new RowCursor();
   readonly states = new ScratchStates();
-  /** What its bucket holds. */
+  /** The state of its bucket. */
   state: BucketState = EMPTY_STATE;
-  /** 0 when the charge passes now, else how long its own limit or a block makes it wait. */
+  /** 0 if the charge is admitted, otherwise how long its own limit or a block makes it wait. */
   waitMs = 0;
 }
 
-/** Decides requests, one at a time, on the buckets of a store. */
+/** Decides requests on the buckets of a store, one request at a time. */
 export class Evaluator {
-  /** They serve every request in turn. */
+  /** Reused by every request. */
   readonly #evaluations: Evaluation[] = [];
 
   constructor(readonly buckets: Buckets) {}
 
-  /** Charges all of a request that is admitted, and nothing of one that is not. */
+  /** Charges a request in full if it is admitted, otherwise not at all. */
   consume(charges: readonly Charge[], nowMs: number): readonly Decision[] {
     const { layoutVersion } = this.buckets;
     let admitted = true;
@@ -41,7 +40,7 @@ export class Evaluator {
     for (let i = 0; i < charges.length; i++) {
       const charge = charges[i] as Charge;
       const evaluation = this.#evaluationAt(i);
-      // Buckets that were made for this request may have moved others.
+      // A bucket that was created for this request may have moved others.
       if (this.buckets.layoutVersion !== layoutVersion) {
         this.buckets.locate(evaluation.row, charge.policy.bucketKey, charge.identity);
       }
@@ -53,7 +52,7 @@ export class Evaluator {
     return decisions;
   }
 
-  /** What {@link consume} would give; writes nothing. */
+  /** Returns what {@link consume} would decide; writes nothing. */
   peek(charges: readonly Charge[], nowMs: number): readonly Decision[] {
     return charges.map((charge) => {
       const evaluation = this.#evaluationAt(0);
@@ -74,7 +73,7 @@ export class Evaluator {
     return this.#evaluations[i] as Evaluation;
   }
 
-  /** Finds the bucket of a charge as it stands, and how long the charge has to wait. */
+  /** Reads the bucket of a charge and determines how long the charge has to wait. */
   #evaluate(evaluation: Evaluation, charge: Charge, nowMs: number): void {
     const { policy, cost } = charge;
     evaluation.state = EMPTY_STATE;
@@ -90,17 +89,17 @@ export class Evaluator {
     evaluation.waitMs = Math.max(evaluation.waitMs, this.#blockedUntilMs(evaluation, charge) - nowMs);
   }
 
-  /** Writes an admitted charge, into a new bucket when this is its first, and gives the receipt. */
+  /** Writes an admitted charge, into a new bucket if necessary, and returns its receipt. */
   #charge(evaluation: Evaluation, charge: Charge, pinned: readonly Charge[], nowMs: number): number | null {
     const { policy } = charge;
     const { row } = evaluation;
     const state = ALGORITHMS[policy.algorithm].charge(evaluation.state, policy, charge.cost, nowMs);
     if (row.address === NONE) {
-      const isMade = this.buckets.create(policy, charge.identity, state, pinned, nowMs) !== NONE;
-      // No room: this one request has more limits than the store may have buckets.
-      if (!isMade) return null;
+      const isCreated = this.buckets.create(policy, charge.identity, state, pinned, nowMs) !== NONE;
+      // There is no room when one request has more limits than the store may have buckets.
+      if (!isCreated) return null;
       this.buckets.locate(row, policy.bucketKey, charge.identity);
-    } else if (state.length <= row.room) row.write(policy, state);
+    } else if (state.length <= row.maxLength) row.write(policy, state);
     else {
       this.buckets.write(row.address, policy, state);
       this.buckets.locate(row, policy.bucketKey, charge.identity);
@@ -109,10 +108,10 @@ export class Evaluator {
     return row.generation;
   }
 
-  /** The decision on what is not charged: it is denied, costs nothing, or another charge of its request is denied. */
+  /** Decides a charge that is not written: it is denied, costs nothing, or another charge of the request is denied. */
   #uncharged(evaluation: Evaluation, charge: Charge, nowMs: number): Decision {
     const { policy, blockDurationsMs, shadow } = charge;
-    // Written all the same: what a clock that stepped back has moved stays there.
+    // The state is written nevertheless, since it is clamped when the clock has stepped back.
     if (evaluation.row.address !== NONE && policy.limit > 0) evaluation.row.write(policy, evaluation.state);
     if (evaluation.waitMs === 0) return this.#decision(evaluation, charge, 0, false, nowMs, null);
     const blockMs = blockDurationsMs.length > 0 && !shadow ? this.#block(evaluation, charge, nowMs) : 0;
@@ -121,11 +120,11 @@ export class Evaluator {
     return this.#decision(evaluation, charge, blockedMs, blockMs > 0, nowMs, null);
   }
 
-  /** Starts the block of a denied charge and gives its length; 0 where none begins. */
+  /** Starts the block of a denied charge and returns its length; 0 if none starts. */
   #block({ row, waitMs }: Evaluation, charge: Charge, nowMs: number): number {
     if (row.address === NONE || waitMs === Number.POSITIVE_INFINITY) return 0;
     const { blocks } = this.buckets;
-    // One that is under way goes on as it is.
+    // A block that is running is neither extended nor replaced.
     if (Math.max(blocks.untilMs(row.generation), this.#identityBlockedUntilMs(charge)) > nowMs) return 0;
     const blockMs = blocks.nextDurationMs(row.generation, charge.blockDurationsMs, nowMs);
     if (!blocks.block(row.generation, nowMs + blockMs, nowMs)) return 0;
@@ -133,7 +132,7 @@ export class Evaluator {
     return blockMs;
   }
 
-  /** Until when the bucket of a charge, or its identity, is blocked. */
+  /** Returns the end of the block on the bucket of a charge or on its identity; 0 if there is none. */
   #blockedUntilMs({ row }: Evaluation, charge: Charge): number {
     const { blocks } = this.buckets;
     if (!blocks.hasBlocks) return 0;
@@ -146,7 +145,6 @@ export class Evaluator {
     return address === NONE ? 0 : this.buckets.blocks.untilMs(this.buckets.generationOf(address));
   }
 
-  /** The decision on a charge, as its bucket was found or left. */
   #decision(
     { state, waitMs }: Evaluation,
     charge: Charge,

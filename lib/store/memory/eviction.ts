@@ -1,62 +1,62 @@
 import type { Charge } from '../../core/decision.js';
-import { NONE } from './slab-rows.js';
+import { NONE } from './bucket-index.js';
 
-/** What stands for a bucket as long as it is there. */
+/** Names a bucket; unlike its address, this does not change. */
 export interface BucketName {
   readonly bucketKey: string;
   readonly identity: string;
 }
 
-/** A bucket that may not go. */
+/** A bucket that must not be evicted. */
 export type PinnedBucket = Pick<Charge, 'policy' | 'identity'>;
 
-/** Buckets by addresses that hold for a moment only. */
+/** Buckets that may be evicted. Addresses are valid only for a moment. */
 interface Candidates extends Iterable<number> {
-  /** The address of a bucket, or NONE. */
+  /** Returns the address of a bucket, or NONE. */
   find(bucketKey: string, identity: string): number;
   nameOf(address: number): BucketName;
   isBlocked(address: number, nowMs: number): boolean;
-  /** How much of its capacity it uses, from 0 to 1. */
+  /** Returns the used share of a bucket's capacity, from 0 to 1. */
   usageRatio(address: number, nowMs: number): number;
 }
 
 /**
- * Finds the least charged of many buckets, a few at each call, so that no single request pays for a walk
- * over all of them. A walk ends with its finds; while they are used up, the next one is under way.
+ * Finds the least charged buckets, scanning a few at each call, so that no single request pays for a scan of all of
+ * them. While the results of one scan are used up, the next one runs.
  */
 export class EvictionQueue {
-  /** How many buckets one walk finds. */
-  readonly #maxFound: number;
-  /** How many it looks at for each new bucket: two walks while the finds of one last. */
+  /** Number of buckets that one scan finds. */
+  readonly #maxVictims: number;
+  /** Buckets to scan for each new bucket: two scans finish while the results of one last. */
   readonly #stride: number;
-  /** The finds of the last walk, the least charged last, and the share of the most charged of them. */
-  #found: BucketName[] = [];
-  #foundRatio = 0;
-  /** The walk that is under way. */
-  #walk: Iterator<number> | null = null;
-  #least = new Heap<BucketName>();
+  /** Results of the last scan, the least charged last, and the usage ratio of the most charged one. */
+  #victims: BucketName[] = [];
+  #maxUsageRatio = 0;
+  /** The current scan, and the least charged buckets that it has found so far, by negative usage ratio. */
+  #scan: Iterator<number> | null = null;
+  #leastCharged = new Heap<BucketName>();
 
   constructor(
     readonly buckets: Candidates,
     maxBuckets: number,
   ) {
-    this.#maxFound = Math.ceil(maxBuckets / 32);
-    this.#stride = Math.ceil((2 * maxBuckets) / this.#maxFound);
+    this.#maxVictims = Math.ceil(maxBuckets / 32);
+    this.#stride = Math.ceil((2 * maxBuckets) / this.#maxVictims);
   }
 
-  /** Looks at some more buckets. To be called for each new one once there is little room. */
+  /** Continues the scan. To be called for each new bucket when there is little room. */
   scanSome(nowMs: number): void {
-    this.#scan(this.#stride, [], nowMs);
+    this.#continueScan(this.#stride, [], nowMs);
   }
 
-  /** The address of the least charged bucket that is neither blocked nor held; NONE when there is none. */
+  /** Returns the address of the least charged bucket that is neither blocked nor pinned, or NONE. */
   evict(pinned: readonly PinnedBucket[], nowMs: number): number {
     const victim = this.#next(pinned, nowMs);
     if (victim !== NONE) return victim;
-    // The last finds are used up or out of date: finish the walk, and another one when that began too early, or has
-    // found none but those that are held.
-    for (let walks = 0; walks < 2; walks++) {
-      this.#scan(Number.POSITIVE_INFINITY, pinned, nowMs);
+    // The results are used up or outdated: finish the current scan. If it began too early or found only pinned
+    // buckets, make another one.
+    for (let scans = 0; scans < 2; scans++) {
+      this.#continueScan(Number.POSITIVE_INFINITY, pinned, nowMs);
       const found = this.#next(pinned, nowMs);
       if (found !== NONE) return found;
     }
@@ -64,25 +64,25 @@ export class EvictionQueue {
   }
 
   clear(): void {
-    this.#found = [];
-    this.#walk = null;
-    this.#least = new Heap();
+    this.#victims = [];
+    this.#scan = null;
+    this.#leastCharged = new Heap();
   }
 
   #next(pinned: readonly PinnedBucket[], nowMs: number): number {
-    for (let name = this.#found.pop(); name !== undefined; name = this.#found.pop()) {
+    for (let name = this.#victims.pop(); name !== undefined; name = this.#victims.pop()) {
       const address = this.buckets.find(name.bucketKey, name.identity);
       if (address === NONE || this.buckets.isBlocked(address, nowMs) || isAmong(pinned, name)) continue;
-      if (this.buckets.usageRatio(address, nowMs) <= this.#foundRatio) return address;
+      if (this.buckets.usageRatio(address, nowMs) <= this.#maxUsageRatio) return address;
     }
     return NONE;
   }
 
-  /** Looks at up to `count` buckets, and no further than to the end of a walk. */
-  #scan(count: number, pinned: readonly PinnedBucket[], nowMs: number): void {
-    this.#walk ??= this.buckets[Symbol.iterator]();
-    for (let looked = 0; looked < count; looked++) {
-      const { value: address, done } = this.#walk.next();
+  /** Scans up to `count` buckets, at most to the end of the current scan. */
+  #continueScan(count: number, pinned: readonly PinnedBucket[], nowMs: number): void {
+    this.#scan ??= this.buckets[Symbol.iterator]();
+    for (let scanned = 0; scanned < count; scanned++) {
+      const { value: address, done } = this.#scan.next();
       if (done === true) {
         this.#finishScan();
         return;
@@ -94,41 +94,41 @@ export class EvictionQueue {
   #consider(address: number, pinned: readonly PinnedBucket[], nowMs: number): void {
     if (this.buckets.isBlocked(address, nowMs)) return;
     const usageRatio = this.buckets.usageRatio(address, nowMs);
-    const isFull = this.#least.size === this.#maxFound;
-    if (isFull && usageRatio >= -this.#least.lowest) return;
+    const isFull = this.#leastCharged.size === this.#maxVictims;
+    if (isFull && usageRatio >= -this.#leastCharged.lowest) return;
     const name = this.buckets.nameOf(address);
     if (isAmong(pinned, name)) return;
-    if (isFull) this.#least.pop();
-    this.#least.push(-usageRatio, name);
+    if (isFull) this.#leastCharged.pop();
+    this.#leastCharged.push(-usageRatio, name);
   }
 
   #finishScan(): void {
-    const least = this.#least;
-    this.#foundRatio = least.size === 0 ? 0 : -least.lowest;
-    this.#found = [];
-    for (let name = least.pop(); name !== undefined; name = least.pop()) this.#found.push(name);
-    this.#walk = null;
+    const least = this.#leastCharged;
+    this.#maxUsageRatio = least.size === 0 ? 0 : -least.lowest;
+    this.#victims = [];
+    for (let name = least.pop(); name !== undefined; name = least.pop()) this.#victims.push(name);
+    this.#scan = null;
   }
 }
 
 const isAmong = (pinned: readonly PinnedBucket[], { bucketKey, identity }: BucketName): boolean =>
   pinned.some((other) => other.identity === identity && other.policy.bucketKey === bucketKey);
 
-/** A binary min-heap of items by a number, in two plain arrays. */
+/** Binary min-heap of items by a numeric key, in two plain arrays. */
 export class Heap<T> {
   #keys: number[] = [];
   #items: T[] = [];
-  /** The largest size since the arrays were last copied. */
+  /** The largest size since the arrays were copied last. */
   #peak = 0;
 
-  /** @param onMove Hears where an item comes to stand, so that {@link remove} can find it. */
-  constructor(readonly onMove: (item: T, at: number) => void = () => undefined) {}
+  /** @param onMove Receives the index of an item whenever that changes, for {@link remove} and {@link replace}. */
+  constructor(readonly onMove: (item: T, index: number) => void = () => undefined) {}
 
   get size(): number {
     return this.#keys.length;
   }
 
-  /** The lowest key, `Infinity` when empty. */
+  /** The lowest key; `Infinity` if it is empty. */
   get lowest(): number {
     return this.#keys[0] ?? Number.POSITIVE_INFINITY;
   }
@@ -138,27 +138,27 @@ export class Heap<T> {
     if (this.#keys.length > this.#peak) this.#peak = this.#keys.length;
   }
 
-  /** Takes out the item with the lowest key. */
+  /** Removes and returns the item with the lowest key. */
   pop(): T | undefined {
     const top = this.#items[0];
     this.remove(0);
     return top;
   }
 
-  /** Takes out the item that stands at a place. */
-  remove(at: number): void {
+  /** Removes the item at an index. */
+  remove(index: number): void {
     const key = this.#keys.pop();
     const item = this.#items.pop() as T;
-    if (key !== undefined && at < this.#keys.length) {
-      if (key < (this.#keys[at] as number)) this.#rise(at, key, item);
-      else this.#sink(at, key, item);
+    if (key !== undefined && index < this.#keys.length) {
+      if (key < (this.#keys[index] as number)) this.#rise(index, key, item);
+      else this.#sink(index, key, item);
     }
-    this.#giveBack();
+    this.#shrink();
   }
 
-  /** Puts an item in place of another one, with its key. */
-  replace(at: number, item: T): void {
-    this.#items[at] = item;
+  /** Replaces an item and keeps its key. */
+  replace(index: number, item: T): void {
+    this.#items[index] = item;
   }
 
   clear(): void {
@@ -167,44 +167,44 @@ export class Heap<T> {
     this.#peak = 0;
   }
 
-  #put(at: number, key: number, item: T): void {
-    this.#keys[at] = key;
-    this.#items[at] = item;
-    this.onMove(item, at);
+  #put(index: number, key: number, item: T): void {
+    this.#keys[index] = key;
+    this.#items[index] = item;
+    this.onMove(item, index);
   }
 
-  /** An array that shrinks by `pop` may keep the memory of its best days: copy it once most of it is gone. */
-  #giveBack(): void {
+  /** Copies the arrays when they have shrunk: an array that shrinks by `pop` may keep the memory of its peak. */
+  #shrink(): void {
     if (this.#peak < 1_024 || this.#keys.length > this.#peak / 4) return;
     this.#keys = this.#keys.slice();
     this.#items = this.#items.slice();
     this.#peak = this.#keys.length;
   }
 
-  /** Puts an item at a free place and lets it rise to where it belongs. */
+  /** Moves an item up from a free index. */
   #rise(from: number, key: number, item: T): void {
-    let at = from;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
+    let index = from;
+    while (index > 0) {
+      const parent = (index - 1) >> 1;
       const parentKey = this.#keys[parent] as number;
       if (parentKey <= key) break;
-      this.#put(at, parentKey, this.#items[parent] as T);
-      at = parent;
+      this.#put(index, parentKey, this.#items[parent] as T);
+      index = parent;
     }
-    this.#put(at, key, item);
+    this.#put(index, key, item);
   }
 
-  /** Puts an item at a free place and lets it sink to where it belongs. */
+  /** Moves an item down from a free index. */
   #sink(from: number, key: number, item: T): void {
     const size = this.#keys.length;
-    let at = from;
-    for (let child = 2 * at + 1; child < size; child = 2 * at + 1) {
+    let index = from;
+    for (let child = 2 * index + 1; child < size; child = 2 * index + 1) {
       if (child + 1 < size && (this.#keys[child + 1] as number) < (this.#keys[child] as number)) child++;
       const childKey = this.#keys[child] as number;
       if (childKey >= key) break;
-      this.#put(at, childKey, this.#items[child] as T);
-      at = child;
+      this.#put(index, childKey, this.#items[child] as T);
+      index = child;
     }
-    this.#put(at, key, item);
+    this.#put(index, key, item);
   }
 }

@@ -3,14 +3,14 @@ import { ALGORITHMS } from '../../core/algorithms/index.js';
 import { brand } from '../../core/brand.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import type { Charge, Decision } from '../../core/decision.js';
-import { configError, describeValue } from '../../core/errors.js';
 import type { Policy } from '../../core/policy.js';
+import { isInteger, type OptionRules, validateOptions } from '../../core/validate.js';
 import type { Store, StoreReply, StoreTarget } from '../store.js';
+import { NONE } from './bucket-index.js';
 import { Buckets } from './buckets.js';
 import { Evaluator, IDENTITY_BLOCK } from './evaluator.js';
-import { NONE } from './slab-rows.js';
 
-/** A memory store is as full of blocks as it may be. */
+/** A memory store has no room for another block. */
 export class StoreFullError extends RangeError {
   override readonly name = 'StoreFullError';
 }
@@ -18,12 +18,12 @@ export class StoreFullError extends RangeError {
 /** Settings of a {@link MemoryStore}. */
 export interface MemoryStoreOptions {
   /**
-   * The most buckets held at a time, a bucket being one identity under one limit; 1 or more, default
-   * 250,000. At the bound, what has ended goes first, then what is least charged, never what is blocked.
-   * A bucket takes about 150 bytes, under `sliding-window` 180 with one charge and up to 700 with many.
+   * Maximum number of buckets, one for each identity under each limit; 1 or more, default 250,000. A full store
+   * first removes buckets that have expired, then the least charged, never those that are blocked.
+   * A bucket takes about 150 bytes; under `sliding-window` 180 with one charge and up to 700 with many.
    */
   readonly maxBuckets?: number | undefined;
-  /** Default: the time of this process. */
+  /** Default: the clock of this process. */
   readonly clock?: Clock | undefined;
 }
 
@@ -31,33 +31,37 @@ const DEFAULT_MAX_BUCKETS = 250_000;
 const SWEEP_EVERY_MS = 1_000;
 const MAX_SWEPT = 10_000;
 
+const RULES: OptionRules<keyof MemoryStoreOptions> = {
+  maxBuckets: {
+    accepts: isInteger(1, Number.MAX_SAFE_INTEGER),
+    fix: 'Give a whole number, 1 or more; a bucket takes 150 to 700 bytes.',
+  },
+  clock: null,
+};
+
 /**
- * Keeps buckets in this process and answers at once. The default store.
+ * Keeps buckets in the memory of this process and decides synchronously. The default store.
  *
- * @throws RateLimitConfigError `bad-option` for a `maxBuckets` that is no whole number of 1 or more.
+ * @throws RateLimitConfigError `bad-option` if `maxBuckets` is not a whole number of 1 or more.
  * @example
  * RateLimitModule.forRoot({ store: new MemoryStore({ maxBuckets: 1_000_000 }), scopes: { login: '5/15min' } });
  */
 export class MemoryStore implements Store {
+  readonly name: string = 'memory';
   readonly #clock: Clock;
   readonly #buckets: Buckets;
   readonly #evaluator: Evaluator;
   #stopSweeping: (() => void) | null = null;
 
-  constructor({ maxBuckets = DEFAULT_MAX_BUCKETS, clock = systemClock }: MemoryStoreOptions = {}) {
-    if (!Number.isSafeInteger(maxBuckets) || maxBuckets < 1) {
-      throw configError(
-        'bad-option',
-        `MemoryStore cannot hold maxBuckets: ${describeValue(maxBuckets)}.`,
-        'Give a whole number, 1 or more; a bucket takes 150 to 700 bytes.',
-      );
-    }
+  constructor(options: MemoryStoreOptions = {}) {
+    validateOptions(options, RULES, 'MemoryStore');
+    const { maxBuckets = DEFAULT_MAX_BUCKETS, clock = systemClock } = options;
     this.#clock = clock;
     this.#buckets = new Buckets(maxBuckets);
     this.#evaluator = new Evaluator(this.#buckets);
   }
 
-  /** How many buckets it holds now. */
+  /** Number of buckets that it holds now. */
   get size(): number {
     return this.#buckets.size;
   }
@@ -77,7 +81,7 @@ export class MemoryStore implements Store {
     for (const { charge, atMs, resetAfterMs, receipt } of decisions) {
       const { policy, identity, cost } = charge;
       const address = this.#buckets.find(policy.bucketKey, identity);
-      // Another bucket than the one charged: that was reset, evicted or has ended.
+      // The bucket that was charged is gone: reset, evicted or expired.
       if (address === NONE || this.#buckets.generationOf(address) !== receipt) continue;
       const algorithm = ALGORITHMS[policy.algorithm];
       const charged = { cost, atMs, resetAfterMs };
@@ -93,17 +97,17 @@ export class MemoryStore implements Store {
 
   block(identity: string, forMs: number): void {
     const nowMs = this.#clock.now();
-    const known = this.#buckets.find(IDENTITY_BLOCK.bucketKey, identity);
+    const existing = this.#buckets.find(IDENTITY_BLOCK.bucketKey, identity);
     const address =
-      known === NONE ? this.#buckets.create(IDENTITY_BLOCK, identity, EMPTY_STATE, [], nowMs) : known;
+      existing === NONE ? this.#buckets.create(IDENTITY_BLOCK, identity, EMPTY_STATE, [], nowMs) : existing;
     const isBlocked = address !== NONE && this.#buckets.block(address, nowMs + forMs, nowMs);
     if (isBlocked) {
       this.#startSweeping();
       return;
     }
-    if (address !== NONE && known === NONE) this.#buckets.delete(address);
+    if (address !== NONE && existing === NONE) this.#buckets.delete(address);
     throw new StoreFullError(
-      `MemoryStore has no room for another block, since blocks take half of its ${this.#buckets.max} buckets already. Unblock others, or raise maxBuckets.`,
+      `MemoryStore has no room for another block: blocks already take half of its ${this.#buckets.max} buckets. Unblock others, or raise maxBuckets.`,
     );
   }
 
@@ -115,22 +119,22 @@ export class MemoryStore implements Store {
     }
   }
 
-  /** @internal Whether it holds a bucket. */
+  /** @internal */
   has({ bucketKey }: Policy, identity: string): boolean {
     return this.#buckets.find(bucketKey, identity) !== NONE;
   }
 
-  /** @internal Forgets a bucket. */
+  /** @internal Removes a bucket. */
   drop({ bucketKey }: Policy, identity: string): void {
     const address = this.#buckets.find(bucketKey, identity);
     if (address !== NONE) this.#buckets.delete(address);
   }
 
   /**
-   * Takes over what another store has said of a bucket: from then on it counts at least that.
+   * Merges usage known from another store into a bucket, which then counts at least that.
    *
    * @internal
-   * @param used Units, charged to it at `chargedAtMs` by the clock of this store.
+   * @param used Units, charged at `chargedAtMs` by the clock of this store.
    */
   seed(policy: Policy, identity: string, used: number, chargedAtMs: number, blockedUntilMs: number): void {
     const nowMs = this.#clock.now();
@@ -139,12 +143,12 @@ export class MemoryStore implements Store {
     const state = algorithm.settle(charged, policy, nowMs);
     const isBlocked = blockedUntilMs > nowMs;
     if (state === EMPTY_STATE && !isBlocked) return;
-    const known = this.#buckets.find(policy.bucketKey, identity);
+    const existing = this.#buckets.find(policy.bucketKey, identity);
     let address: number;
-    if (known === NONE) address = this.#buckets.create(policy, identity, state, [], nowMs);
+    if (existing === NONE) address = this.#buckets.create(policy, identity, state, [], nowMs);
     else {
-      const before = this.#buckets.settled(known, policy, nowMs);
-      address = this.#buckets.write(known, policy, algorithm.merge(before, state, policy, nowMs));
+      const before = this.#buckets.settled(existing, policy, nowMs);
+      address = this.#buckets.write(existing, policy, algorithm.merge(before, state, policy, nowMs));
     }
     if (address === NONE) return;
     const untilMs = this.#buckets.blocks.untilMs(this.#buckets.generationOf(address));
@@ -152,13 +156,13 @@ export class MemoryStore implements Store {
     this.#startSweeping();
   }
 
-  /** Forgets everything: for tests, between two of them. */
+  /** Removes all buckets and blocks, for use between tests. */
   clear(): void {
     this.#buckets.clear();
     this.close();
   }
 
-  /** Stops its timer; the next decision starts it again. */
+  /** Stops the timer; the next decision starts it again. */
   close(): void {
     this.#stopSweeping?.();
     this.#stopSweeping = null;
@@ -168,7 +172,7 @@ export class MemoryStore implements Store {
     if (this.#buckets.size > 0) this.#stopSweeping ??= this.#clock.every(SWEEP_EVERY_MS, () => this.#sweep());
   }
 
-  /** So that memory goes back when no request comes any more. */
+  /** Releases memory when no more requests come. */
   #sweep(): void {
     this.#buckets.dropExpired(MAX_SWEPT, this.#clock.now());
     if (this.#buckets.size === 0) this.close();

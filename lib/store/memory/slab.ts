@@ -1,84 +1,251 @@
-import type { RowCursor } from './row-cursor.js';
-import { SlabRows } from './slab-rows.js';
+import { type BucketState, EMPTY_STATE, type Rule } from '../../core/algorithms/algorithm.js';
+import { ALGORITHMS } from '../../core/algorithms/index.js';
+import { NONE, type PolicyTable } from './bucket-index.js';
 
-/** The longest states of each shelf: of windows and token buckets, then of sliding windows that grow. */
-const ROOMS = [2, 5, 11, 23, 43, 67];
-const SHELF_BITS = 3;
+// A row starts with these numbers; those of its state follow.
+const GENERATION = 0;
+const LIMIT = 1;
+const CAPACITY = 2;
+const TABLE_ID = 3;
+const HEAP_INDEX = 4;
+const LENGTH = 5;
+const HEADER_SIZE = 6;
 
-const shelfFor = (length: number): number => ROOMS.findIndex((room) => room >= length);
-const addressOf = (shelf: number, index: number): number => (index << SHELF_BITS) | shelf;
+/** The longest states by size class: fixed windows and token buckets, then sliding windows as they grow. */
+const MAX_STATE = Math.max(...Object.values(ALGORITHMS).map(({ maxState }) => maxState));
+const MAX_LENGTHS = [...[2, 5, 11, 23, 43].filter((length) => length < MAX_STATE), MAX_STATE];
+const CLASS_BITS = 3;
 
-/** Rows of numbers by their addresses, each on the shelf where its state fits. */
+const PAGE_BITS = 12;
+const PAGE_ROWS = 1 << PAGE_BITS;
+/** Most stores are small, so the first page starts with fewer rows. */
+const FIRST_PAGE_ROWS = 16;
+
+const addressOf = (sizeClass: number, index: number): number => (index << CLASS_BITS) | sizeClass;
+
+/**
+ * Keeps buckets as rows of numbers in a few large typed arrays, which the garbage collector does not scan. With a
+ * million buckets, a full collection takes less than a third of the time that it takes with an object for each one.
+ *
+ * A row has an address until it moves: its index among the rows of its size class, and that class.
+ */
 export class Slab implements Iterable<number> {
-  readonly #shelves = ROOMS.map((room) => new SlabRows(room));
+  readonly #classes = MAX_LENGTHS.map((maxLength) => new SlabRows(maxLength));
 
-  /** Adds a row for a state of `length`, in which anything may stand, and gives its address. */
+  /** Adds a row for a state of `length` numbers and returns its address. The row's numbers are undefined. */
   add(identity: string, length: number): number {
-    const at = shelfFor(length);
-    return addressOf(at, this.#shelf(at).add(identity));
-  }
-
-  get(address: number, field: number): number {
-    return this.#of(address).get(address >>> SHELF_BITS, field);
-  }
-
-  set(address: number, field: number, value: number): void {
-    this.#of(address).set(address >>> SHELF_BITS, field, value);
+    const sizeClass = MAX_LENGTHS.findIndex((maxLength) => maxLength >= length);
+    return addressOf(sizeClass, (this.#classes[sizeClass] as SlabRows).add(identity));
   }
 
   identityOf(address: number): string {
-    return this.#of(address).identityAt(address >>> SHELF_BITS);
+    return this.#rowsOf(address).identityAt(address >>> CLASS_BITS);
   }
 
-  /** The longest state that fits at an address. */
-  roomAt(address: number): number {
-    return this.#of(address).room;
+  /** Moves a cursor to a row. It stays valid until a row is added or removed. */
+  moveTo(cursor: RowCursor, address: number): void {
+    const rows = this.#rowsOf(address);
+    const index = address >>> CLASS_BITS;
+    cursor.moveTo(address, rows.pageOf(index), rows.offsetOf(index), rows.maxLength);
   }
 
-  /** Has a row stand for what is at an address, until a row is added or removed. */
-  moveTo(row: RowCursor, address: number): void {
-    const shelf = this.#of(address);
-    const index = address >>> SHELF_BITS;
-    row.moveTo(address, shelf.pageOf(index), shelf.offsetOf(index), shelf.room);
+  /** Needs no cursor, since every new bucket moves several others in the heap. */
+  setHeapIndex(address: number, heapIndex: number): void {
+    const rows = this.#rowsOf(address);
+    const index = address >>> CLASS_BITS;
+    rows.pageOf(index)[rows.offsetOf(index) + HEAP_INDEX] = heapIndex;
   }
 
-  /** A copy of a row where a longer state fits. */
+  /** Copies a row to one with room for a longer state and returns its address. */
   copyFor(address: number, length: number): number {
     const copy = this.add(this.identityOf(address), length);
-    this.#of(copy).copy(this.#of(address), address >>> SHELF_BITS, copy >>> SHELF_BITS);
+    this.#rowsOf(copy).copy(this.#rowsOf(address), address >>> CLASS_BITS, copy >>> CLASS_BITS);
     return copy;
   }
 
   /**
    * Removes a row.
    *
-   * @returns Whether another one stands at its address now: the last of its shelf.
+   * @returns Whether another row has moved to its address: the last of its size class.
    */
   remove(address: number): boolean {
-    const shelf = this.#of(address);
-    shelf.remove(address >>> SHELF_BITS);
-    return address >>> SHELF_BITS < shelf.size;
+    const rows = this.#rowsOf(address);
+    const index = address >>> CLASS_BITS;
+    rows.remove(index);
+    return index < rows.size;
   }
 
-  /** All addresses, the highest first: when a row goes, one that was met already takes its place. */
+  /** Iterates over all addresses, the highest first, since a row that is removed is replaced by the last one. */
   *[Symbol.iterator](): Iterator<number> {
-    for (let at = this.#shelves.length - 1; at >= 0; at--) {
-      const shelf = this.#shelf(at);
-      for (let index = shelf.size - 1; index >= 0; index = Math.min(index, shelf.size) - 1) {
-        if (index < shelf.size) yield addressOf(at, index);
+    for (let sizeClass = this.#classes.length - 1; sizeClass >= 0; sizeClass--) {
+      const rows = this.#classes[sizeClass] as SlabRows;
+      for (let index = rows.size - 1; index >= 0; index = Math.min(index, rows.size) - 1) {
+        if (index < rows.size) yield addressOf(sizeClass, index);
       }
     }
   }
 
   clear(): void {
-    for (const shelf of this.#shelves) shelf.clear();
+    for (const rows of this.#classes) rows.clear();
   }
 
-  #shelf(at: number): SlabRows {
-    return this.#shelves[at] as SlabRows;
+  #rowsOf(address: number): SlabRows {
+    return this.#classes[address & ((1 << CLASS_BITS) - 1)] as SlabRows;
+  }
+}
+
+/** Rows of one size class, without gaps. */
+class SlabRows {
+  /** Numbers in a row. */
+  readonly width: number;
+  size = 0;
+  #pages: Float64Array[] = [];
+  #identities: string[][] = [];
+
+  /** @param maxLength The longest state that fits. */
+  constructor(readonly maxLength: number) {
+    this.width = HEADER_SIZE + maxLength;
   }
 
-  #of(address: number): SlabRows {
-    return this.#shelf(address & ((1 << SHELF_BITS) - 1));
+  pageOf(index: number): Float64Array {
+    return this.#pages[index >>> PAGE_BITS] as Float64Array;
+  }
+
+  /** Returns the position of a row in its page. */
+  offsetOf(index: number): number {
+    return (index & (PAGE_ROWS - 1)) * this.width;
+  }
+
+  identityAt(index: number): string {
+    return this.#identities[index >>> PAGE_BITS]?.[index & (PAGE_ROWS - 1)] as string;
+  }
+
+  add(identity: string): number {
+    const index = this.size++;
+    const page = index >>> PAGE_BITS;
+    const row = index & (PAGE_ROWS - 1);
+    const numbers = this.#pages[page];
+    if (numbers === undefined) {
+      this.#pages[page] = new Float64Array(this.width * (page === 0 ? FIRST_PAGE_ROWS : PAGE_ROWS));
+      this.#identities[page] = [];
+    } else if (numbers.length === row * this.width) {
+      const longer = new Float64Array(2 * numbers.length);
+      longer.set(numbers);
+      this.#pages[page] = longer;
+    }
+    (this.#identities[page] as string[])[row] = identity;
+    return index;
+  }
+
+  /** Copies the numbers of a row of the same or a smaller size class. */
+  copy(from: SlabRows, fromIndex: number, index: number): void {
+    const start = from.offsetOf(fromIndex);
+    this.pageOf(index).set(from.pageOf(fromIndex).subarray(start, start + from.width), this.offsetOf(index));
+  }
+
+  /** Removes a row and moves the last one to its index. */
+  remove(index: number): void {
+    const last = --this.size;
+    const lastPage = last >>> PAGE_BITS;
+    const identities = this.#identities[lastPage] as string[];
+    const identity = identities.pop() as string;
+    if (index !== last) {
+      this.copy(this, last, index);
+      (this.#identities[index >>> PAGE_BITS] as string[])[index & (PAGE_ROWS - 1)] = identity;
+    }
+    // Releases empty pages except for one, which may be needed again immediately.
+    if (this.size === 0) this.clear();
+    else if (this.#pages.length > lastPage + 2) {
+      this.#pages.length = lastPage + 2;
+      this.#identities.length = lastPage + 2;
+    }
+  }
+
+  clear(): void {
+    this.#pages = [];
+    this.#identities = [];
+    this.size = 0;
+  }
+}
+
+/** Reads and writes one row after the other, so that a decision creates no objects. */
+export class RowCursor {
+  /** NONE if there is no such bucket. */
+  address = NONE;
+  /** The table of the last bucket: requests mostly have the same limits as the one before. */
+  table: PolicyTable | undefined;
+  maxLength = 0;
+  #page: Float64Array = new Float64Array(0);
+  #offset = 0;
+
+  moveTo(address: number, page: Float64Array, offset: number, maxLength: number): void {
+    this.address = address;
+    this.#page = page;
+    this.#offset = offset;
+    this.maxLength = maxLength;
+  }
+
+  /** Identifies a bucket among all that have had its key. */
+  get generation(): number {
+    return this.#page[this.#offset + GENERATION] as number;
+  }
+
+  get tableId(): number {
+    return this.#page[this.#offset + TABLE_ID] as number;
+  }
+
+  get heapIndex(): number {
+    return this.#page[this.#offset + HEAP_INDEX] as number;
+  }
+
+  /** Fills in the header of a new row. */
+  initialize(generation: number, tableId: number): void {
+    this.#page[this.#offset + GENERATION] = generation;
+    this.#page[this.#offset + TABLE_ID] = tableId;
+    this.#page[this.#offset + HEAP_INDEX] = NONE;
+  }
+
+  /** Copies the limit and the capacity that the bucket was last charged under. */
+  readRule(rule: { limit: number; capacity: number }): void {
+    rule.limit = this.#page[this.#offset + LIMIT] as number;
+    rule.capacity = this.#page[this.#offset + CAPACITY] as number;
+  }
+
+  /** Copies the state into an array of `states`. */
+  read(states: ScratchStates): BucketState {
+    const page = this.#page;
+    const offset = this.#offset;
+    const length = page[offset + LENGTH] as number;
+    if (length === 0) return EMPTY_STATE;
+    const state = states.ofLength(length);
+    for (let i = 0; i < length; i++) state[i] = page[offset + HEADER_SIZE + i] as number;
+    return state;
+  }
+
+  /** Writes a state that fits, and the rule it was charged under, whose limit may change while the bucket lives. */
+  write(rule: Rule, state: BucketState): void {
+    const page = this.#page;
+    const offset = this.#offset;
+    const { length } = state;
+    page[offset + LIMIT] = rule.limit;
+    page[offset + CAPACITY] = rule.capacity;
+    page[offset + LENGTH] = length;
+    for (let i = 0; i < length; i++) page[offset + HEADER_SIZE + i] = state[i] as number;
+  }
+}
+
+/** Arrays to read states into, one for each length, so that a decision creates none. */
+export class ScratchStates {
+  readonly #byLength: BucketState[] = [];
+
+  /** Returns an array of `length` arbitrary numbers, valid until the next call. */
+  ofLength(length: number): BucketState {
+    let state = this.#byLength[length];
+    if (state === undefined) {
+      // Fractions, so that V8 makes an array of doubles: it would have to convert one of small integers.
+      state = new Array<number>(length).fill(0.5);
+      this.#byLength[length] = state;
+    } else if (state.length !== length) state.length = length;
+    return state;
   }
 }

@@ -1,53 +1,53 @@
 import type { StoreReply } from '../store.js';
 import type { Charges, Decisions, RedisReplyError } from './protocol.js';
 
-/** Sends several requests in one call and gives back what became of each, in their order. */
+/** Sends requests in one call and returns the decisions, or the error, of each. */
 export type SendBatch = (requests: readonly Charges[]) => Promise<readonly (Decisions | RedisReplyError)[]>;
 
-/** Hears what becomes of requests, in place of a promise of its own for each. */
+/** Observes calls, without a promise for each request. */
 export interface ReplyListener<Token> {
-  /** Before a call is sent. */
+  /** Called before a call is sent. */
   onSend(): Token;
+  /** Called for each request that was added with `notify`. */
   onReply(charges: Charges, decisions: Decisions, token: Token): void;
-  /** Once a call has been answered, or has failed. */
+  /** Called after each call, whether it succeeded or failed. */
   onSettled(): void;
 }
 
-interface Waiting {
+interface PendingRequest {
   readonly charges: Charges;
-  /** Whether it is to be heard of. */
   readonly notify: boolean;
   readonly resolve: (reply: StoreReply) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** How much goes into one call: a server decides on one while we read the answer to another. */
+// Limits of one call, so that the server works on one while this process reads the reply to another.
 const MAX_REQUESTS = 64;
 const MAX_CHARGES = 512;
 
-/** Cuts what waits into batches that one call may carry. */
-function* batchesOf(waiting: readonly Waiting[]): Iterable<readonly Waiting[]> {
+/** Splits pending requests into batches of one call each. */
+function* batchesOf(pending: readonly PendingRequest[]): Iterable<readonly PendingRequest[]> {
   let from = 0;
   let charges = 0;
-  for (let at = 0; at < waiting.length; at++) {
-    const own = (waiting[at] as Waiting).charges.length;
+  for (let at = 0; at < pending.length; at++) {
+    const own = (pending[at] as PendingRequest).charges.length;
     const isFull = at - from === MAX_REQUESTS || (charges + own > MAX_CHARGES && at > from);
     if (isFull) {
-      yield waiting.slice(from, at);
+      yield pending.slice(from, at);
       from = at;
       charges = 0;
     }
     charges += own;
   }
-  yield from === 0 ? waiting : waiting.slice(from);
+  yield from === 0 ? pending : pending.slice(from);
 }
 
 /**
- * Lets requests of one turn of the event loop travel together. They are sent at the end of the turn,
- * when all sockets that had something to say have been read; no request waits for a timer.
+ * Sends the requests of one turn of the event loop as one script call. They leave at the end of the turn, when all
+ * readable sockets have been read, so no request waits for a timer.
  */
 export class Batcher<Token> {
-  #batches = new Map<string, Waiting[]>();
+  #batches = new Map<string, PendingRequest[]>();
 
   constructor(
     readonly send: SendBatch,
@@ -55,40 +55,40 @@ export class Batcher<Token> {
   ) {}
 
   /**
-   * Decides a request along with the others of this turn.
+   * Adds a request to this turn's batch.
    *
-   * @param batchKey What may travel together: requests with the same key.
-   * @param notify Whether what becomes of it is to be heard of.
+   * @param batchKey Requests with the same key may share a call.
+   * @param notify Whether the listener receives the reply.
    */
   add(batchKey: string, charges: Charges, notify: boolean): Promise<StoreReply> {
     if (this.#batches.size === 0) setImmediate(() => this.#flush());
     return new Promise((resolve, reject) => {
       const request = { charges, notify, resolve, reject };
-      const waiting = this.#batches.get(batchKey);
-      if (waiting === undefined) this.#batches.set(batchKey, [request]);
-      else waiting.push(request);
+      const batch = this.#batches.get(batchKey);
+      if (batch === undefined) this.#batches.set(batchKey, [request]);
+      else batch.push(request);
     });
   }
 
   #flush(): void {
     const batches = this.#batches;
     this.#batches = new Map();
-    for (const waiting of batches.values()) {
-      for (const batch of batchesOf(waiting)) void this.#sendBatch(batch);
+    for (const pending of batches.values()) {
+      for (const batch of batchesOf(pending)) void this.#sendBatch(batch);
     }
   }
 
-  async #sendBatch(batch: readonly Waiting[]): Promise<void> {
+  async #sendBatch(batch: readonly PendingRequest[]): Promise<void> {
     const token = this.listener.onSend();
     try {
-      const answers = await this.send(batch.map(({ charges }) => charges));
-      for (let at = 0; at < batch.length; at++) {
-        const { charges, notify, resolve, reject } = batch[at] as Waiting;
-        const answer = answers[at] as Decisions | RedisReplyError;
-        if (answer instanceof Error) reject(answer);
+      const replies = await this.send(batch.map(({ charges }) => charges));
+      for (let i = 0; i < batch.length; i++) {
+        const { charges, notify, resolve, reject } = batch[i] as PendingRequest;
+        const reply = replies[i] as Decisions | RedisReplyError;
+        if (reply instanceof Error) reject(reply);
         else {
-          if (notify) this.listener.onReply(charges, answer, token);
-          resolve({ decisions: answer, degraded: false });
+          if (notify) this.listener.onReply(charges, reply, token);
+          resolve({ decisions: reply, degraded: false });
         }
       }
     } catch (error) {

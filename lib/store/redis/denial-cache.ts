@@ -1,29 +1,30 @@
+import { lru } from 'tiny-lru';
 import { type Charge, type Decision, isDenial } from '../../core/decision.js';
 import type { ReplyListener } from './batcher.js';
 import { type Charges, type Decisions, encodeCharge } from './protocol.js';
 
 interface CachedDenial {
   readonly decisions: Decisions;
-  /** When the answer came, on the clock of this process: it was true a little before. */
-  readonly answeredAtMs: number;
-  /** Until when it is sure to hold. */
+  /** When the reply arrived, by the clock of this process; it was true slightly earlier. */
+  readonly repliedAtMs: number;
+  /** Until then it certainly holds. */
   readonly untilMs: number;
-  /** The one request that asks again, once it is no longer sure, and since when it has been asking. */
+  /** The one request that revalidates it once it has expired, and when that began. */
   revalidation: Promise<Decisions> | null;
   revalidatingSinceMs: number;
 }
 
-/** When a server was asked, and how often something had been forgotten by then. */
+/** When a call was sent, and the number of invalidations before that. */
 export interface SendToken {
   readonly atMs: number;
   readonly invalidationCount: number;
 }
 
-/** No longer than this, so that a reset elsewhere takes hold. */
+/** No entry is used for longer, so that a reset by another process takes effect. */
 const MAX_CACHED_MS = 1_000;
 const MAX_DENIALS = 10_000;
 
-/** How long a denied request is denied at least. */
+/** Returns for how long a denied request certainly stays denied; 0 if it is not denied. */
 function waitOf(decisions: Decisions): number {
   let waitMs = 0;
   for (const decision of decisions) {
@@ -32,7 +33,7 @@ function waitOf(decisions: Decisions): number {
   return Math.min(waitMs, MAX_CACHED_MS);
 }
 
-/** A decision as it stands some time later, when nothing has been charged since. */
+/** Returns a decision as it stands some time later, if nothing was charged meanwhile. */
 function aged(decision: Decision, charge: Charge, elapsedMs: number): Decision {
   const { resetAfterMs, retryAfterMs, blockedForMs, atMs } = decision;
   return {
@@ -47,26 +48,31 @@ function aged(decision: Decision, charge: Charge, elapsedMs: number): Decision {
   };
 }
 
-const nameOf = (charges: Charges): string =>
+const cacheKey = (charges: Charges): string =>
   charges.map((charge) => `${charge.identity} ${charge.policy.bucketKey} ${encodeCharge(charge)}`).join('\n');
 
 /**
- * Remembers denials while they are sure to hold, so that a flood of requests from one caller is not a flood
- * for the server. When one is no longer sure, a single request asks again, and the others wait for it.
+ * Caches denials for at most one second, so that a flooding client does not flood Redis. When an entry expires, one
+ * request revalidates it and concurrent ones wait for that reply (single flight).
  */
 export class DenialCache implements ReplyListener<SendToken> {
-  readonly #denials = new Map<string, CachedDenial>();
+  readonly #denials = lru<CachedDenial>(MAX_DENIALS).onEvict(({ key, value }) => this.#unindex(key, value));
+  /** The keys of an identity's denials. */
   readonly #byIdentity = new Map<string, Set<string>>();
-  /** When identities were last forgotten, counted, while answers are under way that may know no better. */
-  readonly #invalidations = new Map<string, number>();
+  /**
+   * The number of each identity's last invalidation, while calls are in flight that were sent before it. If one is
+   * evicted, all calls sent before it count as outdated.
+   */
+  readonly #invalidations = lru<number>(MAX_DENIALS).onEvict(({ value }) => {
+    this.#outdatedBefore = Math.max(this.#outdatedBefore, value);
+  });
   #invalidationCount = 0;
-  /** Of answers asked for before this count nothing is known. */
-  #unknownBefore = 0;
+  #outdatedBefore = 0;
   #inFlight = 0;
 
   constructor(readonly now: () => number) {}
 
-  /** Whether something may be known of a request: whoever asks about others is to let this hear of the answer. */
+  /** Whether there may be an entry for a request. If not, it may be sent directly, with this cache as its listener. */
   mayContain(charges: Charges): boolean {
     return this.#byIdentity.has(charges[0]?.identity ?? '');
   }
@@ -78,66 +84,56 @@ export class DenialCache implements ReplyListener<SendToken> {
 
   onReply(charges: Charges, decisions: Decisions, token: SendToken): void {
     const waitMs = waitOf(decisions);
-    if (waitMs > 0 && this.#holdsSince(token.invalidationCount, charges)) {
-      this.#keep(nameOf(charges), {
+    if (waitMs > 0 && this.#isCurrent(token.invalidationCount, charges)) {
+      this.#keep(cacheKey(charges), {
         decisions,
-        answeredAtMs: this.now(),
+        repliedAtMs: this.now(),
         untilMs: token.atMs + waitMs,
         revalidation: null,
         revalidatingSinceMs: 0,
       });
-    } else if (this.mayContain(charges)) this.#drop(nameOf(charges));
+    } else if (this.mayContain(charges)) this.#drop(cacheKey(charges));
   }
 
   onSettled(): void {
     this.#inFlight--;
-    if (this.#inFlight === 0) this.#invalidations.clear();
+    if (this.#inFlight === 0 && this.#invalidations.size > 0) this.#invalidations.clear();
   }
 
-  /** Decides a request, by what is known or else by `fetch`. */
+  /** Returns the cached denial of a request; otherwise calls `fetch`. */
   getOrFetch(charges: Charges, fetch: () => Promise<Decisions>): Decisions | Promise<Decisions> {
     if (!this.mayContain(charges)) return this.#fetch(charges, fetch);
-    const name = nameOf(charges);
-    const denial = this.#denials.get(name);
+    const key = cacheKey(charges);
+    const denial = this.#denials.get(key);
     if (denial === undefined) return this.#fetch(charges, fetch);
     const nowMs = this.now();
     // The clock of a test may step back.
-    if (nowMs < denial.untilMs && nowMs >= denial.answeredAtMs)
-      return this.#agedReply(denial, charges, nowMs);
-    // One that is never answered must not hold up the others for ever.
+    if (nowMs < denial.untilMs && nowMs >= denial.repliedAtMs) return this.#agedReply(denial, charges, nowMs);
+    // A revalidation without a reply must not hold up the others for ever.
     if (denial.revalidation !== null && nowMs - denial.revalidatingSinceMs < MAX_CACHED_MS)
-      return this.#awaitRevalidation(denial.revalidation, name, charges, fetch);
+      return this.#awaitRevalidation(denial.revalidation, key, charges, fetch);
     const revalidation = this.#fetch(charges, fetch);
     denial.revalidation = revalidation;
     denial.revalidatingSinceMs = nowMs;
     return revalidation;
   }
 
-  /** Forgets what concerns an identity. */
+  /** Drops the denials of an identity, including those of calls in flight. */
   invalidate(identity: string): void {
-    if (this.#inFlight > 0) this.#noteInvalidation(identity);
-    const names = this.#byIdentity.get(identity);
-    if (names !== undefined) for (const name of [...names]) this.#drop(name);
+    if (this.#inFlight > 0) this.#invalidations.set(identity, ++this.#invalidationCount);
+    const keys = this.#byIdentity.get(identity);
+    if (keys !== undefined) for (const key of [...keys]) this.#drop(key);
   }
 
-  #noteInvalidation(identity: string): void {
-    this.#invalidationCount++;
-    if (this.#invalidations.size >= MAX_DENIALS) {
-      this.#invalidations.clear();
-      this.#unknownBefore = this.#invalidationCount;
-    }
-    this.#invalidations.set(identity, this.#invalidationCount);
+  /** Whether no identity of a request was invalidated since then. */
+  #isCurrent(invalidationCount: number, charges: Charges): boolean {
+    if (invalidationCount < this.#outdatedBefore) return false;
+    return charges.every(({ identity }) => (this.#invalidations.peek(identity) ?? 0) <= invalidationCount);
   }
 
-  /** Whether nothing of a request was forgotten since. */
-  #holdsSince(invalidationCount: number, charges: Charges): boolean {
-    if (invalidationCount < this.#unknownBefore) return false;
-    return charges.every(({ identity }) => (this.#invalidations.get(identity) ?? 0) <= invalidationCount);
-  }
-
-  #agedReply({ decisions, answeredAtMs }: CachedDenial, charges: Charges, nowMs: number): Decisions {
-    const elapsedMs = Math.floor(nowMs - answeredAtMs);
-    return decisions.map((decision, at) => aged(decision, charges[at] as Charge, elapsedMs));
+  #agedReply({ decisions, repliedAtMs }: CachedDenial, charges: Charges, nowMs: number): Decisions {
+    const elapsedMs = Math.floor(nowMs - repliedAtMs);
+    return decisions.map((decision, i) => aged(decision, charges[i] as Charge, elapsedMs));
   }
 
   async #fetch(charges: Charges, fetch: () => Promise<Decisions>): Promise<Decisions> {
@@ -147,44 +143,46 @@ export class DenialCache implements ReplyListener<SendToken> {
       this.onReply(charges, decisions, token);
       return decisions;
     } catch (error) {
-      this.#drop(nameOf(charges));
+      this.#drop(cacheKey(charges));
       throw error;
     } finally {
       this.onSettled();
     }
   }
 
-  /** Waits for a re-check, which answers all who wait when it is another denial. */
+  /** Waits for a revalidation; if that is a denial again, it holds for all waiting requests. */
   async #awaitRevalidation(
     revalidation: Promise<Decisions>,
-    name: string,
+    key: string,
     charges: Charges,
     fetch: () => Promise<Decisions>,
   ): Promise<Decisions> {
     await revalidation.catch(() => undefined);
-    const denial = this.#denials.get(name);
+    const denial = this.#denials.get(key);
     return denial === undefined ? this.#fetch(charges, fetch) : this.#agedReply(denial, charges, this.now());
   }
 
-  #keep(name: string, denial: CachedDenial): void {
-    this.#drop(name);
-    if (this.#denials.size >= MAX_DENIALS) this.#drop(this.#denials.keys().next().value as string);
-    this.#denials.set(name, denial);
+  #keep(key: string, denial: CachedDenial): void {
+    this.#denials.set(key, denial);
     for (const { charge } of denial.decisions) {
-      const names = this.#byIdentity.get(charge.identity);
-      if (names === undefined) this.#byIdentity.set(charge.identity, new Set([name]));
-      else names.add(name);
+      const keys = this.#byIdentity.get(charge.identity);
+      if (keys === undefined) this.#byIdentity.set(charge.identity, new Set([key]));
+      else keys.add(key);
     }
   }
 
-  #drop(name: string): void {
-    const denial = this.#denials.get(name);
+  #drop(key: string): void {
+    const denial = this.#denials.peek(key);
     if (denial === undefined) return;
-    this.#denials.delete(name);
-    for (const { charge } of denial.decisions) {
-      const names = this.#byIdentity.get(charge.identity);
-      names?.delete(name);
-      if (names?.size === 0) this.#byIdentity.delete(charge.identity);
+    this.#denials.delete(key);
+    this.#unindex(key, denial);
+  }
+
+  #unindex(key: string, { decisions }: CachedDenial): void {
+    for (const { charge } of decisions) {
+      const keys = this.#byIdentity.get(charge.identity);
+      keys?.delete(key);
+      if (keys?.size === 0) this.#byIdentity.delete(charge.identity);
     }
   }
 }

@@ -1,3 +1,3 @@
-export type { RedisClient } from './ioredis.js';
+export type { RedisClient, RedisStoreOptions, RedisStoreSettings } from './options.js';
 export { RedisReplyError } from './protocol.js';
-export { RedisStore, type RedisStoreOptions, type RedisStoreSettings } from './redis-store.js';
+export { RedisStore } from './redis-store.js';

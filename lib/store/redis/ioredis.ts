@@ -1,7 +1,12 @@
+// The package brings no types.
+/// <reference path="./cluster-key-slot.d.ts" />
+import { createHash } from 'node:crypto';
+import slotOf from 'cluster-key-slot';
 import { Redis, type RedisOptions } from 'ioredis';
-import { configError, describeValue } from '../../core/errors.js';
+import type { RedisDriver, ScriptName } from './driver.js';
+import { SCRIPTS } from './scripts.gen.js';
 
-/** What the store asks of a client: a `Redis` or a `Cluster` of ioredis 5 or 6. */
+/** What the store needs of a client: a `Redis` or a `Cluster` of ioredis 5 or 6. */
 export interface RedisClient {
   readonly isCluster?: boolean;
   readonly options: {
@@ -17,166 +22,164 @@ export interface RedisClient {
   off(event: 'ready', listener: () => void): unknown;
 }
 
-/** Whether a value is a client rather than options for one. */
+export type { RedisOptions };
+
+/** Tells a client from options for one. */
 export const isClient = (value: unknown): value is RedisClient =>
   typeof (value as Partial<RedisClient> | null | undefined)?.defineCommand === 'function';
 
-const ENDPOINT_OPTIONS = ['url', 'host', 'port', 'path', 'sentinels'];
+type Command = (keyCount: number, ...args: (string | number)[]) => Promise<unknown>;
 
-/** Throws `bad-option` for what would silently be a server on this machine. */
-export function checkOptions(options: unknown): void {
-  const isObject = typeof options === 'object' && options !== null;
-  const client = isObject && Object.entries(options).find(([, value]) => isClient(value))?.[0];
-  if (client) {
-    throw configError(
-      'bad-option',
-      `RedisStore was given a client within its options, as ${client}.`,
-      'Give the client itself: new RedisStore(client).',
-    );
-  }
-  if (isObject && !('sendCommand' in options)) {
-    const given = ENDPOINT_OPTIONS.filter((name) => name in options);
-    const isUnset =
-      given.length > 0 && given.every((name) => (options as Record<string, unknown>)[name] === undefined);
-    if (!isUnset) return;
-    throw configError(
-      'bad-option',
-      `RedisStore was given ${given.join(', ')} without a value.`,
-      'Set it, or leave it out for a server on this machine.',
-    );
-  }
-  throw configError(
-    'bad-option',
-    `RedisStore cannot be made of ${describeValue(options)}.`,
-    `Give { url: 'redis://...' }, options of ioredis, or a client of ioredis.`,
-  );
+/** Defines our scripts as commands: the client then loads them, and loads them again if a server has lost them. */
+function defineScripts(client: RedisClient): Readonly<Record<ScriptName, Command>> {
+  const commands = Object.entries(SCRIPTS).map(([script, lua]) => {
+    // The hash keeps the scripts of two versions of this library apart on one client.
+    const name = `ratelimit_${script}_${createHash('sha1').update(lua).digest('hex').slice(0, 8)}`;
+    client.defineCommand(name, { lua });
+    const command = (client as unknown as Record<string, Command>)[`${name}Buffer`] as Command;
+    return [script, command.bind(client)];
+  });
+  return Object.fromEntries(commands) as Record<ScriptName, Command>;
 }
 
-const RECONNECT_WITHIN_MS = 250;
-/** Decisions wait no longer than this for the first connection. */
+/** Drives a client of the application. */
+export class IoredisDriver<Client extends RedisClient = RedisClient> implements RedisDriver {
+  readonly shardOf: ((key: string) => string) | undefined;
+  readonly #commands: Readonly<Record<ScriptName, Command>>;
+  readonly #listeners: (() => void)[] = [];
+
+  constructor(readonly client: Client) {
+    if (client.isCluster) this.shardOf = (key) => client.slots?.[slotOf(key)]?.[0] ?? '';
+    this.#commands = defineScripts(client);
+  }
+
+  evaluate(
+    script: ScriptName,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<unknown> {
+    return this.#commands[script](keys.length, ...keys, ...args);
+  }
+
+  onReady(listener: () => void): void {
+    this.#listeners.push(listener);
+    this.client.on('ready', listener);
+  }
+
+  open(): void | Promise<void> {}
+
+  close(): void {
+    for (const listener of this.#listeners) this.client.off('ready', listener);
+  }
+}
+
+/** Names the options that keep a client from sending a request again after a lost connection, or never settling it. */
+function missingOptions({ isCluster, options }: RedisClient): string | null {
+  if (isCluster) return options.retryDelayOnFailover === 0 ? null : 'retryDelayOnFailover: 0';
+  // The second one too: ioredis forgets unanswered commands that it does not send again.
+  return options.autoResendUnfulfilledCommands === false && options.maxRetriesPerRequest === 0
+    ? null
+    : 'autoResendUnfulfilledCommands: false and maxRetriesPerRequest: 0';
+}
+
+/** Drives a client of the application; warns if its options make limits unreliable. */
+export function wrapClient(client: RedisClient): RedisDriver {
+  const missing = missingOptions(client);
+  if (missing !== null) {
+    process.emitWarning(
+      `RedisStore: when its client loses the connection, a request may be charged twice or never be answered. Create the client with ${missing}.`,
+      { type: 'RateLimitWarning' },
+    );
+  }
+  return new IoredisDriver(client);
+}
+
+const MAX_RECONNECT_DELAY_MS = 250;
+/** How long decisions wait for the first connection. */
 const OPENING_MS = 2_000;
 
 /**
- * The settings of our own client: a command is sent once or not at all, so that no charge is made twice
- * and none is kept waiting for a server that is away.
+ * Options of our own client. A command is sent once or not at all, so that no charge is made twice and none is
+ * kept waiting for a server that is down.
  */
 const OWN_CLIENT_OPTIONS: RedisOptions = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   connectTimeout: OPENING_MS,
-  // Else a connection that has been lost already keeps the process alive for two seconds more.
+  // Otherwise a connection that is already lost keeps the process alive for two more seconds.
   disconnectTimeout: 50,
-  // A server that has gone silent stays connected, though it may be gone for good.
+  // A server that has gone silent stays connected, although it may be gone for good.
   socketTimeout: 1_000,
-  retryStrategy: (attempt) => Math.min(50 * attempt, RECONNECT_WITHIN_MS),
-  // After a failover the server that we know may have become a replica: connect anew, to the one that leads.
-  // Redis 6 names the script first.
+  retryStrategy: (attempt) => Math.min(50 * attempt, MAX_RECONNECT_DELAY_MS),
+  // After a failover the server may have become a replica: reconnect to the one that leads.
+  // Redis 6 puts the script's name first.
   reconnectOnError: (error) => /\bREADONLY\b/.test(error.message),
 };
 
-/** A client, and what the store may do to it. */
-export interface RedisDriver {
-  readonly client: RedisClient;
-  /** Connects, the first time; comes when that is done or has failed, and is null from then on. */
-  open(): Promise<void> | null;
-  /** Calls `listener` whenever it has connected. */
-  onReady(listener: () => void): void;
-  /** What a failed command is due to. */
-  describeError(error: unknown): unknown;
-  /** Ends a client of ours; does nothing to another one. */
-  close(): void;
-}
-
-/** A client of our own, by URL, by options of ioredis, or by both. */
-export class IoredisDriver implements RedisDriver {
-  readonly client: Redis;
+/** Drives a client of its own, which connects when it is first needed. */
+export class OwnIoredisDriver extends IoredisDriver<Redis> {
   #state: 'new' | 'opening' | 'open' = 'new';
-  #opening: Promise<void> | null = null;
+  #opening: Promise<void> | undefined;
   #error: (Error & { readonly code?: string }) | undefined;
 
   constructor(url: string | undefined, options: RedisOptions) {
-    // Not before it is asked for: a store may be made and never used, as where a test puts another in its place.
+    // A store may be made and never used, for example when a test puts another one in its place.
     const settings = { ...OWN_CLIENT_OPTIONS, ...options, lazyConnect: true };
-    this.client = url === undefined ? new Redis(settings) : new Redis(url, settings);
+    const client = url === undefined ? new Redis(settings) : new Redis(url, settings);
+    super(client);
     // Without a listener ioredis would print every attempt to reconnect.
-    this.client.on('error', (error) => {
+    client.on('error', (error) => {
       this.#error = error;
     });
-    this.client.on('ready', () => {
+    client.on('ready', () => {
       this.#error = undefined;
     });
   }
 
-  open(): Promise<void> | null {
-    if (this.#state !== 'new') return this.#opening;
-    this.#state = 'opening';
-    this.#opening = this.#connect().then(() => this.#opened());
+  override async evaluate(...call: Parameters<IoredisDriver['evaluate']>): Promise<unknown> {
+    if (this.#state !== 'open') await this.open();
+    try {
+      return await super.evaluate(...call);
+    } catch (error) {
+      throw this.#describeError(error);
+    }
+  }
+
+  override open(): void | Promise<void> {
+    if (this.#state === 'new') {
+      this.#state = 'opening';
+      this.#opening = this.#connect().then(() => this.#onOpened());
+    }
     return this.#opening;
   }
 
-  onReady(listener: () => void): void {
-    this.client.on('ready', listener);
-  }
-
-  describeError(error: unknown): unknown {
-    if (this.client.status === 'ready' || this.#error === undefined) return error;
-    // Node leaves the message empty when several addresses refuse.
-    const { message, code } = this.#error;
-    return new Error(`There is no connection to Redis: ${message || code}.`, { cause: this.#error });
-  }
-
-  close(): void {
-    this.#opened();
+  override close(): void {
+    this.#onOpened();
     this.client.disconnect();
   }
 
-  #opened(): void {
+  /** Returns why there is no connection, if that is why a command failed. */
+  #describeError(error: unknown): unknown {
+    if (this.client.status === 'ready' || this.#error === undefined) return error;
+    // Node leaves the message empty when several addresses refuse.
+    const { message, code } = this.#error;
+    return new Error(`Not connected to Redis: ${message || code}.`, { cause: this.#error });
+  }
+
+  #onOpened(): void {
     this.#state = 'open';
-    this.#opening = null;
+    this.#opening = undefined;
   }
 
   async #connect(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
-      // Sentinels that are away are asked again and again within one attempt, which tells of errors alone.
+      // While Sentinels are down, one attempt asks them again and again and emits only errors.
       for (const event of ['ready', 'error', 'close', 'end']) this.client.once(event, () => resolve());
       timer = setTimeout(resolve, OPENING_MS).unref();
       this.client.connect().catch(() => undefined);
     });
     clearTimeout(timer);
   }
-}
-
-/** What a client has to be told so that a request on a lost connection is neither sent again nor left waiting. */
-function missingOptions({ isCluster, options }: RedisClient): string | null {
-  if (isCluster) return options.retryDelayOnFailover === 0 ? null : 'retryDelayOnFailover: 0';
-  // The second, since ioredis forgets unanswered commands that it does not send again.
-  return options.autoResendUnfulfilledCommands === false && options.maxRetriesPerRequest === 0
-    ? null
-    : 'autoResendUnfulfilledCommands: false and maxRetriesPerRequest: 0';
-}
-
-/** A client of the application's. */
-export function wrapClient(client: RedisClient): RedisDriver {
-  const missing = missingOptions(client);
-  if (missing !== null) {
-    process.emitWarning(
-      `When the client given to RedisStore loses its connection, a request may be charged twice or never be answered. Make it with ${missing}.`,
-      { type: 'RateLimitWarning' },
-    );
-  }
-  const listeners: (() => void)[] = [];
-  return {
-    client,
-    open: () => null,
-    onReady(listener) {
-      listeners.push(listener);
-      client.on('ready', listener);
-    },
-    describeError: (error) => error,
-    close() {
-      for (const listener of listeners) client.off('ready', listener);
-    },
-  };
 }

@@ -1,22 +1,35 @@
 import { brand } from '../../core/brand.js';
 import { type Charge, type Decision, toDecision } from '../../core/decision.js';
 import type { Policy } from '../../core/policy.js';
-import type { KeyFormat } from './key-format.js';
 
-/** What a request asks, and what is answered. */
+/** The charges of a request, and the decisions on them. */
 export type Charges = readonly Charge[];
 export type Decisions = readonly Decision[];
 
-/** What a call of the `consume` script is to do: charge, look, or start the blocks of denials. */
+/** What the `consume` script does: charge, only decide, or start the blocks of denials. */
 export type Mode = 'consume' | 'peek' | 'block';
 
-/** Keys and arguments of a script, in the order that it documents. */
+export const DEFAULT_PREFIX = 'ratelimit';
+
+/** Returns the key of an identity: a hash that holds all of its buckets. */
+export type KeyFormat = (identity: string) => string;
+
+/**
+ * Creates keys of the form `prefix:{identity}`. With one key for each identity, a Cluster keeps an identity in one
+ * slot, moves it to another node as a whole, and removes it as a whole.
+ *
+ * @param oneSlot Whether all identities share a slot.
+ */
+export const keyFormat = (prefix: string, oneSlot: boolean): KeyFormat =>
+  oneSlot ? (identity) => `{${prefix}}:${identity}` : (identity) => `${prefix}:{${identity}}`;
+
+/** Keys and arguments of a script, in the order that its header documents. */
 export interface Message {
   readonly keys: readonly string[];
   readonly args: readonly (string | number)[];
 }
 
-/** Numbers the keys of a message. */
+/** The keys of a message, each once, with their indexes from 1. */
 class KeyTable {
   readonly keys: string[] = [];
   readonly #indexes = new Map<string, number>();
@@ -35,31 +48,31 @@ class KeyTable {
 
 const encodedRules = new WeakMap<Policy, string>();
 
-/** A policy as scripts read it. */
 function encodeRule(policy: Policy): string {
-  let text = encodedRules.get(policy);
-  if (text === undefined) {
+  let encoded = encodedRules.get(policy);
+  if (encoded === undefined) {
     const { algorithm, windowMs, limit, capacity } = policy;
-    text = `${algorithm} ${windowMs} ${limit} ${capacity}`;
-    encodedRules.set(policy, text);
+    encoded = `${algorithm} ${windowMs} ${limit} ${capacity}`;
+    encodedRules.set(policy, encoded);
   }
-  return text;
+  return encoded;
 }
 
-/** What a charge asks of its bucket, as the script reads it. */
+/** Encodes a charge without its bucket. */
 export const encodeCharge = ({ policy, cost, shadow, blockDurationsMs }: Charge): string =>
   `${encodeRule(policy)} ${cost} ${shadow ? 1 : 0} ${blockDurationsMs.join(',')}`;
 
-/** Numbers the kinds of charges in a message: most of them are alike but for their identity. */
+/** The kinds of charges in a message, with their indexes from 1: most charges differ only in their identity. */
 class KindTable {
   readonly #kinds: Charge[] = [];
-  readonly texts: string[] = [];
+  /** Two for each kind: its bucket key and its encoded charge. */
+  readonly encoded: string[] = [];
 
   indexOf(charge: Charge): number {
-    for (let at = 0; at < this.#kinds.length; at++) {
-      if (isOfKind(this.#kinds[at] as Charge, charge)) return at + 1;
+    for (let index = 0; index < this.#kinds.length; index++) {
+      if (isOfKind(this.#kinds[index] as Charge, charge)) return index + 1;
     }
-    this.texts.push(charge.policy.bucketKey, encodeCharge(charge));
+    this.encoded.push(charge.policy.bucketKey, encodeCharge(charge));
     return this.#kinds.push(charge);
   }
 }
@@ -72,50 +85,50 @@ const isOfKind = (a: Charge, b: Charge): boolean =>
 
 function isEqualRequest(a: Charges, b: Charges): boolean {
   if (a.length !== b.length) return false;
-  for (let at = 0; at < a.length; at++) {
-    const [one, other] = [a[at] as Charge, b[at] as Charge];
+  for (let i = 0; i < a.length; i++) {
+    const [one, other] = [a[i] as Charge, b[i] as Charge];
     if (one.identity !== other.identity || !isOfKind(one, other)) return false;
   }
   return true;
 }
 
-/** How the script reads numbers: as two characters from `0` on, to the base of 64. */
+/** Numbers as the script reads them: two characters from `0` on, in base 64. */
 const NUMBERS = Array.from({ length: 64 * 64 }, (_, number) =>
   String.fromCharCode(48 + (number >> 6), 48 + (number & 63)),
 );
 
-/** The message that asks for the decisions on several requests, each a list of charges. */
+/** Encodes requests, each a list of charges, for the `consume` script. */
 export function encodeConsume(
   requests: readonly Charges[],
   mode: Mode,
   keyOf: KeyFormat,
   now: number | '',
 ): Message {
-  const list = new KeyTable(keyOf);
+  const keys = new KeyTable(keyOf);
   const kinds = new KindTable();
-  let asking = '';
-  for (let at = 0; at < requests.length; ) {
-    const charges = requests[at] as Charges;
-    let next = at + 1;
-    // Those that ask the same of a bucket that everybody charges.
+  let encoded = '';
+  for (let first = 0; first < requests.length; ) {
+    const charges = requests[first] as Charges;
+    let next = first + 1;
+    // Equal requests, which come up with a bucket that everybody charges, are sent once with their number.
     while (next < requests.length && isEqualRequest(charges, requests[next] as Charges)) next++;
-    asking += `${NUMBERS[next - at]}${NUMBERS[charges.length]}`;
+    encoded += `${NUMBERS[next - first]}${NUMBERS[charges.length]}`;
     for (const charge of charges) {
-      asking += `${NUMBERS[list.indexOf(charge.identity)]}${NUMBERS[kinds.indexOf(charge)]}`;
+      encoded += `${NUMBERS[keys.indexOf(charge.identity)]}${NUMBERS[kinds.indexOf(charge)]}`;
     }
-    at = next;
+    first = next;
   }
-  return { keys: list.keys, args: [now, mode, asking, ...kinds.texts] };
+  return { keys: keys.keys, args: [now, mode, encoded, ...kinds.encoded] };
 }
 
-/** The message that gives charges back. */
+/** Encodes charges to give back for the `refund` script. */
 export function encodeRefund(decisions: Decisions, keyOf: KeyFormat, now: number | ''): Message {
-  const list = new KeyTable(keyOf);
+  const keys = new KeyTable(keyOf);
   const args: (string | number)[] = [now];
   for (const { charge, atMs, resetAfterMs, receipt } of decisions) {
     const { policy, identity, cost } = charge;
     args.push(
-      list.indexOf(identity),
+      keys.indexOf(identity),
       policy.bucketKey,
       encodeRule(policy),
       cost,
@@ -124,47 +137,47 @@ export function encodeRefund(decisions: Decisions, keyOf: KeyFormat, now: number
       receipt as number,
     );
   }
-  return { keys: list.keys, args };
+  return { keys: keys.keys, args };
 }
 
-/** What a server has said of one request that it could not decide. */
+/** The server could not decide one of the requests of a call. */
 export class RedisReplyError extends Error {
   override readonly name = 'RedisReplyError';
 }
 
 brand(RedisReplyError, 'RedisReplyError');
 
-/** A number of a reply takes so many bytes. */
+/** Length of a number in a reply. */
 const BYTES = 8;
 
-/** Reads the reply to a {@link encodeConsume}: for each request its decisions, or what went wrong with it. */
+/** Parses the reply of the `consume` script: for each request its decisions, or its error. */
 export function parseReply(
   reply: unknown,
   requests: readonly Charges[],
 ): readonly (Decisions | RedisReplyError)[] {
   const [numbers, ...errors] = reply as [Buffer, ...Buffer[]];
   const atMs = numbers.readDoubleLE(0);
-  let at = BYTES;
+  let offset = BYTES;
   return requests.map((charges) => {
-    const hasFailed = numbers.readDoubleLE(at) !== 0;
-    at += BYTES;
+    const hasFailed = numbers.readDoubleLE(offset) !== 0;
+    offset += BYTES;
     if (hasFailed) return new RedisReplyError(String(errors.shift()));
     const decisions = new Array<Decision>(charges.length);
     for (let i = 0; i < charges.length; i++) {
-      decisions[i] = parseDecision(numbers, at, charges[i] as Charge, atMs);
-      at += 5 * BYTES;
+      decisions[i] = parseDecision(numbers, offset, charges[i] as Charge, atMs);
+      offset += 5 * BYTES;
     }
     return decisions;
   });
 }
 
-function parseDecision(numbers: Buffer, at: number, charge: Charge, atMs: number): Decision {
-  const waitMs = numbers.readDoubleLE(at + 2 * BYTES);
-  const blockedMs = numbers.readDoubleLE(at + 3 * BYTES);
-  const generation = numbers.readDoubleLE(at + 4 * BYTES);
+function parseDecision(numbers: Buffer, offset: number, charge: Charge, atMs: number): Decision {
+  const waitMs = numbers.readDoubleLE(offset + 2 * BYTES);
+  const blockedMs = numbers.readDoubleLE(offset + 3 * BYTES);
+  const generation = numbers.readDoubleLE(offset + 4 * BYTES);
   return toDecision(charge, {
-    used: numbers.readDoubleLE(at),
-    resetMs: numbers.readDoubleLE(at + BYTES),
+    used: numbers.readDoubleLE(offset),
+    resetMs: numbers.readDoubleLE(offset + BYTES),
     waitMs: waitMs < 0 ? Number.POSITIVE_INFINITY : waitMs,
     blockedMs: Math.abs(blockedMs),
     startsBlock: blockedMs < 0,

@@ -1,5 +1,5 @@
 // Made from scripts/*.lua by `npm run embed-lua`.
-export const SCRIPTS = {
+export const SCRIPTS: Readonly<Record<'block' | 'clients' | 'consume' | 'count' | 'counted' | 'forget' | 'refund', string>> = {
   block: `local time = redis.call('TIME')
 local microseconds = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local birth = math.floor(microseconds / 32)
@@ -46,6 +46,7 @@ local forMs = tonumber(ARGV[2])
 redis.call('HSET', KEYS[1], BLOCK, whole(now + forMs))
 keepFor(KEYS[1], forMs, forMs)
 return 1`,
+  clients: `return redis.call('PFCOUNT', unpack(KEYS))`,
   consume: `local time = redis.call('TIME')
 local microseconds = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local birth = math.floor(microseconds / 32)
@@ -520,31 +521,17 @@ for i = 1, #changed do
 end
 return { table.concat(reply, '', 1, size), unpack(errors) }`,
   count: `local counts, clients, denied, users, denials = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local writer, call = 'w:' .. ARGV[1], redis.call
-if tonumber(call('HGET', counts, writer) or 0) >= tonumber(ARGV[2]) then return 0 end
-call('HSET', counts, writer, ARGV[2])
-local function raise(text, from, to)
-  local places, ranks, read, write = {}, {}, {}, {}
-  for at = from, to, 3 do
-    local upper, lower, rank = string.byte(text, at, at + 2)
-    local place = '#' .. ((upper - 48) * 64 + lower - 48)
-    places[#places + 1], ranks[#ranks + 1] = place, rank - 48
-    read[#read + 1], read[#read + 2], read[#read + 3] = 'GET', 'u8', place
-  end
-  for at, known in ipairs(call('BITFIELD', clients, unpack(read))) do
-    if ranks[at] > known then
-      local size = #write
-      write[size + 1], write[size + 2], write[size + 3], write[size + 4] = 'SET', 'u8', places[at], ranks[at]
-    end
-  end
-  if #write > 0 then call('BITFIELD', clients, unpack(write)) end
-end
-for from = 1, #ARGV[5], 3000 do raise(ARGV[5], from, math.min(from + 2999, #ARGV[5])) end
-local at = 6
+local writer, call, at = 'w:' .. ARGV[1], redis.call, 5
 local function take()
   at = at + 1
   return ARGV[at - 1]
 end
+local first = at + 1
+at = first + tonumber(ARGV[at])
+for from = first, at - 1, 1000 do call('PFADD', clients, unpack(ARGV, from, math.min(from + 999, at - 1))) end
+call('PEXPIRE', clients, ARGV[3])
+if tonumber(call('HGET', counts, writer) or 0) >= tonumber(ARGV[2]) then return 0 end
+call('HSET', counts, writer, ARGV[2])
 for _, kind in ipairs({ 'r', 'l' }) do
   for _ = 1, tonumber(take()) do
     local name, letters = take(), 'adsg'
@@ -575,7 +562,7 @@ for _, key in ipairs(KEYS) do call('PEXPIRE', key, ARGV[3]) end
 return 1`,
   counted: `return {
   redis.call('HGETALL', KEYS[1]),
-  redis.call('GET', KEYS[2]) or '',
+  redis.call('PFCOUNT', KEYS[2]),
   redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES'),
   redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES'),
   redis.call('HGETALL', KEYS[5]),
@@ -958,4 +945,4 @@ for at = 2, #ARGV, 7 do
   end
 end
 return count`,
-} as const;
+};

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { forEachAlgorithm } from './checks.js';
 
-/** How charges fill a bucket and fade from it, under every algorithm alike. */
+/** Charges fill a bucket and expire from it: the same under every algorithm. */
 export const algorithms = forEachAlgorithm((algorithm) => ({
   async [`${algorithm}: admits up to the limit, then denies`](subject) {
     const seen = [];
@@ -12,9 +12,7 @@ export const algorithms = forEachAlgorithm((algorithm) => ({
     );
   },
 
-  async [`${algorithm}: waiting exactly the reported time is enough, and a millisecond less is not`](
-    subject,
-  ) {
+  async [`${algorithm}: the reported wait is exactly long enough: a millisecond less is not`](subject) {
     await subject.spend(5, { algorithm });
     const { retryAfterMs } = await subject.one({ algorithm });
     assert.ok(retryAfterMs !== null && retryAfterMs > 0);
@@ -32,7 +30,7 @@ export const algorithms = forEachAlgorithm((algorithm) => ({
     assert.deepEqual([last.retryAfterMs, last.resetAfterMs], [first.retryAfterMs, first.resetAfterMs]);
   },
 
-  async [`${algorithm}: is full again after the reported reset`](subject) {
+  async [`${algorithm}: has all units again after the reported reset`](subject) {
     await subject.spend(5, { algorithm });
     const { resetAfterMs } = await subject.peek({ algorithm });
     subject.clock.advance(resetAfterMs);
@@ -42,7 +40,7 @@ export const algorithms = forEachAlgorithm((algorithm) => ({
     );
   },
 
-  async [`${algorithm}: a clock that steps back neither frees nor locks`](subject) {
+  async [`${algorithm}: a clock that steps back neither frees units nor locks a bucket`](subject) {
     subject.clock.advance('1h');
     await subject.spend(5, { algorithm });
     subject.clock.set(subject.clock.now() - 3_600_000);
@@ -53,7 +51,7 @@ export const algorithms = forEachAlgorithm((algorithm) => ({
     assert.equal((await subject.one({ algorithm })).allowed, true);
   },
 
-  async [`${algorithm}: a limit that changes goes on with the counts there are`](subject) {
+  async [`${algorithm}: a changed limit keeps the counts of its bucket`](subject) {
     await subject.spend(4, { algorithm });
     assert.equal((await subject.peek({ algorithm, limit: 3 })).remaining, 0);
     assert.equal((await subject.one({ algorithm, limit: 3 })).allowed, false);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import type { Checks } from './checks.js';
 
-/** Blocks: of a bucket after a denial, and of an identity. */
+/** Blocks of a bucket after a denial, and of an identity. */
 export const blocks: Checks = {
-  async 'a denial starts the block of its own bucket, which nothing extends'(subject) {
+  async 'a denial blocks its own bucket, and no later request extends the block'(subject) {
     const blocking = { blockDurationsMs: 600_000 };
     await subject.spend(5, blocking);
     assert.equal((await subject.one(blocking)).retryAfterMs, 600_000);
@@ -14,7 +14,7 @@ export const blocks: Checks = {
     assert.equal((await subject.one(blocking)).allowed, true);
   },
 
-  async 'blocks grow, and are forgotten once none has been for as long as the longest'(subject) {
+  async 'blocks grow, and start over after no block for as long as the longest one'(subject) {
     const growing = { limit: 1, windowMs: 1_000, blockDurationsMs: [10_000, 60_000, 300_000] };
     await subject.one(growing);
     for (const blockMs of [10_000, 60_000, 300_000, 300_000]) {
@@ -30,20 +30,20 @@ export const blocks: Checks = {
     assert.equal((await subject.one(growing)).retryAfterMs, 10_000);
   },
 
-  async 'unblock and reset forget how often a bucket was blocked'(subject) {
+  async 'unblock and reset clear the number of earlier blocks'(subject) {
     const growing = { limit: 1, windowMs: 1_000, blockDurationsMs: [10_000, 60_000] };
-    for (const forget of [
+    for (const clear of [
       () => subject.store.unblock('user:1'),
       () => subject.store.reset({ identity: 'user:1' }),
     ]) {
       await subject.one(growing);
       assert.equal((await subject.one(growing)).retryAfterMs, 10_000);
-      await forget();
+      await clear();
       subject.clock.advance(1_000);
     }
   },
 
-  async 'a shadow limit, a peek and a cost that never fits start no block'(subject) {
+  async 'a shadow limit, a peek and a cost above the limit start no block'(subject) {
     const blocking = { blockDurationsMs: 600_000 };
     await subject.one({ ...blocking, cost: 6 });
     assert.equal((await subject.peek()).allowed, true);
@@ -54,7 +54,7 @@ export const blocks: Checks = {
     assert.ok(retryAfterMs !== null && retryAfterMs <= 60_000);
   },
 
-  async 'a blocked bucket denies a cost of 0 as well'(subject) {
+  async 'a blocked bucket also denies a cost of 0'(subject) {
     await subject.spend(5, { blockDurationsMs: 1_000 });
     await subject.one({ blockDurationsMs: 1_000 });
     assert.equal((await subject.one({ cost: 0 })).allowed, false);
@@ -74,7 +74,7 @@ export const blocks: Checks = {
     assert.equal((await subject.one()).allowed, true);
   },
 
-  async 'unblock ends both kinds of block and leaves the charges'(subject) {
+  async 'unblock ends both kinds of block and keeps the charges'(subject) {
     await subject.spend(2);
     await subject.store.block('user:1', 900_000);
     await subject.store.unblock('user:1');

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import type { Checks } from './checks.js';
 import type { ChargeOptions } from './subject.js';
 
-/** What has a bucket of its own. */
+/** Requests that have separate buckets. */
 export const buckets: Checks = {
-  async 'identities, scopes, policies, windows and algorithms have buckets of their own'(subject) {
+  async 'identities, scopes, policies, windows and algorithms have separate buckets'(subject) {
     await subject.spend(5);
     for (const other of [
       { identity: 'user:2' },
@@ -17,7 +17,7 @@ export const buckets: Checks = {
     }
   },
 
-  async 'names and identities full of separators do not run into one another'(subject) {
+  async 'names and identities that contain separators have separate buckets'(subject) {
     const pairs: ChargeOptions[] = [
       { scope: 'a:b', name: 'c', identity: 'x' },
       { scope: 'a', name: 'b:c', identity: 'x' },

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import type { Checks } from './checks.js';
 import { charge } from './subject.js';
 
-/** What charges, costs and peeks are answered. */
+/** Decisions about charges, costs and peeks. */
 export const charges: Checks = {
-  async 'a cost above the limit is denied for ever, and charged to nobody'(subject) {
+  async 'a cost above the limit is always denied, and not charged'(subject) {
     const decision = await subject.one({ cost: 6 });
     assert.deepEqual([decision.allowed, decision.retryAfterMs, decision.remaining], [false, null, 5]);
   },
 
-  async 'a limit of 0 denies for ever, a cost of 0 too'(subject) {
+  async 'a limit of 0 always denies, even a cost of 0'(subject) {
     for (const cost of [1, 0]) {
       const decision = await subject.one({ limit: 0, cost });
       assert.deepEqual(
@@ -19,30 +19,29 @@ export const charges: Checks = {
     }
   },
 
-  async 'a cost of 0 passes a full bucket uncharged'(subject) {
+  async 'a cost of 0 passes when no units are left, and is not charged'(subject) {
     await subject.spend(5);
     const decision = await subject.one({ cost: 0 });
     assert.deepEqual([decision.allowed, decision.remaining], [true, 0]);
   },
 
-  async 'a peek tells what a charge would get, and charges nothing'(subject) {
+  async 'a peek returns the decision that a charge would get, and charges nothing'(subject) {
     for (let i = 0; i < 10; i++) assert.equal((await subject.peek()).remaining, 5);
     await subject.spend(5);
-    const peeked = await subject.peek();
-    const { receipt: _peeked, ...seen } = peeked;
-    const { receipt: _denied, ...got } = await subject.one();
-    assert.deepEqual(seen, { ...got, charge: seen.charge });
+    const { receipt: _ofPeek, ...peeked } = await subject.peek();
+    const { receipt: _ofDenial, ...denied } = await subject.one();
+    assert.deepEqual(peeked, { ...denied, charge: peeked.charge });
   },
 
-  async '50 charges at once pass exactly as often as the limit admits'(subject) {
-    const answers = await Promise.all(Array.from({ length: 50 }, () => subject.one({ limit: 10 })));
-    assert.equal(answers.filter(({ allowed }) => allowed).length, 10);
+  async 'of 50 concurrent charges exactly as many pass as the limit admits'(subject) {
+    const decisions = await Promise.all(Array.from({ length: 50 }, () => subject.one({ limit: 10 })));
+    assert.equal(decisions.filter(({ allowed }) => allowed).length, 10);
   },
 
-  async 'decisions carry the time of the store and the charge they answer'(subject) {
-    const asked = charge();
-    const [decision] = await subject.consume(asked);
+  async 'a decision carries the time of the store and its charge'(subject) {
+    const request = charge();
+    const [decision] = await subject.consume(request);
     assert.equal(decision?.atMs, subject.clock.now());
-    assert.equal(decision?.charge, asked);
+    assert.equal(decision?.charge, request);
   },
 };

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import type { Checks } from './checks.js';
 
-/** What a reset forgets. */
+/** Resets of an identity, and of one scope of it. */
 export const resets: Checks = {
-  async 'reset forgets charges and blocks of one identity alone'(subject) {
+  async 'reset removes the charges and blocks of only one identity'(subject) {
     await subject.spend(5);
     await subject.spend(5, { scope: 'other' });
     await subject.spend(5, { identity: 'user:2' });
@@ -14,7 +14,7 @@ export const resets: Checks = {
     assert.equal((await subject.peek({ identity: 'user:2' })).remaining, 0);
   },
 
-  async 'reset of one scope leaves the others'(subject) {
+  async 'reset of one scope keeps the others'(subject) {
     await subject.spend(5);
     await subject.spend(5, { scope: 'other' });
     await subject.store.reset({ identity: 'user:1', scope: 'scope' });

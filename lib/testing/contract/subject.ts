@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import type { AlgorithmName } from '../../core/algorithms/index.js';
 import type { Charge, Decision } from '../../core/decision.js';
-import { type AlgorithmName, definePolicy } from '../../core/policy.js';
+import { definePolicy } from '../../core/policy.js';
 import type { Store } from '../../store/store.js';
 import type { TestClock } from '../test-clock.js';
 
-/** What a charge of a check may say. */
+/** The parts of a charge that a check can set. */
 export interface ChargeOptions {
   readonly limit?: number;
   readonly windowMs?: number;
@@ -18,7 +19,7 @@ export interface ChargeOptions {
   readonly blockDurationsMs?: number | readonly number[];
 }
 
-/** A charge of 1 to one bucket of 5 a minute, but for what is said. */
+/** Returns a charge; by default of 1 unit, to one bucket of 5 per minute. */
 export function charge({
   limit = 5,
   windowMs = 60_000,
@@ -41,7 +42,7 @@ export function charge({
   };
 }
 
-/** A store in use, with what a check asks of it. */
+/** A store under test, and its clock. */
 export class Subject {
   constructor(
     readonly store: Store,
@@ -60,7 +61,7 @@ export class Subject {
     return (await this.store.peek([charge(options)])).decisions[0] as Decision;
   }
 
-  /** Charges one after the other, which all have to pass. */
+  /** Makes several charges in sequence, and fails if one is denied. */
   async spend(times: number, options: ChargeOptions = {}): Promise<void> {
     for (let i = 0; i < times; i++) assert.equal((await this.one(options)).allowed, true);
   }

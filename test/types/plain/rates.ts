@@ -1,9 +1,11 @@
 import { Controller, Get } from '@nestjs/common';
 import {
+  presets,
   RateLimit,
   type RateLimitContext,
   RateLimiter,
   RateLimitModule,
+  type RateLimitOptions,
   rate,
   type Store,
   ThrottleScope,
@@ -99,4 +101,124 @@ export function userOf(context: RateLimitContext): unknown {
   // @ts-expect-error unknown has no length
   context.user?.name.length;
   return context.user?.name;
+}
+
+/** Before the guards there is no user, whatever the function is for. */
+@Controller()
+export class Phases {
+  @Get('1') @RateLimit({ rate: '9/min', key: ({ userId }) => userId }) a() {}
+  @Get('2') @RateLimit({ rate: '9/min', key: ({ userId }) => userId, phase: 'after-guards' }) b() {}
+  @Get('3')
+  @RateLimit({ rate: '9/min', key: ({ header }) => header('x-tenant'), phase: 'before-guards' })
+  c() {}
+  @Get('4')
+  @RateLimit({
+    rate: ({ user }) => (user?.isStaff ? null : '100/hour'),
+    cost: ({ authenticated }) => (authenticated ? 1 : 2),
+    when: ({ userId }) => userId !== 'staff',
+    skipIf: ({ user }) => user === undefined,
+    phase: 'after-guards',
+  })
+  d() {}
+  @Get('5')
+  @RateLimit({
+    rate: ({ request, method }) => (request.url === '/health' || method === 'HEAD' ? null : '100/hour'),
+    cost: (context) => Number(context.value('query', 'rows')),
+    when: ({ address }) => address !== null,
+    skipIf: async ({ transport }) => transport === 'rpc',
+    phase: 'before-guards',
+    countWhen: ({ user }, { status }) => user === undefined || status === 401,
+  })
+  e() {}
+  @Get('6') @RateLimit({ rate: '9/min', key: 'user', phase: 'before-guards' }) f() {}
+  @Get('7') @ThrottleScope('any', { key: ({ userId }) => userId }) g() {}
+  @Get('8') @ThrottleScope('any', { cost: ({ user }) => (user ? 1 : 2), phase: 'after-guards' }) h() {}
+  @Get('9')
+  @ThrottleScope('any', { cost: ({ method }) => (method === 'GET' ? 1 : 2), phase: 'before-guards' })
+  i() {}
+
+  // @ts-expect-error there is no user before the guards
+  @Get('20') @RateLimit({ rate: '9/min', key: ({ user }) => String(user?.id), phase: 'before-guards' }) j() {}
+  // @ts-expect-error nor an id
+  @Get('21') @RateLimit({ rate: '9/min', key: ({ userId }) => userId, phase: 'before-guards' }) k() {}
+  @Get('22')
+  // @ts-expect-error nor is it known whether there is one
+  @RateLimit({ rate: '9/min', cost: ({ authenticated }) => (authenticated ? 1 : 2), phase: 'before-guards' })
+  l() {}
+  // @ts-expect-error the same for rates
+  @Get('23') @RateLimit({ rate: ({ user }) => (user ? '9/min' : '5/min'), phase: 'before-guards' }) m() {}
+  @Get('24')
+  // @ts-expect-error the same for when
+  @RateLimit({ rate: '9/min', when: ({ authenticated }) => authenticated, phase: 'before-guards' })
+  n() {}
+  @Get('25')
+  // @ts-expect-error the same for skipIf
+  @RateLimit({ rate: '9/min', skipIf: (context) => context.userId === null, phase: 'before-guards' })
+  o() {}
+  // @ts-expect-error no such phase
+  @Get('26') @RateLimit({ rate: '9/min', phase: 'during-guards' }) p() {}
+  // @ts-expect-error no such option
+  @Get('27') @RateLimit({ rate: '9/min', key: ({ userId }) => userId, needs: 'user' }) q() {}
+  // @ts-expect-error one use of a scope has no user before the guards either
+  @Get('28') @ThrottleScope('any', { key: ({ userId }) => userId, phase: 'before-guards' }) r() {}
+  // @ts-expect-error nor for its cost
+  @Get('29') @ThrottleScope('any', { cost: ({ user }) => (user ? 1 : 2), phase: 'before-guards' }) s() {}
+  // @ts-expect-error no such option
+  @Get('30') @ThrottleScope('any', { key: ({ userId }) => userId, needs: 'user' }) t() {}
+}
+
+RateLimitModule.forRoot({
+  limits: [
+    { name: 'a', rate: '9/min', key: ({ userId }) => userId },
+    { name: 'b', rate: '9/min', key: ({ userId }) => userId, phase: 'after-guards', per: 'route' },
+    { name: 'c', rate: ({ method }) => (method === 'GET' ? '9/min' : '5/min'), phase: 'before-guards' },
+    // @ts-expect-error there is no user before the guards
+    { name: 'd', rate: '9/min', key: ({ userId }) => userId, phase: 'before-guards' },
+    // @ts-expect-error the same for rates
+    { name: 'e', rate: ({ user }) => (user ? '9/min' : '5/min'), phase: 'before-guards' },
+    // @ts-expect-error the same for when
+    { name: 'f', rate: '9/min', when: ({ authenticated }) => authenticated, phase: 'before-guards' },
+    // @ts-expect-error no such option
+    { name: 'g', rate: '9/min', key: ({ userId }) => userId, needs: 'user' },
+  ],
+  scopes: {
+    // A scope may be a rate in place of options, so that TypeScript cannot tell the phases apart: see AnyLimitOptions.
+    early: { rate: '9/min', key: ({ userId }) => userId, phase: 'before-guards' },
+    late: [{ rate: ({ user }) => (user ? '9/min' : '5/min'), phase: 'after-guards' }, '100/day'],
+    // @ts-expect-error no such option
+    needs: { rate: '9/min', key: 'user', needs: 'user' },
+  },
+});
+
+export const options: Record<string, RateLimitOptions> = {
+  late: { rate: ({ user }) => (user?.isStaff ? null : '9/min'), phase: 'after-guards' },
+  either: { rate: ({ user }) => (user?.isStaff ? null : '9/min') },
+  // @ts-expect-error there is no user before the guards
+  early: { rate: ({ user }) => (user?.isStaff ? null : '9/min'), phase: 'before-guards' },
+};
+
+// Presets: to spread, to change, and to take limits from.
+const [login, ...others] = presets.login.login;
+RateLimitModule.forRoot({
+  scopes: {
+    ...presets.publicApi,
+    ...presets.register,
+    login: [
+      { ...login, rate: '3/15min', block: '15min', countWhen: (_context, { status }) => status === 401 },
+      ...others,
+    ],
+    expensive: presets.expensive.expensive.map((limit) => ({ ...limit, shadow: true })),
+  },
+  // TypeScript does not look into what is spread for the phase, so a function of the context says it again.
+  limits: [
+    { ...login, key: ({ header }) => header('x-device'), phase: 'before-guards' },
+    ...presets.publicApi.publicApi,
+  ],
+});
+
+export class Presets {
+  @Get('1') @RateLimit({ ...login, key: 'ip', cost: 2 }) a() {}
+  @Get('2') @RateLimit({ ...login, phase: 'after-guards', key: ({ userId }) => userId }) b() {}
+  // @ts-expect-error those of login are decided before the guards
+  @Get('3') @RateLimit({ ...login, key: ({ userId }) => userId }) c() {}
 }

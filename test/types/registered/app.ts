@@ -95,6 +95,25 @@ export class App {
   @Get('9') @RateLimit({ rate: '10/min', skipIf: ({ user }) => user?.tier === 'gold' }) i() {}
 }
 
+/** The phase decides whether there is a user; the request is that of the application in both. */
+@Controller()
+export class Phases {
+  @Get('1') @RateLimit({ rate: '9/min', key: ({ user }) => user?.tier, phase: 'after-guards' }) a() {}
+  @Get('2')
+  @RateLimit({ rate: '9/min', key: ({ request }) => request.session.id, phase: 'before-guards' })
+  b() {}
+  // @ts-expect-error there is no user before the guards
+  @Get('3') @RateLimit({ rate: '9/min', key: ({ user }) => user?.tier, phase: 'before-guards' }) c() {}
+  @Get('4')
+  // @ts-expect-error not one of the user's tiers
+  @RateLimit({ rate: '9/min', when: ({ user }) => user?.tier === 'gold', phase: 'after-guards' })
+  d() {}
+  @Get('5') @RateLimit({ rate: Tiers, key: Tiers, phase: 'after-guards' }) e() {}
+  // A class states the type of its context itself, be there a user or not.
+  @Get('6') @RateLimit({ rate: Tiers, phase: 'before-guards' }) f() {}
+  @Get('7') @ThrottleScope('login', { cost: ({ user }) => (user?.tier === 'pro' ? 1 : 2) }) g() {}
+}
+
 export const idOf = ({ user }: RateLimitContext): number | undefined => user?.id;
 
 export const login = (limiter: RateLimiter<'login' | 'search'>) => {

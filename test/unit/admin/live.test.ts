@@ -18,7 +18,7 @@ beforeEach(async () => {
   clock = new TestClock();
   counted = new CountedClock(clock);
   const health = () => ({ status: 'up' as const, shards: [], degraded: 0 });
-  live = new LiveStream({ stats: new RateLimitStats(), limiter: { health } } as never, counted);
+  live = new LiveStream(new RateLimitStats(), { health }, counted);
   handle = (response) => live.stream(response);
   server = createServer((_request, response) => handle(response));
   server.listen(0, '127.0.0.1');
@@ -87,7 +87,7 @@ test('no more than a hundred look on, and nobody once it has ended', async () =>
     }
   };
   await opened();
-  expect(String(refused)).toContain('No more streams can be opened now.');
+  expect(String(refused)).toContain('No more live streams can be opened now.');
   live.end();
   await until('all have ended', async () => counted.running === 0);
   await opened();

@@ -111,7 +111,7 @@ describe('RateLimiter without Nest', () => {
       expect(outcome.decidedBy?.limit).toBe(limit);
     }
     expect((await limiter.consume({ ...dynamic, rate: null })).skipped).toBe(true);
-    await expect(limiter.consume(dynamic)).rejects.toThrow('Give the rate along');
+    await expect(limiter.consume(dynamic)).rejects.toThrow('Pass the rate: ');
   });
 
   test('a shadow scope denies nobody', async () => {
@@ -138,7 +138,20 @@ describe('RateLimiter without Nest', () => {
   test('mistakes in the scopes come as one error', () => {
     const scopes = { ok: '1/s', 'not ok': '1/s', wrong: '1/month' } as unknown as Record<string, '1/s'>;
     expect(() => new RateLimiter({ scopes })).toThrow(RateLimitConfigError);
-    expect(() => new RateLimiter({ scopes })).toThrow('2 mistakes in the rate limits');
+    expect(() => new RateLimiter({ scopes })).toThrow('2 errors in the rate limit configuration');
+  });
+
+  test.each([
+    [
+      { scopes: {}, stor: new MemoryStore() },
+      'Unknown option "stor". The options are store, scopes, algorithm,',
+    ],
+    [{ scopes: {}, store: {} }, 'store cannot be {  }. Give a Store'],
+    [{ scopes: [] }, 'scopes cannot be a list. Give rates by name'],
+    [{ scopes: {}, algorithm: 'leaky' }, 'algorithm cannot be "leaky". Choose one of sliding-window,'],
+    [undefined, 'Expected an object of options, but got undefined. Give an object.'],
+  ])('%j is an error', (options, message) => {
+    expect(() => new RateLimiter(options as never)).toThrow(`[bad-option] RateLimiter: ${message}`);
   });
 
   test('a scope that is not declared and an identity that is none are errors', async () => {
@@ -197,7 +210,7 @@ describe('RateLimiter without Nest', () => {
     const outcome = await limiter.consume({ scope: 'mail', identity: 'customer:42', cost: Number.NaN });
     expect(outcome.decidedBy?.remaining).toBe(99);
     expect(said).toHaveBeenCalledWith(
-      expect.stringContaining('What is no cost counts as 1. Give a whole number, 0 or more. It was NaN.'),
+      expect.stringContaining('The cost is not a whole number of 0 or more, so it counts as 1. It was NaN.'),
       expect.anything(),
     );
     said.mockRestore();

@@ -25,7 +25,7 @@ const scopes = {
   never: '0/min',
 } as const;
 
-describe.each(['memory', 'Redis'] as const)('explain over %s', (kind) => {
+describe.each(['memory', 'Redis'] as const)('status over %s', (kind) => {
   let clock: TestClock;
   let store: Store;
   let limiter: RateLimiter<keyof typeof scopes>;
@@ -34,7 +34,7 @@ describe.each(['memory', 'Redis'] as const)('explain over %s', (kind) => {
     store =
       kind === 'memory'
         ? new MemoryStore({ clock })
-        : new RedisStore({ url: redis.url, prefix: `explain-${runs++}`, clock });
+        : new RedisStore({ url: redis.url, prefix: `status-${runs++}`, clock });
     // So long that a busy machine is not taken for an outage.
     limiter = new RateLimiter({ scopes, store, timeoutMs: 60_000 });
   });

@@ -44,7 +44,7 @@ describe('byLoad', () => {
     const call = () => byLoad(given as never);
     expect(call).toThrow(RateLimitConfigError);
     expect(call).toThrow(
-      `[bad-rate] ${shown} stands where the rates by load belong. Give a rate for each load: byLoad({ normal:`,
+      `[bad-rate] ${shown} is not a set of rates by load. Give a rate for each load: byLoad({ normal:`,
     );
   });
 

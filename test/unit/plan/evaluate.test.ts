@@ -1,147 +1,210 @@
-import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
-import { MemoryStore, type RateLimitOptions } from 'nestjs-ratelimit';
-import { TestClock } from 'nestjs-ratelimit/testing';
-import { addressNormalizer } from '../../../lib/identity/addresses.js';
-import { createHasher } from '../../../lib/identity/hash.js';
-import { RateLimitContext } from '../../../lib/nest/context/call-context.js';
-import { TRANSPORTS } from '../../../lib/nest/context/transports/index.js';
-import { ProxyDetector } from '../../../lib/nest/context/untrusted-proxy.js';
-import { decideWithoutUser, type IdentityResolver } from '../../../lib/plan/evaluate.js';
-import { compileLimit } from '../../../lib/plan/limit.js';
+import type { RateLimitContext } from '../../../lib/nest/context/call-context.js';
+import { evaluate, type IdentityResolver } from '../../../lib/plan/evaluate.js';
 import { UnknownRateError } from '../../../lib/plan/rate-source.js';
-import { rejectResolvers } from '../../../lib/plan/resolvers.js';
-
-const RATES: Readonly<Record<string, '2/min' | '3/min'>> = { free: '2/min', pro: '3/min' };
+import { httpContext } from '../../support/contexts.js';
+import { type TestLimitOptions, testLimit } from '../../support/limits.js';
 
 const byKey: IdentityResolver<RateLimitContext> = (context, limit) => limit.identify(context);
 
-const setUp = (user?: object) => {
-  const reported: string[] = [];
-  const limit = (name: string, options: Omit<RateLimitOptions, 'name'>) =>
-    compileLimit<RateLimitContext>(
-      { ...options, name },
-      { name, scope: 'Shop.get', reach: 'route', source: `Shop.${name}`, isModuleLimit: false },
-      {
-        key: 'ip',
-        algorithm: 'sliding-window',
-        tier: undefined,
-        hash: createHasher('secret'),
-        isKeyed: true,
-        resolve: rejectResolvers,
-        shadow: false,
-        failMode: 'local',
-        report: (source, message) => reported.push(`${source}: ${message}`),
-      },
+const setUp = (request: object = {}) => {
+  const reports: string[] = [];
+  const report = (source: string, message: string) => void reports.push(`${source}: ${message}`);
+  const limit = (name: string, options: TestLimitOptions) =>
+    testLimit(name, options, {}, { report, tier: ({ user }) => user?.tier });
+  const context = httpContext({ method: 'GET', ip: '203.0.113.7', ...request });
+  const charges = async (limits: ReturnType<typeof limit>[], identityOf = byKey) =>
+    (await evaluate(limits, context, identityOf)).map(
+      ({ policy, identity, cost }) => `${policy.name} ${policy.limit} ${identity} ${cost}`,
     );
-  const context = new RateLimitContext(new ExecutionContextHost([{ ip: '203.0.113.7', user }, {}]), {
-    transport: TRANSPORTS.http,
-    normalizeAddress: addressNormalizer(64),
-    resolveAddress: null,
-    proxyDetector: new ProxyDetector(addressNormalizer(64)),
-    userOf: undefined,
-  });
-  const store = new MemoryStore({ clock: new TestClock() });
-  const decide = (limits: ReturnType<typeof limit>[], identify = byKey) =>
-    decideWithoutUser(limits, context, store, identify);
-  return { reported, limit, decide, store };
+  return { reports, limit, context, charges };
 };
 
-const namesOf = (limits: readonly { readonly name: string }[]) => limits.map(({ name }) => name);
+/** A promise, and how to resolve it. */
+const deferred = <T>() => {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+};
 
-/** Functions that need a user: they fail, or give nothing, without one. */
-const asking: [string, Omit<RateLimitOptions, 'name'>][] = [
-  ['a rate that is undefined', { rate: ({ user }) => RATES[user?.tier as string] as '3/min' }],
-  ['a rate that throws', { rate: ({ user }) => RATES[(user as { tier: string }).tier] as '3/min' }],
-  ['a key that throws', { rate: '3/min', key: ({ user }) => (user as { id: string }).id }],
-  ['a key that is empty', { rate: '3/min', key: ({ userId }) => userId ?? '' }],
-  ['a cost that throws', { rate: '3/min', cost: ({ user }) => Object.keys(user as object).length }],
-];
-
-describe('limits that are decided before the user may be known', () => {
-  test.each(asking)('%s: at once, the limit left over, the others charged', (_what, options) => {
-    const { reported, limit, decide, store } = setUp();
-    const partly = decide([
-      limit('first', { rate: '5/min' }),
-      limit('asks', options),
-      limit('last', { rate: () => '7/min' }),
+describe('charges', () => {
+  test('of every kind of limit, in the order of the limits', async () => {
+    const { limit, charges, reports } = setUp({ user: { id: 'bob', tier: 'pro' } });
+    const slow = deferred<string>();
+    const charged = charges([
+      limit('slow', { rate: '1/min', key: () => slow.promise }),
+      limit('plain', { rate: '2/min', cost: 2 }),
+      limit('tiers', { rate: { pro: '3/min', default: '1/min' }, key: 'user' }),
+      limit('rate', { rate: async ({ userId }) => (userId === 'bob' ? '4/min' : '1/min') }),
+      limit('cost', { rate: '5/min', cost: ({ user }) => (user?.tier === 'pro' ? 5 : 1) }),
     ]);
-    if (partly instanceof Promise) throw new Error('It answers later.');
-    expect(namesOf(partly.left)).toEqual(['asks']);
-    expect(namesOf(partly.outcome.decisions)).toEqual(['first', 'last']);
-    expect([partly.outcome.allowed, store.size]).toEqual([true, 2]);
-    expect(reported).toEqual([]);
+    setImmediate(() => slow.resolve('last'));
+    expect(await charged).toEqual([
+      'slow 1 key:last 1',
+      'plain 2 ip:203.0.113.7 2',
+      'tiers 3 user:bob 1',
+      'rate 4 ip:203.0.113.7 1',
+      'cost 5 ip:203.0.113.7 5',
+    ]);
+    expect(reports).toEqual([]);
   });
 
-  test.each(asking)('%s: decided at once when the user is there already', (_what, options) => {
-    const { reported, limit, decide } = setUp({ id: 'bob', tier: 'pro' });
-    const partly = decide([limit('asks', options)]);
-    if (partly instanceof Promise) throw new Error('It answers later.');
-    expect([namesOf(partly.left), namesOf(partly.outcome.decisions)]).toEqual([[], ['asks']]);
-    expect(reported).toEqual([]);
+  test('carry what the store needs besides', async () => {
+    const { limit, context } = setUp();
+    const [charge, ...others] = await evaluate(
+      [limit('all', { rate: '5/min', shadow: true, block: ['1min', '1h'] })],
+      context,
+      byKey,
+    );
+    expect(charge).toMatchObject({ shadow: true, blockDurationsMs: [60_000, 3_600_000] });
+    expect(others).toEqual([]);
   });
 
-  test.each(asking)('%s: the same when it answers later', async (_what, options) => {
-    const { reported, limit, decide } = setUp();
-    const later = Object.fromEntries(
-      Object.entries(options).map(([name, value]) => [
-        name,
-        typeof value === 'function'
-          ? async (context: RateLimitContext) => (value as (given: unknown) => unknown)(context)
-          : value,
-      ]),
-    ) as unknown as typeof options;
-    const partly = decide([limit('first', { rate: '5/min' }), limit('asks', later)]);
-    expect(partly).toBeInstanceOf(Promise);
-    const { left, outcome } = await partly;
-    expect([namesOf(left), namesOf(outcome.decisions)]).toEqual([['asks'], ['first']]);
-    expect(reported).toEqual([]);
+  test.each<[string, TestLimitOptions]>([
+    ['whose key returns null', { rate: '1/min', key: async () => null }],
+    ['whose key needs a user', { rate: '1/min', key: 'user' }],
+    ['whose rate is null', { rate: () => null }],
+    ['whose rate is unlimited', { rate: async () => 'unlimited' as const }],
+    ['whose tier is unlimited', { rate: { default: 'unlimited' } }],
+    ['of another method', { rate: '1/min', methods: ['POST'] }],
+    ['whose when is false', { rate: '1/min', when: () => false }],
+    ['whose skipIf is true', { rate: '1/min', skipIf: async () => true }],
+  ])('there is none for a limit %s', async (_what, options) => {
+    const { limit, charges, reports } = setUp();
+    expect(await charges([limit('skipped', options), limit('last', { rate: '9/min' })])).toEqual([
+      'last 9 ip:203.0.113.7 1',
+    ]);
+    expect(reports).toEqual([]);
   });
 
-  test('a guard that asks for the user leaves the limit over', () => {
-    const { limit, decide } = setUp();
-    const partly = decide([limit('any', { rate: '5/min' })], ({ user }) => `user:${user?.id}`);
-    if (partly instanceof Promise) throw new Error('It answers later.');
-    expect([namesOf(partly.left), partly.outcome.skipped]).toEqual([['any'], true]);
+  test('a call without a method is charged by no limit with methods', async () => {
+    const { limit, charges } = setUp({ method: undefined });
+    expect(await charges([limit('get', { rate: '1/min', methods: ['GET', 'POST'] })])).toEqual([]);
   });
 
-  test('a limit that looks at the request is decided, and named', () => {
-    const { limit, decide } = setUp();
-    const partly = decide([
-      limit('plain', { rate: '5/min' }),
-      limit('looks', {
-        rate: '5/min',
-        key: ({ request }) => String((request.user as undefined) ?? 'nobody'),
+  test('an excluded request is not asked about further', async () => {
+    const calls: string[] = [];
+    const note = (name: string) => () => {
+      calls.push(name);
+      return 1;
+    };
+    const rate = () => {
+      calls.push('rate');
+      return '1/min' as const;
+    };
+    const key = () => {
+      calls.push('key');
+      return null;
+    };
+    const { limit, charges } = setUp();
+    await charges([
+      limit('method', {
+        rate,
+        key,
+        cost: note('cost'),
+        methods: ['POST'],
+        when: () => calls.push('when') > 0,
       }),
+      limit('when', { rate, key, cost: note('cost'), when: () => false }),
     ]);
-    if (partly instanceof Promise) throw new Error('It answers later.');
-    expect(namesOf(partly.outcome.decisions)).toEqual(['plain', 'looks']);
-    expect([namesOf(partly.left), namesOf(partly.touchedRequest)]).toEqual([[], ['looks']]);
+    expect(calls).toEqual([]);
+    await charges([limit('key', { rate, key, cost: note('cost') })]);
+    expect(calls).toEqual(['key']);
   });
 
-  test('a limit that fails without a word of the user cannot be decided', async () => {
-    const failing = (): never => {
-      throw new Error('no database');
+  test("a guard's own identity goes before the key", async () => {
+    const { limit, charges } = setUp();
+    const limits = [limit('a', { rate: '1/min' }), limit('b', { rate: '2/min' })];
+    const identityOf: IdentityResolver<RateLimitContext> = async (context, { name }) =>
+      name === 'a' ? `tenant:${context.method}` : null;
+    expect(await charges(limits, identityOf)).toEqual(['a 1 tenant:GET 1']);
+  });
+});
+
+test('functions of different limits are asked at the same time', async () => {
+  const { limit, charges } = setUp();
+  const [rate, key, cost, when, skipIf] = [
+    deferred<'1/min'>(),
+    deferred<string>(),
+    deferred<number>(),
+    deferred<boolean>(),
+    deferred<boolean>(),
+  ];
+  const calls: string[] = [];
+  const wait =
+    <T>(name: string, { promise }: { readonly promise: Promise<T> }) =>
+    () => {
+      calls.push(name);
+      return promise;
     };
-    const { reported, limit, decide, store } = setUp();
-    for (const rate of [failing, async () => failing()]) {
-      const limits = [limit('first', { rate: '5/min' }), limit('fails', { rate })];
-      await expect((async () => decide(limits))()).rejects.toThrow(UnknownRateError);
-    }
-    const said = 'Shop.fails: The rate function gave no rate, so the request cannot be decided.';
-    expect(reported).toEqual([said, said]);
-    expect(store.size).toBe(0);
+  const charged = charges([
+    limit('rate', { rate: wait('rate', rate) }),
+    limit('key', { rate: '2/min', key: wait('key', key) }),
+    limit('cost', { rate: '3/min', cost: wait('cost', cost) }),
+    limit('when', { rate: '4/min', when: wait('when', when) }),
+    limit('skipIf', { rate: '5/min', skipIf: wait('skipIf', skipIf) }),
+    limit('both', { rate: wait('rate', rate), cost: wait('cost', cost) }),
+  ]);
+  await new Promise(setImmediate);
+  expect(calls.sort()).toEqual(['cost', 'cost', 'key', 'rate', 'rate', 'skipIf', 'when']);
+  skipIf.resolve(false);
+  when.resolve(true);
+  cost.resolve(2);
+  key.resolve('a');
+  rate.resolve('1/min');
+  expect((await charged).map((charge) => charge.split(' ')[0])).toEqual([
+    'rate',
+    'key',
+    'cost',
+    'when',
+    'skipIf',
+    'both',
+  ]);
+});
+
+describe('rates that fail', () => {
+  const fail = (): never => {
+    throw new Error('no database');
+  };
+
+  test.each<[string, TestLimitOptions['rate']]>([
+    ['throws', fail],
+    ['rejects', async () => fail()],
+    ['is undefined', () => undefined as never],
+    ['is no rate', async () => 'many' as never],
+  ])('a request whose rate %s cannot be decided', async (_what, rate) => {
+    const { reports, limit, charges } = setUp();
+    const limits = [limit('first', { rate: '5/min' }), limit('fails', { rate })];
+    await expect(charges(limits)).rejects.toThrow(UnknownRateError);
+    expect(reports).toEqual([
+      'Shop.fails: The rate function returned no rate, so the request cannot be decided.',
+    ]);
   });
 
-  test('a limit that only reports keeps no request from being decided', async () => {
-    const { reported, limit, decide } = setUp();
-    const rate = (): never => {
-      throw new Error('no database');
-    };
-    const { outcome } = await decide([
-      limit('first', { rate: '5/min' }),
-      limit('fails', { rate, shadow: true }),
+  test('also where the cost fails too, and no rejection escapes', async () => {
+    const { reports, limit, charges } = setUp();
+    const limits = [
+      limit('fails', { rate: fail, cost: fail }),
+      limit('also', { rate: async () => fail(), cost: async () => fail() }),
+    ];
+    await expect(charges(limits)).rejects.toThrow(UnknownRateError);
+    await new Promise(setImmediate);
+    expect(reports.sort()).toEqual([
+      'Shop.also: The cost function failed, so the request costs 1.',
+      'Shop.also: The rate function returned no rate, so the request cannot be decided.',
+      'Shop.fails: The cost function failed, so the request costs 1.',
+      'Shop.fails: The rate function returned no rate, so the request cannot be decided.',
     ]);
-    expect(namesOf(outcome.decisions)).toEqual(['first']);
-    expect(reported).toEqual(['Shop.fails: The rate function gave no rate, so the limit is left out.']);
+  });
+
+  test.each<[string, Partial<TestLimitOptions>]>([
+    ['that only reports', { shadow: true }],
+    ['that fails open', { failMode: 'open' }],
+  ])('a limit %s keeps no request from being decided', async (_what, options) => {
+    const { reports, limit, charges } = setUp();
+    const limits = [limit('first', { rate: '5/min' }), limit('fails', { rate: fail, ...options })];
+    expect(await charges(limits)).toEqual(['first 5 ip:203.0.113.7 1']);
+    expect(reports).toEqual(['Shop.fails: The rate function returned no rate, so the limit is left out.']);
   });
 });

@@ -1,28 +1,10 @@
-import { createHasher } from '../../../lib/identity/hash.js';
 import type { RateLimitContext } from '../../../lib/nest/context/call-context.js';
-import { type BucketScope, compileLimit, type Limit } from '../../../lib/plan/limit.js';
-import type { LimitOptions } from '../../../lib/plan/options.js';
+import type { BucketScope, Limit } from '../../../lib/plan/limit.js';
 import { impossibleLimits, redundantLimits } from '../../../lib/plan/redundancy.js';
-import { rejectResolvers } from '../../../lib/plan/resolvers.js';
+import { type TestLimitOptions as Options, testLimit } from '../../support/limits.js';
 
-type Options = Omit<LimitOptions<RateLimitContext>, 'name'>;
-
-const limit = (name: string, options: Options, reach: BucketScope = 'route', scope = `Shop.${reach}`) =>
-  compileLimit<RateLimitContext>(
-    { ...options, name },
-    { name, scope, reach, source: `Shop.${name}`, isModuleLimit: false },
-    {
-      key: 'ip',
-      algorithm: 'sliding-window',
-      tier: () => undefined,
-      hash: createHasher('secret'),
-      isKeyed: true,
-      resolve: rejectResolvers,
-      shadow: false,
-      failMode: 'local',
-      report: () => {},
-    },
-  );
+const limit = (name: string, options: Options, reach: BucketScope = 'route') =>
+  testLimit(name, options, { reach, scope: `Shop.${reach}` });
 
 /** The names of limits that are said never to bind. */
 const never = (...routes: (readonly Limit<RateLimitContext>[])[]): readonly string[] =>
@@ -36,7 +18,7 @@ const wide = (options: Partial<Options> = {}, reach?: BucketScope) =>
 describe('limits that never bind', () => {
   test('the words say which and why', () => {
     expect(redundantLimits([[tight(), wide()]])).toEqual([
-      'The limit "wide" of Shop.wide can never bind, since "tight" of Shop.tight always denies first. Remove one of them.',
+      'The limit "wide" of Shop.wide has no effect: "tight" of Shop.tight always denies first. Remove one of them.',
     ]);
   });
 
@@ -119,7 +101,7 @@ describe('limits that admit nothing', () => {
 
   test('a fixed cost above the limit', () => {
     expect(said({ rate: '5/min', cost: 6 })).toEqual([
-      'The limit "dear" of Shop.dear denies every request: each costs 6, and 5 is all it admits.',
+      'The limit "dear" of Shop.dear denies every request: each costs 6, and the limit admits at most 5. Lower the cost or raise the limit.',
     ]);
     expect(said({ rate: '5/min', cost: 5 })).toEqual([]);
   });

@@ -1,4 +1,4 @@
-import { ALGORITHM_NAMES } from '../../../lib/core/policy.js';
+import { ALGORITHM_NAMES } from '../../../lib/core/algorithms/index.js';
 import { type Asked, Guarded, MINUTE } from '../../support/guarded.js';
 
 describe.each(ALGORITHM_NAMES)('A37 after an outage with %s', (algorithm) => {

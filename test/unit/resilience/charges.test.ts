@@ -342,7 +342,7 @@ describe('giving back', () => {
     const reply = await guarded.consume();
     await guarded.during('rejects', () => guarded.consume());
     await expect(guarded.store.refund(chargedIn(reply))).rejects.toThrow(
-      'The store fails, and is not called now.',
+      'The store is failing and is not called at the moment.',
     );
     expect(guarded.held.told).toEqual([]);
   });
@@ -356,7 +356,7 @@ describe('giving back', () => {
       await guarded.consume({ name: 'other' });
     });
     expect((await guarded.look({ limit: 10 })).remaining).toBe(5);
-    await expect(guarded.store.refund(chargedIn(reply))).rejects.toThrow('not called now');
+    await expect(guarded.store.refund(chargedIn(reply))).rejects.toThrow('not called at the moment');
     expect((await guarded.look({ limit: 10 })).remaining).toBe(8);
   });
 

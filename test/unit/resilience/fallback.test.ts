@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Decision } from 'nestjs-ratelimit';
-import { ALGORITHM_NAMES } from '../../../lib/core/policy.js';
+import { ALGORITHM_NAMES } from '../../../lib/core/algorithms/index.js';
 import { timelines } from '../../support/arbitraries.js';
 import { type Asked, Guarded, type GuardedOptions, MINUTE } from '../../support/guarded.js';
 

@@ -1,24 +1,32 @@
+import type { Charge } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { describeDetail } from '../../../lib/core/error-reporter.js';
-import { OutageLog } from '../../../lib/resilience/outage-log.js';
+import type { BreakerState } from '../../../lib/resilience/health.js';
+import { createOutageLog } from '../../../lib/resilience/outage-log.js';
 import { asCharge } from '../../support/guarded.js';
 import { DOWN } from '../../support/held-store.js';
 
 const setUp = () => {
   const said: string[] = [];
   const clock = new TestClock();
-  const log = new OutageLog(
+  const onEvent = createOutageLog(
     (source, message, detail) => said.push(`${source}: ${message} ${describeDetail(detail)}`),
     (what) => said.push(what),
     clock,
   );
+  const log = {
+    degraded: (charges: readonly Charge[], cause: unknown) => onEvent({ kind: 'degraded', charges, cause }),
+    breaker: (shard: string, state: BreakerState, cause: unknown) =>
+      onEvent({ kind: 'breaker', shard, state, cause }),
+    recovered: (afterMs: number, degraded: number) => onEvent({ kind: 'recovered', afterMs, degraded }),
+  };
   return { said, log, clock };
 };
 
 const FAILS =
-  'store: The store fails, so limits are decided without it, as their failMode says. Cause: "store is down"';
+  'store: The store is failing. Limits are decided without it, by their failMode. Cause: "store is down"';
 const FAILED =
-  'store: The store failed a request, which went on as its failMode says. Cause: "store is down"';
+  'store: The store failed a request. Its limits were decided by their failMode. Cause: "store is down"';
 
 describe('the log of outages', () => {
   test('says of requests that the store has failed them, and why', () => {
@@ -47,7 +55,7 @@ describe('the log of outages', () => {
     log.breaker('', 'closed', undefined);
     log.recovered(1_001, 12);
     expect(said.slice(1)).toEqual([
-      'store: The store decides again, after 2 s in which 12 requests were decided without it.',
+      'store: The store works again after 2 s. Requests decided without it: 12.',
     ]);
   });
 
@@ -71,7 +79,7 @@ describe('the log of outages', () => {
     for (let i = 0; i < 5; i++) outage();
     expect(said.splice(0)).toEqual([
       FAILS,
-      'store: The store decides again, after 1 s in which 1 requests were decided without it.',
+      'store: The store works again after 1 s. Requests decided without it: 1.',
     ]);
     log.breaker('', 'open', DOWN);
     clock.advance('1min');
@@ -81,7 +89,7 @@ describe('the log of outages', () => {
     log.recovered(60_000, 7);
     expect(said).toEqual([
       FAILS,
-      'store: The store decides again, after 60 s in which 7 requests were decided without it. There were 4 more outages since the last time.',
+      'store: The store works again after 60 s. Requests decided without it: 7. Outages since the last report that were not logged: 4.',
     ]);
   });
 
@@ -95,8 +103,6 @@ describe('the log of outages', () => {
     log.breaker('10.0.0.2:6379', 'open', DOWN);
     // One of them fails still.
     log.degraded([asCharge()], DOWN);
-    expect(said).toEqual(
-      [1, 2].map((i) => FAILS.replace('The store fails', `The store at 10.0.0.${i}:6379 fails`)),
-    );
+    expect(said).toEqual([1, 2].map((i) => FAILS.replace('The store', `The store at 10.0.0.${i}:6379`)));
   });
 });

@@ -97,10 +97,10 @@ describe('A37 a request', () => {
       guarded.held.consume = () => reply as never;
       expect(await guarded.consume()).toMatchObject({ degraded: true });
       await expect(guarded.consume(asked('closed'))).rejects.toThrow(
-        'The store fails, and closed does not go on',
+        "limits with failMode 'closed' need it: closed",
       );
     }
-    expect(String(guarded.causes[0])).toContain('The store gave no decisions.');
+    expect(String(guarded.causes[0])).toContain('The store returned no decisions.');
   });
 
   test('is answered at once by a store that does so', () => {
@@ -116,7 +116,7 @@ describe('A37 a request', () => {
     await guarded.during('throws', () => guarded.consume());
     await guarded.during('hangs', () => guarded.consume());
     expect(guarded.causes.slice(0, 2)).toEqual([DOWN, DOWN]);
-    expect(String(guarded.causes[2])).toBe('StoreTimeoutError: The store gave no answer within 100 ms.');
+    expect(String(guarded.causes[2])).toBe('StoreTimeoutError: The store did not respond within 100 ms.');
     await expect(guarded.during('rejects', () => guarded.consume(asked('closed')))).rejects.toMatchObject({
       cause: DOWN,
     });
@@ -335,7 +335,7 @@ describe('A38 a store whose nodes fail by themselves', () => {
   test('operations reach the nodes that work, and those alone', async () => {
     const guarded = await onlyB();
     await guarded.store.reset({ identity: 'b:1' });
-    await expect(guarded.store.reset({ identity: 'a:1' })).rejects.toThrow('not called now');
+    await expect(guarded.store.reset({ identity: 'a:1' })).rejects.toThrow('not called at the moment');
     expect(guarded.held.told).toEqual(['reset b:1']);
   });
 
@@ -615,7 +615,7 @@ describe('what an operator asks of a store', () => {
   ])('%s is refused while the store is not called, and says why', async (_what, ask) => {
     const guarded = new Guarded({ threshold: 1 });
     await guarded.during('rejects', () => guarded.consume());
-    await expect(ask(guarded)).rejects.toThrow('The store fails, and is not called now.');
+    await expect(ask(guarded)).rejects.toThrow('The store is failing and is not called at the moment.');
     await expect(ask(guarded)).rejects.toMatchObject({ cause: DOWN });
     expect(guarded.held.told).toEqual([]);
   });
@@ -634,7 +634,7 @@ describe('what an operator asks of a store', () => {
     await guarded.pass(1_999);
     expect(guarded.counted.running).toBeGreaterThan(0);
     await guarded.pass(1);
-    await expect(hanging).rejects.toThrow('The store gave no answer within 2000 ms.');
+    await expect(hanging).rejects.toThrow('The store did not respond within 2000 ms.');
   });
 
   test('what this process can do by itself is done while the store is not called', async () => {

@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { type Started, TimeoutQueue } from '../../../lib/resilience/timeout-queue.js';
+import {
+  type Started,
+  StoreTimeoutError,
+  TimeoutQueue,
+  withTimeout,
+} from '../../../lib/resilience/timeout-queue.js';
 import { CountedClock, DOWN, turn } from '../../support/held-store.js';
 
 /** A question of a test. */
@@ -312,5 +317,48 @@ describe('waiting until nothing waits', () => {
     await turn();
     await pass(110);
     expect(second).toBe('two late');
+  });
+});
+
+describe('a call with a time of its own', () => {
+  test('gives what it gives, at once or later, and leaves no timer', async () => {
+    const counted = new CountedClock(new TestClock());
+    expect(await withTimeout(100, counted, () => 'now')).toBe('now');
+    expect(await withTimeout(100, counted, async () => 'later')).toBe('later');
+    expect(counted.running).toBe(0);
+  });
+
+  test('throws what it throws, at once or later, and leaves no timer', async () => {
+    const counted = new CountedClock(new TestClock());
+    const throwing = (): never => {
+      throw DOWN;
+    };
+    await expect(withTimeout(100, counted, throwing)).rejects.toBe(DOWN);
+    await expect(withTimeout(100, counted, async () => throwing())).rejects.toBe(DOWN);
+    expect(counted.running).toBe(0);
+  });
+
+  test('ends when its time is over, and not before; what comes of it then is not heard', async () => {
+    const clock = new TestClock();
+    const counted = new CountedClock(clock);
+    let fail: (error: Error) => void = () => undefined;
+    let ended: unknown = null;
+    const call = new Promise<never>((_, reject) => {
+      fail = reject;
+    });
+    const asked = withTimeout(100, counted, () => call).catch((error: unknown) => {
+      ended = error;
+    });
+    clock.advance(99);
+    await turn();
+    expect(ended).toBeNull();
+    clock.advance(1);
+    await asked;
+    expect(ended).toBeInstanceOf(StoreTimeoutError);
+    expect((ended as Error).message).toBe('The store did not respond within 100 ms.');
+    expect(counted.running).toBe(0);
+    // Unheard: else Node would end the process.
+    fail(DOWN);
+    await turn();
   });
 });

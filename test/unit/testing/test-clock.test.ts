@@ -1,7 +1,7 @@
 import { TestClock } from 'nestjs-ratelimit/testing';
 
 describe('TestClock', () => {
-  test('it stands still until it is turned', () => {
+  test('it stands still until it is advanced', () => {
     const clock = new TestClock(1_000);
     expect(clock.now()).toBe(1_000);
     clock.advance('15min');
@@ -13,7 +13,7 @@ describe('TestClock', () => {
     expect(() => clock.advance('soon' as '1s')).toThrow('[bad-duration]');
   });
 
-  test('what is due runs on the way, in order, until it is stopped', () => {
+  test('tasks run in order when they become due, until they are stopped', () => {
     const clock = new TestClock(0);
     const seen: string[] = [];
     const stop = clock.every(20, () => seen.push(`a${clock.now()}`));

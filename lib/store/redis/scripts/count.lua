@@ -1,53 +1,39 @@
--- Adds what a process has counted in an hour to what all have; a batch that was added before changes nothing.
+-- Adds counts of a process to those of an hour by all processes. A batch that was added before changes nothing.
 --
--- KEYS[1]  counts: a hash of numbers by field: `w`, the last batch of a writer; of routes (`r`) and limits (`l`) what was
---          allowed (`a`), denied (`d`), shadow-denied (`s`) and degraded (`g`), as in `ra:GET /`
--- KEYS[2]  clients: registers, a byte each
--- KEYS[3]  denied: clients by how often they were denied
--- KEYS[4]  users: by how often they asked
--- KEYS[5]  denials: a hash of how often these users were denied
+-- KEYS[1]  counts: a hash of numbers by field: `w`, the last batch of a writer; of routes (`r`) and limits (`l`) the
+--          allowed (`a`), denied (`d`), shadow-denied (`s`) and degraded (`g`) requests, as in `ra:GET /`
+-- KEYS[2]  clients: a HyperLogLog of addresses
+-- KEYS[3]  denied: clients by their denials
+-- KEYS[4]  users: by their requests
+-- KEYS[5]  denials: a hash of the denials of these users
 -- ARGV[1]  the writer
--- ARGV[2]  the batch's number, which grows
--- ARGV[3]  for how many milliseconds the hour is kept
--- ARGV[4]  how many entries the lists are kept at
--- ARGV[5]  registers that have risen: three characters each, the upper and lower 6 bits of its index and its rank, each 48 more
--- then     how many routes; for each its name and `allowed denied shadowDenied degraded`; limits likewise;
---          how many clients; for each its identity and denials; how many users; for each its identity, requests, denials
+-- ARGV[2]  the number of the batch, which grows
+-- ARGV[3]  milliseconds that the hour is kept
+-- ARGV[4]  length at which the lists are kept
+-- then     the number of new clients, and their addresses;
+--          the number of routes, and for each its name and `allowed denied shadowDenied degraded`; the same for limits;
+--          the number of denied clients, and for each its identity and denials;
+--          the number of users, and for each its identity, requests and denials
 --
--- Returns 1, or 0 where the batch was added before.
+-- Returns 1, or 0 if the batch was added before.
 
 local counts, clients, denied, users, denials = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local writer, call = 'w:' .. ARGV[1], redis.call
-
-if tonumber(call('HGET', counts, writer) or 0) >= tonumber(ARGV[2]) then return 0 end
--- The first write of all: a server that refuses writes refuses this one, and the batch can be sent again.
-call('HSET', counts, writer, ARGV[2])
-
-local function raise(text, from, to)
-  local places, ranks, read, write = {}, {}, {}, {}
-  for at = from, to, 3 do
-    local upper, lower, rank = string.byte(text, at, at + 2)
-    local place = '#' .. ((upper - 48) * 64 + lower - 48)
-    places[#places + 1], ranks[#ranks + 1] = place, rank - 48
-    read[#read + 1], read[#read + 2], read[#read + 3] = 'GET', 'u8', place
-  end
-  for at, known in ipairs(call('BITFIELD', clients, unpack(read))) do
-    if ranks[at] > known then
-      local size = #write
-      write[size + 1], write[size + 2], write[size + 3], write[size + 4] = 'SET', 'u8', places[at], ranks[at]
-    end
-  end
-  if #write > 0 then call('BITFIELD', clients, unpack(write)) end
-end
-
--- As many at a time as Lua can unpack.
-for from = 1, #ARGV[5], 3000 do raise(ARGV[5], from, math.min(from + 2999, #ARGV[5])) end
-
-local at = 6
+local writer, call, at = 'w:' .. ARGV[1], redis.call, 5
 local function take()
   at = at + 1
   return ARGV[at - 1]
 end
+
+-- Before the number of the batch, since adding clients again changes nothing: where PFADD is refused, by an ACL of an
+-- earlier version, the batch can be sent again. As many at a time as Lua can unpack.
+local first = at + 1
+at = first + tonumber(ARGV[at])
+for from = first, at - 1, 1000 do call('PFADD', clients, unpack(ARGV, from, math.min(from + 999, at - 1))) end
+call('PEXPIRE', clients, ARGV[3])
+
+if tonumber(call('HGET', counts, writer) or 0) >= tonumber(ARGV[2]) then return 0 end
+-- Before the counts: a server that refuses writes refuses this one, and the batch can be sent again.
+call('HSET', counts, writer, ARGV[2])
 
 for _, kind in ipairs({ 'r', 'l' }) do
   for _ = 1, tonumber(take()) do

@@ -1,5 +1,5 @@
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { mergeHour, requestsOf } from '../../../../lib/observe/stats/hour-counts.js';
+import { mergeHour, sumRequests } from '../../../../lib/observe/stats/snapshot.js';
 import { RateLimitStats } from '../../../../lib/observe/stats/stats.js';
 import {
   type CountBatch,
@@ -14,11 +14,13 @@ import { ALLOWED, DENIED } from '../../../support/outcomes.js';
 /** Shared counts as a store keeps them, which a test can take away. */
 class HeldCounters implements SharedCounters {
   readonly hours = new Map<number, HourCounts>();
+  readonly clients = new Map<number, Set<string>>();
   readonly applied = new Map<string, number>();
   readonly written: CountBatch[] = [];
   /** What becomes of writes; `unanswered` ones take hold all the same. */
   mode: 'works' | 'away' | 'unanswered' | 'silent' = 'works';
   reads = 0;
+  unions = 0;
   /** An hour on a node that is away. */
   lost: number | null = null;
 
@@ -27,7 +29,8 @@ class HeldCounters implements SharedCounters {
     if (batch.counts.hour === this.lost) throw new Error('node is away');
     if (this.mode === 'silent') await new Promise(() => undefined);
     if (this.mode === 'away') throw new Error('away');
-    const { writer, sequence, counts } = batch;
+    const { writer, sequence, counts, clients } = batch;
+    this.clients.set(counts.hour, new Set([...(this.clients.get(counts.hour) ?? []), ...clients]));
     const name = `${writer} ${counts.hour}`;
     if (sequence > (this.applied.get(name) ?? 0)) {
       this.applied.set(name, sequence);
@@ -45,12 +48,20 @@ class HeldCounters implements SharedCounters {
     const counts = emptyHour(hour);
     const kept = this.hours.get(hour);
     if (kept !== undefined) mergeHour(counts, kept);
-    return { counts, applied: this.applied.get(`${writer} ${hour}`) ?? 0 };
+    const uniqueClients = this.clients.get(hour)?.size ?? 0;
+    return { counts, uniqueClients, applied: this.applied.get(`${writer} ${hour}`) ?? 0 };
+  }
+
+  async uniqueClients(hours: readonly number[]): Promise<number> {
+    this.unions++;
+    if (this.mode === 'silent') await new Promise(() => undefined);
+    if (this.mode === 'away') throw new Error('away');
+    return new Set(hours.flatMap((hour) => [...(this.clients.get(hour) ?? [])])).size;
   }
 
   get requests(): number {
     let sum = 0;
-    for (const hour of this.hours.values()) sum += requestsOf(hour).allowed + requestsOf(hour).denied;
+    for (const hour of this.hours.values()) sum += sumRequests(hour).allowed + sumRequests(hour).denied;
     return sum;
   }
 }
@@ -62,7 +73,7 @@ function setUp(keepHours = 168) {
   const one = () => {
     const report = (source: string, message: string) => void reports.push(`${source}: ${message}`);
     const stats = new RateLimitStats({ clock, shared, report, keepHours });
-    const route = stats.routeCounter('GET /');
+    const route = { id: 0, route: 'GET /' };
     const record = (times = 1) => {
       for (let i = 0; i < times; i++)
         stats.record(route, i % 2 ? DENIED : ALLOWED, `203.0.113.${i}`, 'user:42');
@@ -79,7 +90,7 @@ function setUp(keepHours = 168) {
   return { clock, shared, reports, one, pass, ...one() };
 }
 
-const AWAY = 'statistics: The store takes no counts; they are kept and written later.';
+const AWAY = 'statistics: The store takes no counts. They are kept and written later.';
 
 describe('writes', () => {
   test('are made once a second, and none when there is nothing to write', async () => {
@@ -152,6 +163,30 @@ describe('writes', () => {
     expect(await read()).toBe(168);
   });
 
+  test('bring clients that a snapshot of this process has already', async () => {
+    const { one, stats, record, pass } = setUp();
+    const other = one();
+    const seen = async ({ stats }: typeof other) => (await stats.snapshot()).uniqueClients;
+    record(10);
+    expect([await seen({ stats, record }), await seen(other)]).toEqual([10, 0]);
+    await pass(1);
+    expect([await seen({ stats, record }), await seen(other)]).toEqual([10, 10]);
+  });
+
+  test('are asked for the clients of more than a day once a minute', async () => {
+    const { shared, stats, pass } = setUp();
+    const unions = async (hours: number) => {
+      shared.unions = 0;
+      for (let i = 0; i < 3; i++) await stats.snapshot({ hours });
+      return shared.unions;
+    };
+    expect([await unions(24), await unions(25), await unions(168)]).toEqual([3, 1, 1]);
+    await pass(59);
+    expect(await unions(25)).toBe(0);
+    await pass(1);
+    expect(await unions(25)).toBe(1);
+  });
+
   test('carry only what is new', async () => {
     const { shared, record, pass } = setUp();
     record(10);
@@ -159,7 +194,7 @@ describe('writes', () => {
     record(10);
     await pass(1);
     const [, second] = shared.written;
-    expect(second?.counts.clients.every((rank) => rank === 0)).toBe(true);
+    expect(second?.clients).toEqual([]);
     expect(second?.counts.users).toEqual(new Map([['user:42', { total: 10, denied: 5 }]]));
   });
 
@@ -169,7 +204,7 @@ describe('writes', () => {
     clock.set(clock.now() + 3_600_000);
     record(2);
     await pass(3);
-    expect(shared.written.map(({ counts }) => requestsOf(counts).allowed)).toEqual([2, 1]);
+    expect(shared.written.map(({ counts }) => sumRequests(counts).allowed)).toEqual([2, 1]);
     expect([...shared.hours.keys()]).toHaveLength(2);
   });
 });
@@ -190,6 +225,20 @@ describe('a store that is away', () => {
     await pass(3);
     expect([shared.requests, reports.length]).toEqual([24, 1]);
     expect(await stats.snapshot()).toMatchObject({ isComplete: true, currentHour: { total: 24 } });
+  });
+
+  test('is told of every client when it is back, once', async () => {
+    const { clock, shared, record, pass } = setUp();
+    shared.mode = 'away';
+    for (let count = 10; count <= 100; count += 10) {
+      record(count);
+      await pass(1);
+    }
+    shared.mode = 'works';
+    shared.written.length = 0;
+    await pass(3);
+    expect(await shared.uniqueClients([Math.floor(clock.now() / 3_600_000)])).toBe(100);
+    expect(shared.written.flatMap(({ clients }) => clients).length).toBe(100);
   });
 
   test('keeps no timer once all is written', async () => {
@@ -243,7 +292,7 @@ describe('a store that is away', () => {
     record(1);
     expect(reports).toEqual([
       AWAY,
-      'statistics: The counts of 5 requests are lost, since the store was away for as long as statistics are kept.',
+      'statistics: The counts of 5 requests are lost, since the store failed for as long as statistics are kept.',
     ]);
     shared.mode = 'works';
     await pass(2);
@@ -299,7 +348,7 @@ describe('closing', () => {
     await closing;
     expect(reports).toEqual([
       ...(mode === 'away' ? [AWAY] : []),
-      'statistics: The counts of 4 requests are lost, since the store did not take them before the end.',
+      'statistics: The counts of 4 requests are lost, since the store did not take them before the process ended.',
     ]);
   });
 });

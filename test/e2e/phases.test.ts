@@ -1,0 +1,567 @@
+import {
+  type CanActivate,
+  Controller,
+  type ExecutionContext,
+  Get,
+  Injectable,
+  Post,
+  Scope,
+  UnauthorizedException,
+  UseGuards,
+} from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import {
+  byLoad,
+  type KeyResolver,
+  presets,
+  RateLimit,
+  RateLimitConfigError,
+  type RateLimitContext,
+  RateLimitGuard,
+  RateLimitModule,
+  type RateLimitOptions,
+  type RateResolver,
+  ThrottleScope,
+} from 'nestjs-ratelimit';
+import {
+  type AppOptions,
+  AuthGuard,
+  platforms,
+  starter,
+  statuses,
+  type TestApp,
+  times,
+} from '../support/app.js';
+
+@Injectable()
+class JwtGuard extends AuthGuard {
+  constructor() {
+    super(true);
+  }
+}
+
+@Injectable()
+class OptionalJwtGuard extends AuthGuard {
+  constructor() {
+    super(false);
+  }
+}
+
+const tier = (context: RateLimitContext) => context.user?.tier;
+const exempt = (context: RateLimitContext) => context.user?.isStaff === true;
+
+/** The address limit allows 4 a minute, the user limit and the tiers 2 or 3. */
+const routes = (...guards: (CanActivate | (new () => CanActivate))[]) => {
+  @Controller()
+  @UseGuards(...guards)
+  class Guarded {
+    @Get('both')
+    @RateLimit({ name: 'address', rate: '4/min', key: 'ip' })
+    @RateLimit({ name: 'user', rate: '2/min', key: 'user' })
+    both() {
+      return 'ok';
+    }
+    @Get('tiers')
+    @RateLimit({ name: 'tiers', rate: { free: '2/min', pro: '3/min', default: '1/min' }, key: 'user' })
+    tiers() {
+      return 'ok';
+    }
+    @Get('address') @RateLimit({ name: 'address', rate: '4/min', key: 'ip' }) address() {
+      return 'ok';
+    }
+    @Get('reads')
+    @RateLimit({
+      name: 'reads',
+      rate: ({ user }) => (user?.tier === 'pro' ? '3/min' : '1/min'),
+      key: 'global',
+      phase: 'after-guards',
+    })
+    reads() {
+      return 'ok';
+    }
+  }
+  return Guarded;
+};
+
+type Case = [name: string, options: () => AppOptions];
+
+/** Where the request that the guards see is the platform's: the usual way, and a guard that each request makes. */
+const onBoth: Case[] = [
+  ['@UseGuards on the class', () => ({ controllers: [routes(JwtGuard)] })],
+  [
+    'a request-scoped APP_GUARD',
+    () => ({
+      controllers: [routes()],
+      providers: [{ provide: APP_GUARD, useClass: JwtGuard, scope: Scope.REQUEST }],
+    }),
+  ],
+];
+
+/** Other ways to register a guard, in which Nest itself knows no platform. */
+const others: Case[] = [
+  [
+    '@UseGuards on the method',
+    () => {
+      const type = routes();
+      for (const name of ['both', 'tiers', 'address', 'reads']) {
+        UseGuards(JwtGuard)(
+          type.prototype,
+          name,
+          Object.getOwnPropertyDescriptor(type.prototype, name) as PropertyDescriptor,
+        );
+      }
+      return { controllers: [type] };
+    },
+  ],
+  ['a guard instance in @UseGuards', () => ({ controllers: [routes(new AuthGuard(true))] })],
+  [
+    'APP_GUARD in the root module',
+    () => ({ controllers: [routes()], providers: [{ provide: APP_GUARD, useClass: JwtGuard }] }),
+  ],
+  [
+    'useGlobalGuards',
+    () => ({ controllers: [routes()], prepare: (app) => void app.useGlobalGuards(new AuthGuard(true)) }),
+  ],
+];
+
+/** What holds of routes behind a guard, in whichever way it is registered. */
+const behind = (start: (options: AppOptions) => Promise<TestApp>, options: () => AppOptions) => {
+  test('user limits, tiers and exempt see the user, and one call is charged once', async () => {
+    const app = await start({ ...options(), options: { tier, exempt } });
+    const first = await app.get('/both', { as: 'alice' });
+    expect(first.status).toBe(200);
+    expect(first.headers.get('ratelimit')).toBe('"address";r=3;t=60, "user";r=1;t=60');
+    expect(first.headers.get('x-ratelimit-remaining')).toBe('1');
+    expect(await statuses(app, 2, '/both', { as: 'alice' })).toEqual([200, 429]);
+    expect(await statuses(app, 3, '/tiers', { as: 'alice' })).toEqual([200, 200, 429]);
+    expect(await statuses(app, 4, '/tiers', { as: 'bob' })).toEqual([200, 200, 200, 429]);
+    expect(await statuses(app, 4, '/reads', { as: 'bob' })).toEqual([200, 200, 200, 429]);
+  });
+
+  test('charges of the first phase are given back when the second denies', async () => {
+    const app = await start({ ...options(), options: { tier } });
+    await statuses(app, 2, '/both', { as: 'alice' });
+    for (let i = 0; i < 5; i++) {
+      const denied = await app.get('/both', { as: 'alice' });
+      expect([denied.status, denied.json.details.throttle_type]).toEqual([429, 'user']);
+      expect(denied.headers.get('ratelimit')).toBe('"address";r=2;t=60, "user";r=0;t=60');
+    }
+    expect(await statuses(app, 2, '/both', { as: 'bob' })).toEqual([200, 200]);
+    expect((await app.get('/both', { as: 'carol' })).json.details.throttle_type).toBe('address');
+  });
+
+  test('charges of the first phase are given back when the caller turns out to be exempt', async () => {
+    const app = await start({ ...options(), options: { tier, exempt } });
+    for (const path of ['/both', '/tiers', '/address', '/reads']) {
+      expect(await statuses(app, 20, path, { as: 'staff' })).toEqual(times(20, 200));
+      const { headers } = await app.get(path, { as: 'staff' });
+      expect([...headers.keys()].filter((name) => name.includes('ratelimit'))).toEqual([]);
+    }
+    expect(await statuses(app, 5, '/address', { as: 'alice' })).toEqual([...times(4, 200), 429]);
+  });
+
+  test('address limits are decided before authentication, so that a flood of failed logins is limited', async () => {
+    const app = await start({ ...options(), options: { tier, exempt } });
+    for (const path of ['/both', '/address']) {
+      const seen = await statuses(app, 6, path, { as: 'nobody' });
+      expect(seen).toEqual([...times(4, 403), 429, 429]);
+    }
+  });
+};
+
+describe.each(platforms)('limits and authentication on %s', (platform) => {
+  const start = starter(platform, { middleware: false });
+
+  describe.each(onBoth)('A23a with %s', (_name, options) => behind(start, options));
+
+  describe('functions with a phase', () => {
+    /** Behind a guard that knows bob, a pro, and alice; the address limit is far away. */
+    const limits: [string, (phase: 'before-guards' | 'after-guards') => object, number[], number[]][] = [
+      [
+        'key',
+        (phase) => ({
+          phase,
+          rate: '2/min',
+          key: ({ request }: RateLimitContext) => `caller:${idOf(request) ?? 'nobody'}`,
+        }),
+        [200, 200, 429, 200],
+        [200, 200, 429, 429],
+      ],
+      [
+        'rate',
+        (phase) => ({
+          phase,
+          rate: ({ request }: RateLimitContext) => (idOf(request) === 'bob' ? '2/min' : '5/min'),
+        }),
+        [200, 200, 429, 200],
+        times(4, 200),
+      ],
+      [
+        'cost',
+        (phase) => ({
+          phase,
+          rate: '4/min',
+          cost: async ({ request }: RateLimitContext) => (idOf(request) === 'bob' ? 2 : 1),
+        }),
+        [200, 200, 429, 200],
+        times(4, 200),
+      ],
+      [
+        'when',
+        (phase) => ({
+          phase,
+          rate: '2/min',
+          when: async ({ request }: RateLimitContext) => idOf(request) === 'bob',
+        }),
+        [200, 200, 429, 200],
+        times(4, 200),
+      ],
+      [
+        'skipIf',
+        (phase) => ({
+          phase,
+          rate: '2/min',
+          skipIf: ({ request }: RateLimitContext) => idOf(request) !== 'bob',
+        }),
+        [200, 200, 429, 200],
+        times(4, 200),
+      ],
+    ];
+    const idOf = (request: { readonly user?: unknown }) => (request.user as { id: string } | undefined)?.id;
+    const startUnder = (limit: object, guard: new () => CanActivate = JwtGuard) => {
+      @Controller()
+      class Reads {
+        @Get()
+        @UseGuards(guard)
+        @RateLimit({ name: 'address', rate: '9/min', key: 'ip' })
+        @RateLimit({ name: 'reads', ...limit } as RateLimitOptions)
+        get() {
+          return 'ok';
+        }
+      }
+      return start({ controllers: [Reads] });
+    };
+    const bobAndAlice = async (app: TestApp) => [
+      ...(await statuses(app, 3, '/', { as: 'bob' })),
+      ...(await statuses(app, 1, '/', { as: 'alice', from: '203.0.113.7' })),
+    ];
+
+    test.each(limits)('%s: before the guards there is no user', async (_part, limit, _with, without) => {
+      const app = await startUnder(limit('before-guards'));
+      expect(await bobAndAlice(app)).toEqual(without);
+      expect(app.logged).toEqual([]);
+    });
+
+    test.each(limits)('%s: after the guards the user is known', async (_part, limit, withUser) => {
+      const app = await startUnder(limit('after-guards'));
+      expect(await bobAndAlice(app)).toEqual(withUser);
+      expect(app.logged).toEqual([]);
+    });
+
+    test.each(limits)(
+      '%s: after the guards, a denial gives back what the first phase took',
+      async (_part, limit) => {
+        const app = await startUnder(limit('after-guards'));
+        await statuses(app, 2, '/', { as: 'bob' });
+        for (let i = 0; i < 5; i++) {
+          const { status, headers, json } = await app.get('/', { as: 'bob' });
+          expect([status, json.details.throttle_type]).toEqual([429, 'reads']);
+          expect(headers.get('ratelimit')).toContain('"address";r=7');
+        }
+      },
+    );
+
+    test('calls that a guard rejects spend limits before the guards, and none after them', async () => {
+      const [[, key]] = limits as [(typeof limits)[number]];
+      const rejected = async (phase: 'before-guards' | 'after-guards') =>
+        statuses(await startUnder(key(phase)), 3, '/', { as: 'nobody' });
+      expect(await rejected('before-guards')).toEqual([403, 403, 429]);
+      expect(await rejected('after-guards')).toEqual([403, 403, 403]);
+    });
+  });
+
+  describe('A55 a login whose wrong passwords are rejected by a guard of the method', () => {
+    /** As Passport's local strategy does it. */
+    @Injectable()
+    class LocalAuthGuard implements CanActivate {
+      canActivate(execution: ExecutionContext): boolean {
+        const { body } = execution.switchToHttp().getRequest<{ body: { password?: string } }>();
+        if (body.password !== 'right') throw new UnauthorizedException();
+        return true;
+      }
+    }
+    const routesUnder = (limit: MethodDecorator) => {
+      @Controller()
+      class Logins {
+        @Post('login') @UseGuards(LocalAuthGuard) @limit login() {
+          return 'ok';
+        }
+      }
+      return Logins;
+    };
+    const attempts = async (app: TestApp, count: number, email = 'alice@example.org') => {
+      const seen: number[] = [];
+      for (let i = 0; i < count; i++)
+        seen.push((await app.get('/login', { method: 'POST', body: { email, password: 'wrong' } })).status);
+      return seen;
+    };
+
+    test('is limited by the preset', async () => {
+      const app = await start({
+        controllers: [routesUnder(ThrottleScope('login'))],
+        options: { scopes: { ...presets.login } },
+      });
+      expect(await attempts(app, 7)).toEqual([...times(5, 401), 429, 429]);
+      expect(app.warned).toEqual([]);
+    });
+
+    const limits: [string, RateLimitOptions][] = [
+      ['an address', { rate: '3/min' }],
+      ['a value of the body', { rate: '3/min', key: 'body:email' }],
+      [
+        'a function of the request',
+        { rate: '3/min', phase: 'before-guards', key: ({ header }) => `agent:${header('user-agent')}` },
+      ],
+      ['a rate that is a function', { rate: async () => '3/min' as const, phase: 'before-guards' }],
+      ['a function of the user', { rate: '3/min', phase: 'before-guards', key: () => undefined }],
+    ];
+    test.each(limits)('is limited by %s before the guards', async (_what, limit) => {
+      const app = await start({ controllers: [routesUnder(RateLimit(limit))] });
+      expect(await attempts(app, 5)).toEqual([401, 401, 401, 429, 429]);
+    });
+  });
+});
+
+describe('limits and authentication', () => {
+  const start = starter('fastify', { middleware: false });
+
+  describe.each(others)('A23a with %s', (_name, options) => behind(start, options));
+
+  test('APP_GUARD ahead of ours knows the user, and both phases are one', async () => {
+    const app = await start({
+      controllers: [routes()],
+      providers: [
+        { provide: APP_GUARD, useClass: OptionalJwtGuard },
+        { provide: APP_GUARD, useExisting: RateLimitGuard },
+      ],
+      root: (store) => RateLimitModule.forRoot({ store, registerGuard: false, tier }),
+    });
+    expect(await statuses(app, 3, '/both', { as: 'alice' })).toEqual([200, 200, 429]);
+    expect(await statuses(app, 4, '/tiers', { as: 'bob' })).toEqual([200, 200, 200, 429]);
+  });
+
+  test('our guard behind another one in @UseGuards', async () => {
+    @Controller()
+    @UseGuards(OptionalJwtGuard, RateLimitGuard)
+    class Ordered {
+      @Get() @RateLimit({ rate: '2/min', key: 'user' }) get() {
+        return 'ok';
+      }
+    }
+    const app = await start({
+      controllers: [Ordered],
+      root: (store) => RateLimitModule.forRoot({ store, registerGuard: false }),
+    });
+    expect(await statuses(app, 3, '/', { as: 'alice' })).toEqual([200, 200, 429]);
+    expect(await statuses(app, 3, '/')).toEqual(times(3, 200));
+  });
+
+  test('a call is charged once, however often the guard is registered', async () => {
+    @Controller()
+    @UseGuards(RateLimitGuard)
+    class Thrice {
+      @Get() @UseGuards(RateLimitGuard) @RateLimit('4/min') get() {
+        return 'ok';
+      }
+    }
+    const app = await start({
+      controllers: [Thrice],
+      providers: [{ provide: APP_GUARD, useClass: RateLimitGuard }],
+      prepare: (nest) => void nest.useGlobalGuards(nest.get(RateLimitGuard)),
+    });
+    expect(await statuses(app, 5, '/')).toEqual([...times(4, 200), 429]);
+  });
+
+  describe('A55 a limit whose phase cannot be known', () => {
+    @Injectable()
+    class TenantKey implements KeyResolver<RateLimitContext> {
+      resolveKey = () => 'tenant:1';
+    }
+    @Injectable()
+    class TenantRate implements RateResolver<RateLimitContext> {
+      resolveRate() {
+        return '5/min' as const;
+      }
+    }
+    const parts: [string, RateLimitOptions][] = [
+      ['key', { rate: '2/min', key: ({ user }) => `caller:${user?.id}` }],
+      ['key', { rate: '2/min', key: TenantKey }],
+      ['rate', { rate: ({ user }) => (user?.tier === 'pro' ? '2/min' : '5/min') }],
+      ['rate', { rate: TenantRate }],
+      ['cost', { rate: '4/min', cost: async () => 2 }],
+      ['when', { rate: '4/min', when: () => true }],
+      ['skipIf', { rate: '4/min', skipIf: async () => false }],
+    ];
+    const routeUnder = (limit: RateLimitOptions, ...guards: (new () => CanActivate)[]) => {
+      @Controller()
+      class Shop {
+        @Get() @UseGuards(...guards) @RateLimit({ name: 'search', ...limit } as RateLimitOptions) get() {
+          return 'ok';
+        }
+      }
+      return Shop;
+    };
+    const failure = async (starting: Promise<unknown>): Promise<string> => {
+      const error = await starting.then(() => null).catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(RateLimitConfigError);
+      return (error as Error).message;
+    };
+    const providers = [TenantKey, TenantRate];
+
+    test.each(parts)(
+      'does not start: its %s is a function or class, and a guard follows',
+      async (part, limit) => {
+        const message = await failure(start({ controllers: [routeUnder(limit, JwtGuard)], providers }));
+        expect(message).toMatch(
+          new RegExp(
+            `^\\[missing-phase\\] Shop\\.get: The ${part} of the limit "search" is a function or class.*JwtGuard`,
+          ),
+        );
+        expect(message).toContain(`phase: 'after-guards'`);
+        expect(message).toContain(`phase: 'before-guards'`);
+      },
+    );
+
+    test.each(parts)('starts where no guard follows, and its %s is asked', async (_part, limit) => {
+      const app = await start({ controllers: [routeUnder(limit)], providers });
+      expect((await app.get('/')).status).toBe(200);
+      expect(app.warned).toEqual([]);
+    });
+
+    test('names every one, each once: of the module, of a scope, and with the default key', async () => {
+      @Controller()
+      @UseGuards(JwtGuard)
+      class Two {
+        @Get('a') @ThrottleScope('reports') a() {
+          return 'ok';
+        }
+        @Get('b') @ThrottleScope('reports') b() {
+          return 'ok';
+        }
+        @Get('c') @RateLimit('5/min') @RateLimit({ rate: '5/min', key: 'ip' }) c() {
+          return 'ok';
+        }
+      }
+      const message = await failure(
+        start({
+          controllers: [Two],
+          options: {
+            key: ({ user }) => `user:${user?.id}`,
+            scopes: { reports: { rate: '5/min', key: 'ip', when: () => true } },
+            limits: [{ name: 'all', rate: () => '9/min', key: 'ip' }],
+          },
+        }),
+      );
+      expect(message.match(/\[missing-phase\] [^ ]+/g)).toEqual([
+        '[missing-phase] limits[0]:',
+        '[missing-phase] scopes.reports:',
+        '[missing-phase] Two.c:',
+      ]);
+    });
+
+    test.each<[string, RateLimitOptions]>([
+      ['countWhen', { rate: '5/min', countWhen: () => true }],
+      [
+        'a rate by load',
+        { rate: byLoad({ normal: '5/min', elevated: '4/min', critical: '3/min' }, () => 'normal') },
+      ],
+      ['tiers', { rate: { free: '5/min', default: '5/min' } }],
+      ['methods', { rate: '5/min', methods: ['GET'] }],
+    ])('%s says nothing of the phase', async (_what, limit) => {
+      const app = await start({ controllers: [routeUnder(limit, JwtGuard)], options: { tier } });
+      expect((await app.get('/', { as: 'bob' })).status).toBe(200);
+    });
+  });
+
+  test('A56 200 parallel requests of exempt staff: none denied by limits after the guards, the others given back', async () => {
+    const app = await start({
+      controllers: [routes(JwtGuard)],
+      options: { tier, exempt, limits: [{ name: 'module', rate: '300/min', key: 'ip' }] },
+    });
+    const answers = await Promise.all(Array.from({ length: 200 }, () => app.get('/tiers', { as: 'staff' })));
+    expect(answers.map(({ status }) => status)).toEqual(times(200, 200));
+    const { headers } = await app.get('/address', { as: 'alice' });
+    expect(headers.get('ratelimit')).toContain('"module";r=299');
+  });
+
+  test('A56 no function of the application is called twice for one request', async () => {
+    const calls: string[] = [];
+    const count = <T>(name: string, value: T): T => {
+      calls.push(name);
+      return value;
+    };
+    @Controller()
+    @UseGuards(JwtGuard)
+    class Counted {
+      @Get()
+      @RateLimit({ rate: '5/min', key: 'ip' })
+      @RateLimit({ rate: '50/min', key: () => count('early key', 'a:b'), phase: 'before-guards' })
+      @RateLimit({
+        rate: () => count('rate', '50/min'),
+        cost: () => count('cost', 1),
+        when: () => count('when', true),
+        skipIf: async () => count('skipIf', false),
+        phase: 'after-guards',
+      })
+      @RateLimit({ rate: '50/min', phase: 'after-guards', countWhen: () => count('countWhen', true) })
+      @RateLimit({ rate: { free: '50/min', default: '50/min' }, key: 'user' })
+      @RateLimit({ rate: { free: '60/min', default: '60/min' }, key: 'user' })
+      get() {
+        return 'ok';
+      }
+    }
+    const app = await start({
+      controllers: [Counted],
+      options: {
+        key: () => count('default key', 'c:d'),
+        tier: () => count('tier', 'free'),
+        user: (request) => count('user', (request.user as { id?: string } | undefined)?.id),
+        exempt: () => count('exempt', false),
+      },
+    });
+    expect((await app.get('/', { as: 'bob' })).status).toBe(200);
+    expect([...calls].sort()).toEqual(
+      [
+        'cost',
+        'countWhen',
+        'default key',
+        'early key',
+        'exempt',
+        'rate',
+        'skipIf',
+        'tier',
+        'user',
+        'when',
+      ].sort(),
+    );
+  });
+
+  test('two routes of one scope share it across phases', async () => {
+    @Controller()
+    class Shared {
+      @Get('plain') @ThrottleScope('shared') plain() {
+        return 'ok';
+      }
+      @Get('guarded') @UseGuards(OptionalJwtGuard) @ThrottleScope('shared') guarded() {
+        return 'ok';
+      }
+    }
+    const app = await start({
+      controllers: [Shared],
+      options: { scopes: { shared: { rate: '3/min', key: 'user|ip' } } },
+    });
+    expect(await statuses(app, 2, '/plain')).toEqual([200, 200]);
+    expect(await statuses(app, 2, '/guarded')).toEqual([200, 429]);
+    expect(await statuses(app, 3, '/guarded', { as: 'alice' })).toEqual([200, 200, 200]);
+  });
+});

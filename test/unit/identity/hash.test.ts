@@ -1,0 +1,8 @@
+import { createHasher } from '../../../lib/identity/hash.js';
+
+test('a hash tells nothing without the secret, and is the same under the same secret', () => {
+  expect(createHasher('a')('value')).toBe(createHasher('a')('value'));
+  expect(createHasher('a')('value')).not.toBe(createHasher('b')('value'));
+  expect(createHasher(undefined)('value')).not.toBe(createHasher(undefined)('value'));
+  expect(createHasher('a')('value')).toMatch(/^[A-Za-z0-9_-]{22}$/);
+});

@@ -1,0 +1,47 @@
+import type { MetricAttributes, MetricResult } from 'nestjs-ratelimit';
+import { type MeasuredStore, Telemetry } from '../../../lib/observe/telemetry.js';
+import { outcomeUnder } from '../../support/outcomes.js';
+import { requestDecided } from '../../support/published.js';
+
+test('however many routes and limits there are, there are 2,000 series at most, and nothing is lost', () => {
+  let collect: (result: MetricResult) => void = () => undefined;
+  const metric = { addCallback: () => undefined, removeCallback: () => undefined };
+  const meter = {
+    createHistogram: () => ({ record: () => undefined }),
+    createObservableGauge: () => metric,
+    createObservableCounter: () => ({
+      ...metric,
+      addCallback: (found: typeof collect) => {
+        collect = found;
+      },
+    }),
+  };
+  const store: MeasuredStore = {
+    name: 'memory',
+    health: () => ({ status: 'up', shards: [], degraded: 0 }),
+    buckets: () => ({ kind: 'memory', count: 0 }),
+  };
+  const telemetry = new Telemetry(meter, store, () => undefined);
+  for (let id = 0; id < 3_000; id++) {
+    telemetry.onPublished(requestDecided(outcomeUnder([{}]), { id, route: `Route.${id}` }));
+    telemetry.onPublished(requestDecided(outcomeUnder([{ denies: true }]), { id, route: `Route.${id}` }));
+  }
+  const seen = new Map<string, number>();
+  const seenTwice: string[] = [];
+  collect({
+    observe: (value, attributes) => {
+      const key = JSON.stringify(attributes);
+      if (seen.has(key)) seenTwice.push(key);
+      seen.set(key, value);
+    },
+  });
+  expect(seenTwice).toEqual([]);
+  expect(seen.size).toBeLessThanOrEqual(2_000);
+  expect([...seen.values()].reduce((sum, value) => sum + value, 0)).toBe(6_000);
+  const other: MetricAttributes = {
+    'rate_limit.name': 'other',
+    'code.function.name': 'other',
+    'rate_limit.outcome': 'denied',
+  };
+  expect(seen.get(JSON.stringify(other))).toBeGreaterThan(1_000);
+});

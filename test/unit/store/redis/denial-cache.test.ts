@@ -1,0 +1,164 @@
+import type { Charge, Decision } from 'nestjs-ratelimit';
+import { DenialCache } from '../../../../lib/store/redis/denial-cache.js';
+import { chargeOf } from '../../../support/charges.js';
+import { decidedOn } from '../../../support/outcomes.js';
+
+const chargesOf = (identity: string): readonly Charge[] => [
+  chargeOf({ identity, limit: 1, windowMs: 60_000 }),
+];
+
+/** What a server answers: a denial of so many milliseconds, or an admission. */
+const answer = (charges: readonly Charge[], waitMs: number): readonly Decision[] =>
+  charges.map((charge) => decidedOn(charge, { waitMs, resetMs: 60_000 }));
+
+const setUp = () => {
+  let nowMs = 0;
+  let asked = 0;
+  const denials = new DenialCache(() => nowMs);
+  return {
+    denials,
+    asked: () => asked,
+    advance: (ms: number) => {
+      nowMs += ms;
+    },
+    decide: (identity: string, retryAfterMs: number) => {
+      const charges = chargesOf(identity);
+      return denials.getOrFetch(charges, async () => {
+        asked++;
+        return answer(charges, retryAfterMs);
+      });
+    },
+  };
+};
+
+describe('known denials', () => {
+  test('a denial is known until its wait is over, and tells what is left of it', async () => {
+    const { decide, advance, asked } = setUp();
+    await decide('user:1', 400);
+    advance(150);
+    expect((await decide('user:1', 0))[0]).toMatchObject({
+      allowed: false,
+      retryAfterMs: 250,
+      resetAfterMs: 59_850,
+      atMs: 150,
+    });
+    expect(asked()).toBe(1);
+    advance(250);
+    expect((await decide('user:1', 0))[0]?.allowed).toBe(true);
+    expect(asked()).toBe(2);
+  });
+
+  test('none is known for longer than a second', async () => {
+    const { decide, advance, asked } = setUp();
+    await decide('user:1', 60_000);
+    advance(999);
+    await decide('user:1', 0);
+    expect(asked()).toBe(1);
+    advance(1);
+    await decide('user:1', 60_000);
+    expect(asked()).toBe(2);
+  });
+
+  test('one asks again, and the others wait for it', async () => {
+    const { decide, advance, asked } = setUp();
+    await decide('user:1', 60_000);
+    advance(1_000);
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => decide('user:1', 60_000)));
+    expect(asked()).toBe(2);
+    expect(outcomes.every(([decision]) => decision?.allowed === false)).toBe(true);
+  });
+
+  test('what is forgotten while an answer is under way is not remembered from it', async () => {
+    const { decide, denials, asked } = setUp();
+    const before = decide('user:1', 60_000);
+    denials.invalidate('user:1');
+    await before;
+    await decide('user:1', 60_000);
+    expect(asked()).toBe(2);
+    await decide('user:1', 0);
+    expect(asked()).toBe(2);
+  });
+
+  test('nor where more was forgotten meanwhile than is kept', async () => {
+    const { decide, denials, asked } = setUp();
+    const before = decide('user:1', 60_000);
+    denials.invalidate('user:1');
+    for (let i = 0; i < 10_000; i++) denials.invalidate(`other:${i}`);
+    await before;
+    await decide('user:1', 60_000);
+    expect(asked()).toBe(2);
+  });
+
+  test('nobody else suffers when more is forgotten meanwhile than is kept', async () => {
+    const { decide, denials, asked } = setUp();
+    denials.onSend();
+    denials.invalidate('user:1');
+    const after = decide('user:2', 60_000);
+    for (let i = 0; i < 10_000; i++) denials.invalidate(`other:${i}`);
+    await after;
+    await decide('user:2', 60_000);
+    expect(asked()).toBe(1);
+  });
+
+  test('those that no longer fit are forgotten with their identity', async () => {
+    const { decide, denials } = setUp();
+    for (let i = 0; i <= 10_000; i++) await decide(`user:${i}`, 60_000);
+    expect(denials.mayContain(chargesOf('user:0'))).toBe(false);
+    expect(denials.mayContain(chargesOf('user:1'))).toBe(true);
+  });
+
+  test('a denial holds from when it was asked for: it may have been decided then', async () => {
+    const { denials, decide, advance, asked } = setUp();
+    const charges = chargesOf('user:1');
+    await denials.getOrFetch(charges, async () => {
+      advance(300);
+      return answer(charges, 400);
+    });
+    advance(99);
+    await decide('user:1', 0);
+    expect(asked()).toBe(0);
+    advance(1);
+    expect((await decide('user:1', 0))[0]?.allowed).toBe(true);
+    expect(asked()).toBe(1);
+  });
+
+  test('one that could not be asked about again is known no longer', async () => {
+    const { denials, decide, advance, asked } = setUp();
+    await decide('user:1', 60_000);
+    advance(1_000);
+    const down = () => Promise.reject(new Error('down'));
+    await expect(denials.getOrFetch(chargesOf('user:1'), down)).rejects.toThrow('down');
+    expect((await decide('user:1', 0))[0]?.allowed).toBe(true);
+    expect(asked()).toBe(2);
+  });
+
+  test('none is known while a clock has stepped back behind it', async () => {
+    const { decide, advance, asked } = setUp();
+    await decide('user:1', 60_000);
+    advance(-500);
+    expect((await decide('user:1', 0))[0]?.allowed).toBe(true);
+    expect(asked()).toBe(2);
+  });
+
+  test('what a shadow limit would have denied is decided each time', async () => {
+    const { denials } = setUp();
+    const charges = chargesOf('user:1').map((charge) => ({ ...charge, shadow: true }));
+    let asked = 0;
+    for (let i = 0; i < 3; i++) {
+      await denials.getOrFetch(charges, async () => {
+        asked++;
+        return answer(charges, 60_000);
+      });
+    }
+    expect(asked).toBe(3);
+  });
+
+  test('no more than so many are remembered', async () => {
+    const { decide, asked } = setUp();
+    for (let i = 0; i <= 10_000; i++) await decide(`user:${i}`, 60_000);
+    await decide('user:0', 60_000);
+    expect(asked()).toBe(10_002);
+    await decide('user:10000', 60_000);
+    expect(asked()).toBe(10_002);
+  });
+});
