@@ -37,10 +37,10 @@ const MODULES = {
   'no guard': {},
   'a guard that does nothing': guard(() => true),
   'a guard that writes five headers, always the same': guard(writeFiveHeaders),
-  'one limit, without headers and statistics': ours({ headers: false }),
-  'one limit, without headers': ours({ headers: false, statistics: true }),
-  'one limit, without statistics': ours({}),
-  'one limit': ours({ statistics: true }),
+  'one limit, without headers': ours({ headers: false }),
+  'one limit, without headers, with statistics': ours({ headers: false, statistics: true }),
+  'one limit': ours({}),
+  'one limit, with statistics': ours({ statistics: true }),
 };
 
 async function applicationOf(module) {

@@ -29,7 +29,7 @@ const ROUTES = {
   'one limit': limits(1),
   'three limits': limits(3),
   'one limit with countWhen': limits(1, { countWhen: (_context, { status }) => status >= 400 }),
-  'one limit with an asynchronous key': limits(1, { key: async ({ ip }) => ip }),
+  'one limit with an asynchronous key': limits(1, { key: async ({ address }) => address }),
   'an address limit and a user limit, with a guard behind': [
     ...limits(1),
     RateLimit({ name: 'user', rate, key: 'user' }),
@@ -101,7 +101,7 @@ export default async function measure() {
   class App {}
   Module({
     controllers: [Bench],
-    imports: [RateLimitModule.forRoot({ store: new MemoryStore({ maxBuckets: 10_000 }), statistics: false })],
+    imports: [RateLimitModule.forRoot({ store: new MemoryStore({ maxBuckets: 10_000 }) })],
   })(App);
   const app = await NestFactory.create(App, new FastifyAdapter(), { logger: ['error'] });
   await app.init();

@@ -36,7 +36,7 @@ export default async function measure() {
     median(seen[name].map((latency, round) => latency[which] - seen['no guard'][round][which]));
   return {
     title: 'Latency',
-    text: `Fastify, Redis on loopback, ${whole(half)} requests a second: half of what the slowest can take. Medians of ${ROUNDS} rounds in turn; what is added is the median of the differences to the application without a guard in the same round.`,
+    text: `Fastify, Redis on loopback, without statistics, ${whole(half)} requests a second: half of what the slowest can take. Medians of ${ROUNDS} rounds in turn; what is added is the median of the differences to the application without a guard in the same round.`,
     tables: [
       table(
         ['', 'p50', 'p99', 'added p50', 'added p99'],

@@ -11,7 +11,7 @@ const SECONDS = 2;
 // Each client asks about once a second.
 const ours = { guard: 'ours', rates: [['all', 40, 60_000]] };
 const APPS = {
-  off: { ...ours, options: { statistics: false, logDenials: false } },
+  off: { ...ours, options: { logDenials: false } },
   on: { ...ours, admin: true },
   measured: { ...ours, admin: true, meter: true },
 };

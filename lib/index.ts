@@ -128,10 +128,10 @@ export type {
   ScopeLimit,
   ScopeOverrides,
   ScopeRule,
+  TierFunction,
   TierMap,
 } from './plan/options.js';
 export { presets } from './plan/presets.js';
-export type { TierFunction } from './plan/rate-source.js';
 export type { Register, ScopeName } from './plan/register.js';
 export type { BreakerSettings } from './resilience/circuit-breaker.js';
 export type { BreakerState, ShardHealth, StoreHealth } from './resilience/health.js';

@@ -4,9 +4,8 @@ import {
   ForbiddenException,
   Inject,
   Injectable,
-  type OnModuleInit,
 } from '@nestjs/common';
-import { ModuleRef } from '@nestjs/core';
+import type { ModuleRef } from '@nestjs/core';
 import { isObservable, lastValueFrom } from 'rxjs';
 import { type Charge, type Decision, toOutcome } from '../core/decision.js';
 import { configError, describeValue } from '../core/errors.js';
@@ -20,11 +19,8 @@ import type { Responder } from '../nest/request/responder.js';
 import type { Store } from '../store/store.js';
 import type { AdminGuard, RateLimitAdminAccess } from './options.js';
 
-/** Injection token of the {@link RateLimitAdminAccess}. */
-export const ADMIN_ACCESS: unique symbol = Symbol.for('nestjs-ratelimit:admin-access');
-
-/** Injection token of the guards that imported modules provide, by their classes. */
-export const PROVIDED_GUARDS: unique symbol = Symbol.for('nestjs-ratelimit:provided-guards');
+/** Injection token of the guards of the application. */
+export const ADMIN_GUARDS: unique symbol = Symbol.for('nestjs-ratelimit:admin-guards');
 
 export const ACCESS_RULES: OptionRules<keyof RateLimitAdminAccess> = {
   guards: { accepts: Array.isArray, fix: 'Give a list, such as [AdminGuard].' },
@@ -37,63 +33,47 @@ const SCOPE_OPTIONS = 'scope:options';
 const isGuard = (value: unknown): value is CanActivate =>
   typeof (value as Partial<CanActivate> | null | undefined)?.canActivate === 'function';
 
-/** Asks the application's guards who may use the admin API. */
-@Injectable()
-export class AdminAccess implements OnModuleInit {
-  /** Null until the guards are known; until then, nobody has access. */
-  #guards: readonly CanActivate[] | null = null;
-
-  constructor(
-    @Inject(ADMIN_ACCESS) private readonly access: RateLimitAdminAccess,
-    @Inject(PROVIDED_GUARDS) private readonly provided: ReadonlyMap<unknown, CanActivate>,
-    @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
-  ) {}
-
-  /** @throws RateLimitConfigError `bad-option` if there is no guard, or one of the guards is not a guard. */
-  async onModuleInit(): Promise<void> {
-    const hint = 'The useFactory returns an object such as { guards: [AdminGuard] }.';
-    validateOptions(this.access, ACCESS_RULES, 'RateLimitAdminModule', hint);
-    const { guards = [], allowUnguarded = false } = this.access;
-    if (guards.length === 0 && !allowUnguarded) {
+async function toGuard(guard: AdminGuard, moduleRef: ModuleRef): Promise<CanActivate> {
+  if (isGuard(guard)) return guard;
+  if (typeof guard === 'function') {
+    const options = Reflect.getMetadata(SCOPE_OPTIONS, guard) as { readonly scope?: unknown } | undefined;
+    if (options?.scope) {
       throw configError(
         'bad-option',
-        'RateLimitAdminModule has no guards, so everybody could block clients and reset limits.',
-        'Give it guards: [AdminGuard]; or allowUnguarded: true if nobody else can reach its path.',
+        `${guard.name} is created for each request, but the admin API needs one guard for all requests.`,
+        'Give a guard of the default scope.',
       );
     }
-    this.#guards = await Promise.all(guards.map((guard: AdminGuard) => this.#instanceOf(guard)));
+    const instance: unknown = await moduleRef.create(guard);
+    if (isGuard(instance)) return instance;
   }
+  throw configError(
+    'bad-option',
+    `${describeValue(guard)} is not a guard.`,
+    'Give classes or objects with canActivate.',
+  );
+}
 
-  /** Returns true if every guard lets the request pass; throws whatever a guard throws. */
-  async allows(execution: ExecutionContext): Promise<boolean> {
-    if (this.#guards === null) return false;
-    for (const guard of this.#guards) {
-      const result = guard.canActivate(execution);
-      if (!(await (isObservable(result) ? lastValueFrom(result) : result))) return false;
-    }
-    return true;
-  }
-
-  async #instanceOf(guard: AdminGuard): Promise<CanActivate> {
-    if (isGuard(guard)) return guard;
-    if (typeof guard === 'function') {
-      const options = Reflect.getMetadata(SCOPE_OPTIONS, guard) as { readonly scope?: unknown } | undefined;
-      if (options?.scope) {
-        throw configError(
-          'bad-option',
-          `${guard.name} is created for each request, but the admin API needs one guard for all requests.`,
-          'Give a guard of the default scope.',
-        );
-      }
-      const instance: unknown = this.provided.get(guard) ?? (await this.moduleRef.create(guard));
-      if (isGuard(instance)) return instance;
-    }
+/**
+ * Returns the guards that decide who may use the admin API.
+ *
+ * @throws RateLimitConfigError `bad-option` if there is no guard, or one of the guards is not a guard.
+ */
+export async function resolveGuards(
+  access: RateLimitAdminAccess,
+  moduleRef: ModuleRef,
+): Promise<readonly CanActivate[]> {
+  const hint = 'The useFactory returns an object such as { guards: [AdminGuard] }.';
+  validateOptions(access, ACCESS_RULES, 'RateLimitAdminModule', hint);
+  const { guards = [], allowUnguarded = false } = access;
+  if (guards.length === 0 && !allowUnguarded) {
     throw configError(
       'bad-option',
-      `${describeValue(guard)} is not a guard.`,
-      'Give classes or objects with canActivate.',
+      'RateLimitAdminModule has no guards, so everybody could block clients and reset limits.',
+      'Give it guards: [AdminGuard]; or allowUnguarded: true if nobody else can reach its path.',
     );
   }
+  return Promise.all(guards.map((guard: AdminGuard) => toGuard(guard, moduleRef)));
 }
 
 /** An address whose requests the guards reject this often is guessing tokens. */
@@ -103,23 +83,33 @@ const FAILED_ATTEMPTS_POLICY = definePolicy({
   rate: { limit: 20, windowMs: 60_000 },
 });
 
-/**
- * Limits the requests of each address that the guards of the admin API reject, whatever the module's options
- * say. The identity is of its own kind, so an operator who blocks an address does not lock it out of the API.
- */
+/** Asks the application's guards who may use the admin API. Guards the page, where it is `'guarded'`. */
 @Injectable()
-export class FailedAttempts {
+export class AdminAccess implements CanActivate {
   constructor(
+    @Inject(ADMIN_GUARDS) private readonly guards: readonly CanActivate[],
     @Inject(SETTINGS) private readonly settings: RequestSettings,
     @Inject(GUARDED_STORE) private readonly store: Store,
     @Inject(RESPONDER) private readonly responder: Responder,
   ) {}
 
+  /** Returns true if every guard lets the request pass; throws whatever a guard throws. */
+  async canActivate(execution: ExecutionContext): Promise<boolean> {
+    for (const guard of this.guards) {
+      const result = guard.canActivate(execution);
+      if (!(await (isObservable(result) ? lastValueFrom(result) : result))) return false;
+    }
+    return true;
+  }
+
   /**
-   * Returns what `allows` returns, and counts the request if that is not true. Throws 429 without calling it
-   * if too many requests of the address have failed.
+   * Returns what `check` returns, which is by default whether the guards let the request pass. Throws 403 for a request
+   * from another site, and 429 without a check if too many requests of the address have failed theirs, whatever the
+   * module's options say. The identity is of its own kind, so an operator who blocks an address does not lock it out of
+   * the API.
    */
-  async limit(execution: ExecutionContext, allows: () => Promise<boolean>): Promise<boolean> {
+  async allows(execution: ExecutionContext, check = () => this.canActivate(execution)): Promise<boolean> {
+    rejectCrossSite(execution.switchToHttp().getRequest());
     const context = new RateLimitContext(execution, this.settings.readers.http as TransportReader);
     const charge: Charge = {
       policy: FAILED_ATTEMPTS_POLICY,
@@ -131,7 +121,7 @@ export class FailedAttempts {
     const { decisions, degraded } = await this.store.consume([charge]);
     const outcome = toOutcome(decisions, degraded);
     if (!outcome.allowed) throw this.responder.denied(context, outcome);
-    const isAllowed = await allows();
+    const isAllowed = await check();
     if (isAllowed) void this.#refund(decisions);
     return isAllowed;
   }
@@ -169,35 +159,19 @@ function isCrossSite(request: RequestLike): boolean {
 /**
  * Throws 403 for a request that a browser sends for another site, and for a change without the admin header.
  */
-export function rejectCrossSite(request: RequestLike): void {
+function rejectCrossSite(request: RequestLike): void {
   if (isCrossSite(request)) throw new ForbiddenException('The admin API rejects requests from other sites.');
   if (request.method === 'GET' || request.headers?.[ADMIN_HEADER] !== undefined) return;
   throw new ForbiddenException('A request that changes anything must send the header X-RateLimit-Admin: 1.');
 }
 
-/**
- * Guards the admin API: rejects requests from other sites, and requests that the application's guards reject.
- */
+/** Guards the admin API. */
 @Injectable()
 export class AdminApiGuard implements CanActivate {
-  constructor(
-    @Inject(AdminAccess) private readonly access: AdminAccess,
-    @Inject(FailedAttempts) private readonly failedAttempts: FailedAttempts,
-  ) {}
-
-  async canActivate(execution: ExecutionContext): Promise<boolean> {
-    rejectCrossSite(execution.switchToHttp().getRequest());
-    if (await this.failedAttempts.limit(execution, () => this.access.allows(execution))) return true;
-    throw new ForbiddenException('The guards of the admin API denied access.');
-  }
-}
-
-/** Guards the page, where it is `'guarded'`. */
-@Injectable()
-export class AdminPageGuard implements CanActivate {
   constructor(@Inject(AdminAccess) private readonly access: AdminAccess) {}
 
-  canActivate(execution: ExecutionContext): Promise<boolean> {
-    return this.access.allows(execution);
+  async canActivate(execution: ExecutionContext): Promise<boolean> {
+    if (await this.access.allows(execution)) return true;
+    throw new ForbiddenException('The guards of the admin API denied access.');
   }
 }

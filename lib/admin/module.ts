@@ -7,26 +7,19 @@ import {
   type Provider,
   type Type,
 } from '@nestjs/common';
-import { ModulesContainer } from '@nestjs/core';
+import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { isFunction, isNonEmptyString, type OptionRules, validateOptions } from '../core/validate.js';
 import { STATISTICS_REQUESTED } from '../nest/handlers/tokens.js';
 import { rejectRequestScope } from '../nest/startup/lifecycle.js';
-import {
-  ACCESS_RULES,
-  ADMIN_ACCESS,
-  AdminAccess,
-  AdminApiGuard,
-  AdminPageGuard,
-  FailedAttempts,
-  PROVIDED_GUARDS,
-} from './access.js';
-import { apiController, pageController } from './controllers.js';
-import { Operator } from './operator.js';
+import { ACCESS_RULES, ADMIN_GUARDS, AdminAccess, AdminApiGuard, resolveGuards } from './access.js';
+import { apiController } from './api-controller.js';
 import type {
   RateLimitAdminAsyncOptions,
   RateLimitAdminOptions,
   RateLimitAdminRouteOptions,
 } from './options.js';
+import { pageController } from './page-controller.js';
+import { AdminResponder } from './responder.js';
 
 const DEFAULT_PATH = 'admin/rate-limits';
 
@@ -49,35 +42,17 @@ const ASYNC_RULES: OptionRules<keyof RateLimitAdminAsyncOptions> = {
   useFactory: { accepts: isFunction, fix: 'Give a function.' },
 };
 
-/** Collects the instances of guard classes that this module's imports provide; Nest creates the others. */
-const providedGuards = (guards: readonly unknown[]): Provider => {
-  const types = guards.filter(isFunction) as readonly Type<CanActivate>[];
-  return {
-    provide: PROVIDED_GUARDS,
-    useFactory: (...instances: readonly (CanActivate | undefined)[]) =>
-      new Map(types.flatMap((type, i) => (instances[i] === undefined ? [] : [[type, instances[i]]]))),
-    inject: types.map((token) => ({ token, optional: true })),
-  };
-};
-
-const adminModule = (
-  route: RateLimitAdminRouteOptions,
-  access: Provider,
-  guards: readonly unknown[],
-): DynamicModule => {
+const adminModule = (route: RateLimitAdminRouteOptions, guards: Provider): DynamicModule => {
   const { path = DEFAULT_PATH, page = true, imports = [] } = route;
   return {
     module: RateLimitAdminModule,
     imports,
     controllers: [apiController(path), ...(page === false ? [] : [pageController(path, route)])],
     providers: [
-      access,
-      providedGuards(guards),
+      guards,
       AdminAccess,
       AdminApiGuard,
-      AdminPageGuard,
-      FailedAttempts,
-      Operator,
+      AdminResponder,
       { provide: STATISTICS_REQUESTED, useValue: true },
     ],
   };
@@ -105,9 +80,17 @@ export class RateLimitAdminModule implements OnModuleInit {
    */
   static forRoot(options: RateLimitAdminOptions): DynamicModule {
     validateOptions(options, RULES, 'RateLimitAdminModule.forRoot');
-    const { guards, allowUnguarded, ...route } = options;
-    const access = { provide: ADMIN_ACCESS, useValue: { guards, allowUnguarded } };
-    return adminModule(route, access, guards ?? []);
+    const { guards = [], allowUnguarded, ...route } = options;
+    const types = guards.filter(isFunction) as readonly Type<CanActivate>[];
+    return adminModule(route, {
+      provide: ADMIN_GUARDS,
+      // Guard classes that imported modules provide have instances; the others are created.
+      useFactory: (moduleRef: ModuleRef, ...instances: readonly (CanActivate | undefined)[]) => {
+        const resolved = guards.map((guard) => instances[types.indexOf(guard as Type<CanActivate>)] ?? guard);
+        return resolveGuards({ guards: resolved, allowUnguarded }, moduleRef);
+      },
+      inject: [ModuleRef, ...types.map((token) => ({ token, optional: true }))],
+    });
   }
 
   /**
@@ -122,6 +105,11 @@ export class RateLimitAdminModule implements OnModuleInit {
   static forRootAsync(options: RateLimitAdminAsyncOptions): DynamicModule {
     validateOptions(options, ASYNC_RULES, 'RateLimitAdminModule.forRootAsync');
     const { inject = [], useFactory, ...route } = options;
-    return adminModule(route, { provide: ADMIN_ACCESS, useFactory, inject }, []);
+    return adminModule(route, {
+      provide: ADMIN_GUARDS,
+      useFactory: async (moduleRef: ModuleRef, ...args: never[]) =>
+        resolveGuards(await useFactory(...args), moduleRef),
+      inject: [ModuleRef, ...inject],
+    });
   }
 }

@@ -80,10 +80,8 @@ export interface Outcome {
  * The usage of a bucket, as a store finds it for a charge that is denied, and leaves it after one that is
  * admitted.
  */
-export interface BucketUsage {
-  /** Units that count against its capacity. */
-  readonly used: number;
-  /** Milliseconds until none of them does. */
+export interface BucketUsage extends Pick<Decision, 'used' | 'startsBlock' | 'atMs' | 'receipt'> {
+  /** Milliseconds until no unit counts against the capacity. */
   readonly resetMs: number;
   /**
    * The milliseconds that the charge has to wait: 0 when it is admitted, `Infinity` when it never will be.
@@ -91,10 +89,6 @@ export interface BucketUsage {
   readonly waitMs: number;
   /** The milliseconds for which the bucket or its identity is still blocked; 0 or less when it is not. */
   readonly blockedMs: number;
-  /** True when the charge has started a block. */
-  readonly startsBlock: boolean;
-  readonly atMs: number;
-  readonly receipt: unknown;
 }
 
 /**
@@ -132,18 +126,13 @@ function ranksBefore(a: Decision, b: Decision): boolean {
   return a.resetAfterMs > b.resetAfterMs;
 }
 
-function findDeciding(decisions: readonly Decision[]): Decision | null {
-  let deciding: Decision | null = null;
-  for (const decision of decisions) {
-    if (decision.charge.shadow) continue;
-    if (deciding === null || ranksBefore(decision, deciding)) deciding = decision;
-  }
-  return deciding;
-}
-
 /** Returns the outcome of decisions. */
 export function toOutcome(decisions: readonly Decision[], degraded: boolean): Outcome {
-  const decidedBy = findDeciding(decisions);
+  let decidedBy: Decision | null = null;
+  for (const decision of decisions) {
+    if (decision.charge.shadow) continue;
+    if (decidedBy === null || ranksBefore(decision, decidedBy)) decidedBy = decision;
+  }
   return {
     allowed: decidedBy === null || decidedBy.allowed,
     skipped: decisions.length === 0 && !degraded,

@@ -1,6 +1,6 @@
-import { configError, describeValue } from './errors.js';
+import { assertConfig, describeValue } from './errors.js';
 
-const UNITS_MS = {
+export const UNITS_MS = {
   s: 1_000,
   sec: 1_000,
   second: 1_000,
@@ -35,20 +35,19 @@ export type Duration = `${bigint}${Unit}`;
 export const UNIT_NAMES = Object.keys(UNITS_MS) as readonly Unit[];
 
 /** Ten years: the longest window and the longest block. */
-export const MAX_DURATION_MS = 3_650 * UNITS_MS.day;
-
-export const unitMs = (unit: Unit): number => UNITS_MS[unit];
+const MAX_DURATION_MS = 3_650 * UNITS_MS.day;
 
 /**
  * Returns `ms` if it is a whole number of milliseconds from 1 to ten years; throws `bad-duration` otherwise.
  */
 export function requireDurationMs(ms: number, source: string): number {
-  if (Number.isSafeInteger(ms) && ms >= 1 && ms <= MAX_DURATION_MS) return ms;
-  throw configError(
+  assertConfig(
+    Number.isSafeInteger(ms) && ms >= 1 && ms <= MAX_DURATION_MS,
     'bad-duration',
     `${source} is not a length of time that a limit can have.`,
     'Use a whole number of milliseconds from 1 up to ten years.',
   );
+  return ms;
 }
 
 const DURATION = new RegExp(`^(0|[1-9]\\d*)(${UNIT_NAMES.join('|')})$`);
@@ -63,12 +62,11 @@ const DURATION = new RegExp(`^(0|[1-9]\\d*)(${UNIT_NAMES.join('|')})$`);
  */
 export function parseDuration(text: string): number {
   const match = typeof text === 'string' ? DURATION.exec(text) : null;
-  if (match === null) {
-    throw configError(
-      'bad-duration',
-      `${describeValue(text)} is not a duration.`,
-      `Write a whole number and a unit, such as '30s', '15min', '1h' or '7d'.`,
-    );
-  }
-  return requireDurationMs(Number(match[1]) * unitMs(match[2] as Unit), describeValue(text));
+  assertConfig(
+    match !== null,
+    'bad-duration',
+    `${describeValue(text)} is not a duration.`,
+    `Write a whole number and a unit, such as '30s', '15min', '1h' or '7d'.`,
+  );
+  return requireDurationMs(Number(match[1]) * UNITS_MS[match[2] as Unit], describeValue(text));
 }

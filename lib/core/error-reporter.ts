@@ -41,10 +41,11 @@ export function throttled(clock: Clock, write: (text: string) => void): ErrorRep
       return;
     }
     records.set(line, { lastMs: nowMs, suppressed: 0 });
-    const parts = [line];
-    if (detail !== undefined) parts.push(describeDetail(detail));
-    if (before !== undefined && before.suppressed > 0)
-      parts.push(`(${before.suppressed} more since the last time)`);
-    write(parts.join(' '));
+    const cause = detail === undefined ? '' : ` ${describeDetail(detail)}`;
+    const more =
+      before === undefined || before.suppressed === 0
+        ? ''
+        : ` (${before.suppressed} more since the last time)`;
+    write(`${line}${cause}${more}`);
   };
 }

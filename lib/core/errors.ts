@@ -69,15 +69,25 @@ brand(RateLimitConfigError, 'RateLimitConfigError');
 export const configError = (code: ProblemCode, message: string, fix: string): RateLimitConfigError =>
   new RateLimitConfigError([{ code, source: '', message, fix }]);
 
+/** Throws a configuration error without a source unless `isValid`. */
+export function assertConfig(
+  isValid: boolean,
+  code: ProblemCode,
+  message: string,
+  fix: string,
+): asserts isValid {
+  if (!isValid) throw configError(code, message, fix);
+}
+
 /** Collects the errors of many declarations, so that all of them are thrown together. */
 export class ErrorCollector {
-  readonly #errors: Problem[] = [];
+  readonly errors: Problem[] = [];
 
   /** Adds an error. An error that many routes share is kept once. */
   add(code: ProblemCode, source: string, message: string, fix: string): void {
     const problem = { code, source, message, fix };
     const text = formatProblem(problem);
-    if (!this.#errors.some((other) => formatProblem(other) === text)) this.#errors.push(problem);
+    if (!this.errors.some((other) => formatProblem(other) === text)) this.errors.push(problem);
   }
 
   /**
@@ -92,16 +102,11 @@ export class ErrorCollector {
       for (const problem of error.problems) {
         this.add(problem.code, problem.source || source, problem.message, problem.fix);
       }
-      return undefined;
     }
   }
 
-  get errors(): readonly Problem[] {
-    return this.#errors;
-  }
-
   throwIfAny(): void {
-    if (this.#errors.length > 0) throw new RateLimitConfigError(this.#errors);
+    if (this.errors.length > 0) throw new RateLimitConfigError(this.errors);
   }
 }
 

@@ -1,7 +1,7 @@
 import { ALGORITHM_NAMES, ALGORITHMS, type AlgorithmName } from './algorithms/index.js';
-import { configError, describeValue } from './errors.js';
+import { assertConfig, describeValue } from './errors.js';
 import { escapeSegment } from './escape.js';
-import type { Rate } from './rate.js';
+import { type Rate, requireBurst } from './rate.js';
 
 export const DEFAULT_ALGORITHM: AlgorithmName = 'sliding-window';
 
@@ -58,42 +58,24 @@ export interface PolicyInput {
 // A String of RFC 9651, as `RateLimit` and `RateLimit-Policy` can carry it.
 const PRINTABLE_NAME = /^[\u0020-\u007e]{1,128}$/;
 
-/** Returns the name of a limit; throws `bad-name` for one that the rate-limit headers cannot carry. */
-export function requireName(name: unknown): string {
-  if (typeof name === 'string' && PRINTABLE_NAME.test(name)) return name;
-  throw configError(
-    'bad-name',
-    `${describeValue(name)} cannot name a limit.`,
-    'Use 1 to 128 printable ASCII characters: the name is sent in response headers.',
-  );
-}
-
 const BURST_ALGORITHMS = ALGORITHM_NAMES.filter((name) => ALGORITHMS[name].hasBurst);
 
 function capacityOf(rate: Rate, burst: number | undefined, algorithm: AlgorithmName): number {
   const { hasBurst, maxCapacityTimesWindow } = ALGORITHMS[algorithm];
-  if (burst !== undefined && !hasBurst) {
-    throw configError(
-      'bad-burst',
-      `${algorithm} has no burst.`,
-      `Add algorithm: '${BURST_ALGORITHMS.join(`' or '`)}', or remove the burst.`,
-    );
-  }
+  assertConfig(
+    burst === undefined || hasBurst,
+    'bad-burst',
+    `${algorithm} has no burst.`,
+    `Add algorithm: '${BURST_ALGORITHMS.join(`' or '`)}', or remove the burst.`,
+  );
   const capacity = burst ?? rate.limit;
-  if (!Number.isSafeInteger(capacity) || capacity < 0 || (capacity === 0 && rate.limit > 0)) {
-    throw configError(
-      'bad-burst',
-      `A burst cannot be ${describeValue(capacity)}.`,
-      'Use a whole number, 1 or more.',
-    );
-  }
-  if (capacity * rate.windowMs > maxCapacityTimesWindow) {
-    throw configError(
-      'bad-policy',
-      `${capacity} units over ${rate.windowMs} ms are more than ${algorithm} counts exactly.`,
-      `Use a shorter window: capacity times window in milliseconds is at most ${maxCapacityTimesWindow}.`,
-    );
-  }
+  if (rate.limit > 0 || capacity !== 0) requireBurst(capacity);
+  assertConfig(
+    capacity * rate.windowMs <= maxCapacityTimesWindow,
+    'bad-policy',
+    `${capacity} units over ${rate.windowMs} ms are more than ${algorithm} counts exactly.`,
+    `Use a shorter window: capacity times window in milliseconds is at most ${maxCapacityTimesWindow}.`,
+  );
   return capacity;
 }
 
@@ -108,15 +90,19 @@ const refillMsOf = ({ limit, windowMs }: Rate, capacity: number): number =>
  * definePolicy({ name: 'login', scope: 'login', rate: { limit: 5, windowMs: 900_000 } });
  */
 export function definePolicy(input: PolicyInput): Policy {
-  const { scope, rate, algorithm = DEFAULT_ALGORITHM, burst = rate.burst } = input;
-  if (!ALGORITHM_NAMES.includes(algorithm)) {
-    throw configError(
-      'bad-policy',
-      `There is no algorithm ${describeValue(algorithm)}.`,
-      `Use one of ${ALGORITHM_NAMES.join(', ')}.`,
-    );
-  }
-  const name = requireName(input.name);
+  const { name, scope, rate, algorithm = DEFAULT_ALGORITHM, burst = rate.burst } = input;
+  assertConfig(
+    ALGORITHM_NAMES.includes(algorithm),
+    'bad-policy',
+    `There is no algorithm ${describeValue(algorithm)}.`,
+    `Use one of ${ALGORITHM_NAMES.join(', ')}.`,
+  );
+  assertConfig(
+    typeof name === 'string' && PRINTABLE_NAME.test(name),
+    'bad-name',
+    `${describeValue(name)} cannot name a limit.`,
+    'Use 1 to 128 printable ASCII characters: the name is sent in response headers.',
+  );
   const capacity = capacityOf(rate, burst, algorithm);
   return Object.freeze({
     name,

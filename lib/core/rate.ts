@@ -3,10 +3,10 @@ import {
   parseDuration,
   requireDurationMs,
   UNIT_NAMES,
+  UNITS_MS,
   type Unit,
-  unitMs,
 } from './duration.js';
-import { configError, describeValue, ErrorCollector } from './errors.js';
+import { assertConfig, configError, describeValue, ErrorCollector } from './errors.js';
 
 /**
  * A rate as text: `'<n>/<unit>'` or `'<n>/<k><unit>'`, so `'5/15min'` is five in fifteen minutes.
@@ -40,7 +40,7 @@ export interface RateObject {
 export type RateInput = RateText | RateObject | Rate | 'unlimited' | null;
 
 /** The largest limit that the rate-limit headers can carry: an Integer of RFC 9651 has 15 digits. */
-export const MAX_LIMIT = 999_999_999_999_999;
+const MAX_LIMIT = 999_999_999_999_999;
 
 const RATE = new RegExp(`^(0|[1-9]\\d*)/(0|[1-9]\\d*)?(${UNIT_NAMES.join('|')})$`);
 
@@ -70,7 +70,7 @@ function parseText(text: string): Rate {
   if (!isCount(limit)) throw rateError(text, ': the limit is too large');
   const count = match[2] === undefined ? 1 : Number(match[2]);
   if (count === 0) throw rateError(text, ': the window is zero');
-  return { limit, windowMs: requireDurationMs(count * unitMs(match[3] as Unit), describeValue(text)) };
+  return { limit, windowMs: requireDurationMs(count * UNITS_MS[match[3] as Unit], describeValue(text)) };
 }
 
 function parseObject(value: RateObject | Rate): Rate {
@@ -85,14 +85,18 @@ function parseObject(value: RateObject | Rate): Rate {
       : parseDuration(value.window);
   const { limit, burst } = value;
   if (burst === undefined) return { limit, windowMs };
-  if (!isCount(burst) || burst === 0) {
-    throw configError(
-      'bad-burst',
-      `A burst cannot be ${describeValue(burst)}.`,
-      'Use a whole number, 1 or more.',
-    );
-  }
+  requireBurst(burst);
   return { limit, windowMs, burst };
+}
+
+/** Throws `bad-burst` for a burst that no bucket can have. */
+export function requireBurst(burst: number): void {
+  assertConfig(
+    isCount(burst) && burst > 0,
+    'bad-burst',
+    `A burst cannot be ${describeValue(burst)}.`,
+    'Use a whole number, 1 or more.',
+  );
 }
 
 /**

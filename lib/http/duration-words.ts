@@ -1,3 +1,5 @@
+import type { Rate } from '../core/rate.js';
+
 /** Returns whole seconds, rounded up, so that a client that waits for them has waited long enough. */
 export const toSeconds = (ms: number): number => Math.ceil(ms / 1_000);
 
@@ -14,23 +16,16 @@ const UNITS = [
 
 /** Formats seconds in the two largest units: `14 minutes 32 seconds`. */
 export function formatDuration(seconds: number): string {
-  const words: string[] = [];
+  const largest = UNITS.findIndex(([, length]) => seconds >= length);
   let rest = seconds;
-  for (const [unit, length] of UNITS) {
+  const words = UNITS.slice(largest, largest + 2).map(([unit, length]) => {
     const count = Math.floor(rest / length);
     rest -= count * length;
-    if (count > 0) words.push(`${count} ${unit}${count === 1 ? '' : 's'}`);
-    else if (words.length > 0) break;
-    if (words.length === 2) break;
-  }
-  return words.join(' ');
+    return count === 0 ? '' : ` ${count} ${unit}${count === 1 ? '' : 's'}`;
+  });
+  return words.join('').trim();
 }
 
 /** Formats a rate: `5 in 15 minutes`. */
-export const formatRate = ({
-  limit,
-  windowMs,
-}: {
-  readonly limit: number;
-  readonly windowMs: number;
-}): string => `${limit} in ${formatDuration(windowMs / 1_000) || `${windowMs} ms`}`;
+export const formatRate = ({ limit, windowMs }: Pick<Rate, 'limit' | 'windowMs'>): string =>
+  `${limit} in ${formatDuration(windowMs / 1_000) || `${windowMs} ms`}`;

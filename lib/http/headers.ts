@@ -25,16 +25,9 @@ export interface HeaderOptions {
 /** Names and values in turn: `[name, value, name, value, ...]`. */
 export type HeaderList = readonly string[];
 
-interface Names {
-  readonly legacy: Readonly<Record<keyof typeof DEFAULTS.legacy, string>> | null;
-  readonly standard: Readonly<Record<keyof typeof DEFAULTS.standard, string>> | null;
-  readonly retryAfter: string | null;
-}
-
 const DEFAULTS = {
   legacy: { limit: 'X-RateLimit-Limit', remaining: 'X-RateLimit-Remaining', reset: 'X-RateLimit-Reset' },
   standard: { policy: 'RateLimit-Policy', limits: 'RateLimit' },
-  retryAfter: 'Retry-After',
 } as const;
 
 const FAMILY_RULE: OptionRule = {
@@ -48,50 +41,33 @@ const RULES: OptionRules<keyof HeaderOptions> = {
   standard: FAMILY_RULE,
   retryAfter: null,
 };
-const FAMILY_RULES = {
-  legacy: { limit: null, remaining: null, reset: null },
-  standard: { policy: null, limits: null },
-};
 
 /** Returns the names of one family of headers, with defaults; null when it is switched off. */
 function resolveFamily<Name extends string>(
-  family: keyof typeof FAMILY_RULES,
-  given: false | Partial<Record<Name, string>>,
-  defaults: Record<Name, string>,
+  family: keyof typeof DEFAULTS,
+  defaults: Readonly<Record<Name, string>>,
+  options: false | Partial<Record<Name, string>> = {},
 ): Record<Name, string> | null {
-  if (given === false) return null;
-  validateOptions(given, FAMILY_RULES[family], `headers.${family}`);
-  const names = given;
-  const all = Object.entries(defaults).map(([name, usual]) => [name, names[name as Name] ?? usual]);
-  return Object.fromEntries(all) as Record<Name, string>;
+  if (options === false) return null;
+  const names = Object.keys(defaults) as Name[];
+  validateOptions(options, Object.fromEntries(names.map((name) => [name, null])), `headers.${family}`);
+  return Object.fromEntries(names.map((name) => [name, options[name] ?? defaults[name]])) as Record<
+    Name,
+    string
+  >;
 }
 
-function resolveNames(options: HeaderOptions): Names {
-  validateOptions(options, RULES, 'headers');
-  const { legacy = {}, standard = {}, retryAfter = DEFAULTS.retryAfter } = options;
-  return {
-    legacy: resolveFamily('legacy', legacy, DEFAULTS.legacy),
-    standard: resolveFamily('standard', standard, DEFAULTS.standard),
-    retryAfter: retryAfter === false ? null : retryAfter,
-  };
-}
+/** The parts of the two IETF headers that are the same for every response of a policy, and its name. */
+const itemsByPolicy = new WeakMap<Policy, readonly [policy: string, name: string]>();
 
-/** The parts of the two IETF headers that are the same for every response of a policy. */
-interface StructuredItems {
-  readonly policy: string;
-  readonly name: string;
-}
-
-const itemsByPolicy = new WeakMap<Policy, StructuredItems>();
-
-function structuredItems(policy: Policy): StructuredItems {
+function structuredItems(policy: Policy): readonly [policy: string, name: string] {
   let items = itemsByPolicy.get(policy);
   if (items === undefined) {
     const quota = new Map([
       ['q', policy.capacity],
       ['w', toSeconds(policy.refillMs)],
     ]);
-    items = { policy: serializeItem([policy.name, quota]), name: serializeItem(policy.name) };
+    items = [serializeItem([policy.name, quota]), serializeItem(policy.name)];
     itemsByPolicy.set(policy, items);
   }
   return items;
@@ -99,22 +75,28 @@ function structuredItems(policy: Policy): StructuredItems {
 
 /** Formats outcomes as headers. */
 export class RateLimitHeaders {
-  readonly #names: Names;
+  readonly #legacy: Readonly<Record<keyof typeof DEFAULTS.legacy, string>> | null;
+  readonly #standard: Readonly<Record<keyof typeof DEFAULTS.standard, string>> | null;
+  readonly #retryAfter: string | false;
   /** Every header that the response to an admitted request may carry. */
   readonly names: readonly string[];
 
   /** @throws RateLimitConfigError `bad-header-name` for a name that no header can have. */
   constructor(options: HeaderOptions) {
-    this.#names = resolveNames(options);
-    const { legacy, standard, retryAfter } = this.#names;
-    this.names = [...Object.values(legacy ?? {}), ...Object.values(standard ?? {})];
-    for (const name of [...this.names, ...(retryAfter === null ? [] : [retryAfter])]) requireHeaderName(name);
+    validateOptions(options, RULES, 'headers');
+    this.#legacy = resolveFamily('legacy', DEFAULTS.legacy, options.legacy);
+    this.#standard = resolveFamily('standard', DEFAULTS.standard, options.standard);
+    this.#retryAfter = options.retryAfter ?? 'Retry-After';
+    this.names = [...Object.values(this.#legacy ?? {}), ...Object.values(this.#standard ?? {})];
+    this.names.forEach(requireHeaderName);
+    if (this.#retryAfter !== false) requireHeaderName(this.#retryAfter);
   }
 
   /** Returns the headers of a response; none when no limit has decided on it. */
   format({ decidedBy, decisions }: Outcome): HeaderList {
     if (decidedBy === null) return [];
-    const { legacy, standard, retryAfter } = this.#names;
+    const legacy = this.#legacy;
+    const standard = this.#standard;
     const list: string[] = [];
     if (legacy !== null) {
       list.push(legacy.limit, String(decidedBy.limit), legacy.remaining, String(decidedBy.remaining));
@@ -125,18 +107,15 @@ export class RateLimitHeaders {
       let limits = '';
       for (const { charge, remaining, resetAfterMs } of decisions) {
         if (charge.shadow) continue;
-        const items = structuredItems(charge.policy);
-        if (policies !== '') {
-          policies += ', ';
-          limits += ', ';
-        }
-        policies += items.policy;
-        limits += `${items.name};r=${remaining};t=${toSeconds(resetAfterMs)}`;
+        const [policy, name] = structuredItems(charge.policy);
+        const separator = policies === '' ? '' : ', ';
+        policies += `${separator}${policy}`;
+        limits += `${separator}${name};r=${remaining};t=${toSeconds(resetAfterMs)}`;
       }
       list.push(standard.policy, policies, standard.limits, limits);
     }
     const seconds = decidedBy.allowed ? null : retryAfterSeconds(decidedBy.retryAfterMs);
-    if (retryAfter !== null && seconds !== null) list.push(retryAfter, String(seconds));
+    if (this.#retryAfter !== false && seconds !== null) list.push(this.#retryAfter, String(seconds));
     return list;
   }
 }

@@ -8,15 +8,10 @@ import { configError, describeValue } from '../core/errors.js';
  */
 export const DEFAULT_IPV6_PREFIX = 64;
 
-/** Returns a mask of the first `bits` bits of a group of 16. */
-const maskOf = (bits: number): number =>
-  bits <= 0 ? 0 : bits >= 16 ? 0xffff : 0xffff & (0xffff << (16 - bits));
-
 function ipv6Network(text: string, prefix: number): string {
   const address = ipaddr.IPv6.parse(text);
   if (address.isIPv4MappedAddress()) return address.toIPv4Address().toString();
-  const network = new ipaddr.IPv6(address.parts.map((part, index) => part & maskOf(prefix - 16 * index)));
-  return `${network.toString()}/${prefix}`;
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${text}/${prefix}`)}/${prefix}`;
 }
 
 /** Returns an address in the form in which it is charged; null for a text that is not an address. */
@@ -47,16 +42,10 @@ const MAX_ADDRESSES = 10_000;
 /** No address without a zone is longer, and a zone is as long as its sender likes. */
 const MAX_ADDRESS_LENGTH = 45;
 
-const { fromCharCode } = String;
-
 /**
  * Returns a copy of a text that was cut out of a longer one, such as a header, which it would keep in memory.
  */
-export function copyString(text: string): string {
-  const codes = new Array<number>(text.length);
-  for (let at = 0; at < text.length; at++) codes[at] = text.charCodeAt(at);
-  return fromCharCode.apply(null, codes);
-}
+export const copyString = (text: string): string => JSON.parse(JSON.stringify(text));
 
 /** Caches the results of `find`, which takes longer than deciding a request. */
 export function memoizeByAddress<T extends string | boolean | null>(

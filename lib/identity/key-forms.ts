@@ -1,4 +1,4 @@
-import { configError } from '../core/errors.js';
+import { assertConfig } from '../core/errors.js';
 import { escapeValue } from '../core/escape.js';
 import type { AddressNormalizer } from './addresses.js';
 import type { Caller, ValueLocation } from './caller.js';
@@ -17,10 +17,10 @@ export interface IdentityFormat {
 }
 
 /**
- * Returns the identity to charge, null to skip the limit, or an `Absent` value when the request lacks what it
+ * Returns the identity to charge, null to skip the limit, or undefined when the request lacks what the key
  * takes.
  */
-export type IdentityExtractor<Absent> = (caller: Caller) => string | null | Absent;
+export type IdentityExtractor = (caller: Caller) => string | null | undefined;
 
 /**
  * A form of key: how it finds an identity, and every fact that the rest of the library needs to know of it.
@@ -30,8 +30,6 @@ export interface KeyFormRow {
   readonly takesName: boolean;
   /** True when the identity depends on the user, whom a guard may set later. */
   readonly readsUser: boolean;
-  /** True when its values may be secrets. The store keeps only keyed hashes of them. */
-  readonly isSecret: boolean;
   /** True when a client can make up a new identity for each request. */
   readonly isForgeable: boolean;
   /** The callers that a limit with this form applies to; null for all. */
@@ -42,13 +40,8 @@ export interface KeyFormRow {
    * Compiles the form.
    *
    * @param name The name behind the form; empty for a form without one.
-   * @param fallback Called when the request lacks what the form takes.
    */
-  compile<Absent>(
-    name: string,
-    compilation: KeyCompilation,
-    fallback: (caller: Caller) => Absent,
-  ): IdentityExtractor<Absent>;
+  compile(name: string, compilation: KeyCompilation): IdentityExtractor;
   /** Returns the part of an identity behind its kind, from a value that somebody has typed. */
   parse(value: string, format: IdentityFormat): string;
   /**
@@ -69,8 +62,6 @@ export const formatValue = (value: string, hash: Hasher): string =>
 export const formatIdentity = (kind: string, value: string, hash: Hasher): string =>
   `${kind}:${formatValue(value, hash)}`;
 
-const parseText: KeyFormRow['parse'] = (value, { hash }) => formatValue(value, hash);
-
 /** Returns the identity of the caller's address. */
 export function addressIdentity(caller: Caller, report: KeyCompilation['report']): string {
   if (caller.address !== null) return `ip:${caller.address}`;
@@ -84,7 +75,17 @@ const NAME_AND_VALUE = /^([^:]*):(.*)$/s;
 /** The form of a {@link Hasher}'s hashes. */
 const HASH = /^[\w-]{22}$/;
 
+/** The facts of most forms. */
+const PLAIN_FORM = {
+  takesName: false,
+  readsUser: false,
+  isForgeable: false,
+  onlyFor: null,
+  parse: (value: string, { hash }: IdentityFormat) => formatValue(value, hash),
+} as const;
+
 interface ValueFormOptions {
+  /** True when the values may be secrets. The store keeps only keyed hashes of them. */
   readonly isSecret: boolean;
   /** Brings values that mean the same to one form. Default: as they are. */
   readonly normalize?: (text: string) => string;
@@ -113,19 +114,21 @@ function valueForm(
   };
 
   return {
+    ...PLAIN_FORM,
     takesName: true,
-    readsUser: false,
-    isSecret,
     isForgeable: true,
-    onlyFor: null,
     identityKind: location,
-    compile(text, compilation, fallback) {
-      if (isSecret) requireSecret(location, compilation);
-      const { hash } = compilation;
+    compile(text, { hash, isKeyed }) {
+      assertConfig(
+        isKeyed || !isSecret,
+        'no-secret',
+        `The value of a ${location} may be a secret, and the shared store would keep a hash of it that anybody can compute.`,
+        `Give RateLimitModule a secret that is the same in every process: secret: process.env.RATE_LIMIT_SECRET.`,
+      );
       const name = normalizeName(text);
       return (caller) => {
         const value = toText(caller.value(location, name));
-        return value === undefined ? fallback(caller) : `${location}:${name}:${format(value, hash)}`;
+        return value === undefined ? undefined : `${location}:${name}:${format(value, hash)}`;
       };
     },
     parse(text, { hash }) {
@@ -140,15 +143,6 @@ function valueForm(
   };
 }
 
-function requireSecret(location: ValueLocation, { isKeyed }: IdentityHashing): void {
-  if (isKeyed) return;
-  throw configError(
-    'no-secret',
-    `The value of a ${location} may be a secret, and the shared store would keep a hash of it that anybody can compute.`,
-    `Give RateLimitModule a secret that is the same in every process: secret: process.env.RATE_LIMIT_SECRET.`,
-  );
-}
-
 /**
  * Brings what people type in different ways to one form: `Alice@Example.org ` becomes `alice@example.org`.
  */
@@ -160,62 +154,41 @@ function normalizeText(text: string): string {
 /** The forms of keys, by the word that they begin with. */
 export const KEY_FORMS = Object.freeze({
   ip: {
-    takesName: false,
-    readsUser: false,
-    isSecret: false,
-    isForgeable: false,
-    onlyFor: null,
+    ...PLAIN_FORM,
     identityKind: 'ip',
     compile:
       (_name, { report }) =>
       (caller) =>
         addressIdentity(caller, report),
     // Keys write an IPv6 network with its prefix.
-    parse: (value, { address }) =>
-      address(value.includes('/') ? value.replace(/\/\d{1,3}$/, '') : value) ?? escapeValue(value),
+    parse: (value, { address }) => address(value.replace(/\/\d{1,3}$/, '')) ?? escapeValue(value),
   },
   user: {
-    takesName: false,
+    ...PLAIN_FORM,
     readsUser: true,
-    isSecret: false,
-    isForgeable: false,
     onlyFor: 'users',
     identityKind: 'user',
-    compile(_name, { hash, report }, fallback) {
+    compile(_name, { hash, report }) {
       return (caller) => {
         if (!caller.authenticated) return null;
         if (caller.userId !== null) return formatIdentity('user', caller.userId, hash);
         report(
           `The signed-in user has no id, sub or userId, so the caller's address is charged. Tell RateLimitModule where the id is: user: (request) => request.user.email.`,
         );
-        return fallback(caller);
       };
     },
-    parse: parseText,
   },
   anon: {
-    takesName: false,
+    ...PLAIN_FORM,
     readsUser: true,
-    isSecret: false,
-    isForgeable: false,
     onlyFor: 'anonymous',
     identityKind: 'ip',
     compile:
       (_name, { report }) =>
       (caller) =>
         caller.authenticated ? null : addressIdentity(caller, report),
-    parse: parseText,
   },
-  global: {
-    takesName: false,
-    readsUser: false,
-    isSecret: false,
-    isForgeable: false,
-    onlyFor: null,
-    identityKind: 'global',
-    compile: () => () => 'global',
-    parse: parseText,
-  },
+  global: { ...PLAIN_FORM, identityKind: 'global', compile: () => () => 'global' },
   header: valueForm('header', { isSecret: true, normalizeName: (name) => name.toLowerCase() }),
   query: valueForm('query', { isSecret: true }),
   cookie: valueForm('cookie', { isSecret: true }),

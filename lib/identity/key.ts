@@ -1,9 +1,8 @@
-import { configError, describeValue } from '../core/errors.js';
+import { assertConfig, describeValue } from '../core/errors.js';
 import type { Caller } from './caller.js';
 import {
   addressIdentity,
   findKeyForm,
-  type IdentityExtractor,
   KEY_FORMS,
   type KeyCompilation,
   type KeyForm,
@@ -38,52 +37,26 @@ export interface Key {
   readonly forms: readonly (readonly KeyFormRow[])[];
 }
 
-interface ParsedForm {
-  readonly row: KeyFormRow;
-  readonly name: string;
-}
-
 const FORM = /^(?<word>[a-z]+)(?::(?<name>[!#$%&'*.^_`~0-9A-Za-z-]+))?$/;
 
-function parseForm(text: string): ParsedForm {
+function compileForm(text: string, compilation: KeyCompilation) {
   const { word = '', name } = FORM.exec(text)?.groups ?? {};
   const row = findKeyForm(word);
-  if (row !== undefined && row.takesName === (name !== undefined)) return { row, name: name ?? '' };
-  const names = Object.entries(KEY_FORMS).map(([formName, { takesName }]) => ({ formName, takesName }));
   const list = (takesName: boolean) =>
-    names
-      .filter((form) => form.takesName === takesName)
-      .map(({ formName }) => formName)
+    Object.entries(KEY_FORMS)
+      .flatMap(([form, facts]) => (facts.takesName === takesName ? [form] : []))
       .join(', ');
-  throw configError(
+  assertConfig(
+    row !== undefined && row.takesName === (name !== undefined),
     'bad-key',
     `${describeValue(text)} is not a form of key.`,
     `Use ${list(false)} or ${list(true)} with :<name>, joined by + and |, such as 'user|ip', or a function of the context.`,
   );
+  return { row, extract: row.compile(name ?? '', compilation) };
 }
 
-/**
- * Returns identities together: null when one skips the limit, undefined when one is absent and there is no
- * `fallback`.
- */
-function joinIdentities(
-  extracts: readonly IdentityExtractor<undefined>[],
-  caller: Caller,
-  fallback: string | undefined,
-): string | null | undefined {
-  const identities: string[] = [];
-  let isAbsent = false;
-  for (const extract of extracts) {
-    const own = extract(caller);
-    if (own === null) return null;
-    const identity = own ?? fallback;
-    if (identity === undefined) isAbsent = true;
-    else if (!identities.includes(identity)) identities.push(identity);
-  }
-  return isAbsent ? undefined : identities.join('+');
-}
-
-const absent = (): undefined => undefined;
+const join = (identities: readonly (string | null | undefined)[]): string =>
+  [...new Set(identities)].join('+');
 
 /**
  * Compiles a key.
@@ -93,30 +66,32 @@ const absent = (): undefined => undefined;
 export function compileKey(text: string, compilation: KeyCompilation): Key {
   const alternatives = text
     .split('|')
-    .map((alternative) => alternative.split('+').map((form) => parseForm(form.trim())));
-  const forms = alternatives.map((parsed) => parsed.map(({ row }) => row));
+    .map((alternative) => alternative.split('+').map((form) => compileForm(form.trim(), compilation)));
+  const forms = alternatives.map((compiled) => compiled.map(({ row }) => row));
   const readsUser = forms.flat().some((row) => row.readsUser);
   const toAddress = (caller: Caller) => addressIdentity(caller, compilation.report);
 
   const [only, ...others] = alternatives.flat();
-  if (only !== undefined && others.length === 0)
-    return { identify: only.row.compile(only.name, compilation, toAddress), readsUser, forms };
-
-  const compiled = alternatives.map((parsed) =>
-    parsed.map(({ row, name }) => row.compile(name, compilation, absent)),
-  );
+  if (only !== undefined && others.length === 0) {
+    const identify = (caller: Caller) => {
+      const identity = only.extract(caller);
+      return identity === undefined ? toAddress(caller) : identity;
+    };
+    return { identify, readsUser, forms };
+  }
   return {
     identify(caller) {
-      let incomplete: readonly IdentityExtractor<undefined>[] | undefined;
-      for (const extracts of compiled) {
-        const identity = joinIdentities(extracts, caller, undefined);
-        if (typeof identity === 'string') return identity;
-        if (identity === undefined) incomplete = extracts;
+      let incomplete: readonly (string | null | undefined)[] | undefined;
+      for (const alternative of alternatives) {
+        const identities = alternative.map(({ extract }) => extract(caller));
+        if (identities.includes(null)) continue;
+        if (!identities.includes(undefined)) return join(identities);
+        incomplete = identities;
       }
+      if (incomplete === undefined) return null;
       // A request that leaves out what a key takes is neither free nor charged to a bucket that others share.
-      return incomplete === undefined
-        ? null
-        : (joinIdentities(incomplete, caller, toAddress(caller)) ?? null);
+      const address = toAddress(caller);
+      return join(incomplete.map((identity) => identity ?? address));
     },
     readsUser,
     forms,

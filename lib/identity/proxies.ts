@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { configError, describeValue } from '../core/errors.js';
+import { assertConfig, describeValue } from '../core/errors.js';
 import { compileNetworkMatcher } from './addresses.js';
 
 /**
@@ -25,27 +25,28 @@ const MAX_HOPS = 100;
 
 function compileTrust(trust: TrustProxy): (address: string | undefined, hop: number) => boolean {
   if (typeof trust === 'number') {
-    if (Number.isSafeInteger(trust) && trust >= 0) return (_address, hop) => hop < trust;
-    throw configError(
+    assertConfig(
+      Number.isSafeInteger(trust) && trust >= 0,
       'bad-address',
       `trustProxy cannot be ${trust}.`,
       'Use a whole number of hops, or networks.',
     );
+    return (_address, hop) => hop < trust;
   }
-  if (typeof trust === 'string' && /^\d+$/.test(trust)) {
-    throw configError(
-      'bad-address',
-      `trustProxy cannot be the text ${describeValue(trust)}.`,
-      `Write the number of hops as a number: trustProxy: ${trust}, or Number(process.env.HOPS).`,
-    );
-  }
+  assertConfig(
+    typeof trust !== 'string' || !/^\d+$/.test(trust),
+    'bad-address',
+    `trustProxy cannot be the text ${describeValue(trust)}.`,
+    `Write the number of hops as a number: trustProxy: ${trust}, or Number(process.env.HOPS).`,
+  );
   const texts: unknown = typeof trust === 'string' ? trust.split(',').map((text) => text.trim()) : trust;
-  if (Array.isArray(texts)) return compileNetworkMatcher(texts);
-  throw configError(
+  assertConfig(
+    Array.isArray(texts),
     'bad-address',
     `trustProxy cannot be ${describeValue(trust)}.`,
     `Use a number of hops, or networks such as '10.0.0.0/8' or 'loopback'.`,
   );
+  return compileNetworkMatcher(texts);
 }
 
 /**

@@ -2,13 +2,7 @@ import { ALGORITHM_NAMES, type AlgorithmName } from '../core/algorithms/index.js
 import { systemClock } from '../core/clock.js';
 import { type ErrorReporter, throttled } from '../core/error-reporter.js';
 import { configError, describeValue, ErrorCollector } from '../core/errors.js';
-import {
-  DEFAULT_ALGORITHM,
-  DEFAULT_FAIL_MODE,
-  FAIL_MODES,
-  type FailMode,
-  type Policy,
-} from '../core/policy.js';
+import { FAIL_MODES, type FailMode, type Policy } from '../core/policy.js';
 import type { RateInput } from '../core/rate.js';
 import {
   areOptions,
@@ -60,8 +54,11 @@ const BREAKER_RULES: OptionRules<keyof NonNullable<ResilienceOptions['breaker']>
 /** The rules of a limiter's options; the module has the same options. */
 export const RATE_LIMITER_RULES: OptionRules<keyof RateLimiterOptions> = {
   store: {
-    accepts: (value) => isObject(value) && STORE_METHODS.every((method) => method in value),
-    fix: 'Give a Store, such as new RedisStore() of nestjs-ratelimit/redis, or leave it out for one in memory.',
+    accepts: (value) =>
+      isObject(value) &&
+      STORE_METHODS.every((method) => method in value) &&
+      isNonEmptyString((value as Partial<Store>).name),
+    fix: 'Give a Store with a name and all methods, such as new RedisStore() of nestjs-ratelimit/redis, or leave it out for one in memory.',
   },
   scopes: { accepts: isObject, fix: `Give rates by name, such as { login: '5/15min' }.` },
   algorithm: {
@@ -110,11 +107,10 @@ export function compileLimiter(options: RateLimiterOptions): CompiledLimiter {
   const hashing = hashingFor(store.secret, store.shared === true);
   const scopes = new Scopes<Caller>({
     key: 'ip',
-    algorithm: options.algorithm ?? DEFAULT_ALGORITHM,
+    algorithm: options.algorithm,
     tier: () => undefined,
     resolve: rejectResolvers,
-    shadow: false,
-    failMode: options.failMode ?? DEFAULT_FAIL_MODE,
+    failMode: options.failMode,
     ...hashing,
     report: warnOnce,
   });

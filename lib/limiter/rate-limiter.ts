@@ -45,11 +45,6 @@ export class RateLimiter<Scope extends string = ScopeName> {
     [this.#scopes, this.#store, this.#identityFormat, this.#isEnabled] = compiled;
   }
 
-  /** @internal Returns a limiter for scopes and a store that the module has compiled. */
-  static over(...compiled: CompiledLimiter): RateLimiter {
-    return new RateLimiter(...compiled);
-  }
-
   /**
    * Charges an identity under a scope if the limits allow it. A denial charges nothing and is not an error.
    *
@@ -117,13 +112,8 @@ export class RateLimiter<Scope extends string = ScopeName> {
   }
 
   /** Removes the charges and the blocks of an identity, under one scope or everywhere. */
-  async reset({
-    scope,
-    identity,
-  }: {
-    readonly scope?: Scope;
-    readonly identity: IdentityInput;
-  }): Promise<void> {
+  async reset(target: { readonly scope?: Scope; readonly identity: IdentityInput }): Promise<void> {
+    const { scope, identity } = target;
     // Throws for an unknown scope.
     if (scope !== undefined) this.#scopes.get(scope);
     await this.#store.reset({ identity: this.normalize(identity), scope });
@@ -135,15 +125,9 @@ export class RateLimiter<Scope extends string = ScopeName> {
    * @example
    * await limiter.block({ identity: 'ip:203.0.113.7', for: '15min' });
    */
-  async block({
-    identity,
-    for: duration,
-  }: {
-    readonly identity: IdentityInput;
-    readonly for: Duration;
-  }): Promise<void> {
-    const durationMs = parseDuration(duration);
-    const normalized = this.normalize(identity);
+  async block(target: { readonly identity: IdentityInput; readonly for: Duration }): Promise<void> {
+    const durationMs = parseDuration(target.for);
+    const normalized = this.normalize(target.identity);
     if (this.#isEnabled) await this.#store.block(normalized, durationMs);
   }
 
@@ -154,14 +138,16 @@ export class RateLimiter<Scope extends string = ScopeName> {
 
   /** @internal Returns an identity as keys write it; accepts one that is written so already. */
   normalize(identity: IdentityInput): string {
-    return normalizeIdentity(requireIdentity(identity), this.#identityFormat, { acceptCanonical: true });
+    return this.#normalize(identity, true);
+  }
+
+  #normalize(identity: IdentityInput, acceptCanonical: boolean): string {
+    return normalizeIdentity(requireIdentity(identity), this.#identityFormat, { acceptCanonical });
   }
 
   #charges(target: LimiterTarget<Scope>, cost: number): readonly Charge[] {
     const limits = this.#scopes.get(target.scope);
-    const identity = normalizeIdentity(requireIdentity(target.identity), this.#identityFormat, {
-      acceptCanonical: false,
-    });
+    const identity = this.#normalize(target.identity, false);
     const charges: Charge[] = [];
     for (const limit of limits) {
       const policy = policyForTarget(limit, target);

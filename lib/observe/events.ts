@@ -1,4 +1,5 @@
-import { channel } from 'node:diagnostics_channel';
+import { type Channel, channel } from 'node:diagnostics_channel';
+import { EventEmitter } from 'node:events';
 import { isPromise } from '../core/awaitable.js';
 import type { Outcome } from '../core/decision.js';
 import type { BreakerState } from '../resilience/health.js';
@@ -78,21 +79,13 @@ export const EVENT_NAMES: readonly RateLimitEventName[] = [
   'recovered',
 ];
 
-interface Registration<Name extends RateLimitEventName> {
-  /** The function that the application gave, by which `off` finds it. */
-  readonly handler: RateLimitEventHandler<Name>;
-  readonly call: RateLimitEventHandler<Name>;
-}
+/** The diagnostics channels `nestjs-ratelimit:<name>` of this process. */
+const CHANNELS = new Map(EVENT_NAMES.map((name) => [name, channel(`nestjs-ratelimit:${name}`)]));
 
-/** The listeners to events of one name. */
-class Topic {
-  registrations: readonly Registration<never>[] = [];
-  /** The diagnostics channel `nestjs-ratelimit:<name>` of this process. */
-  readonly channel;
-
-  constructor(name: RateLimitEventName) {
-    this.channel = channel(`nestjs-ratelimit:${name}`);
-  }
+function channelOf(name: RateLimitEventName): Channel {
+  const found = CHANNELS.get(name);
+  if (found !== undefined) return found;
+  throw new TypeError(`There is no event ${JSON.stringify(name)}. The events are ${EVENT_NAMES.join(', ')}.`);
 }
 
 /**
@@ -110,28 +103,31 @@ class Topic {
  * }
  */
 export class RateLimitEvents {
-  readonly #topics = new Map(EVENT_NAMES.map((name) => [name, new Topic(name)]));
+  readonly #emitter = new EventEmitter().setMaxListeners(0);
 
   /** @param onHandlerError Called with the errors of handlers. */
   constructor(readonly onHandlerError: (name: RateLimitEventName, error: unknown) => void) {}
 
   /** Calls `handler` with each event of a name. */
   on<Name extends RateLimitEventName>(name: Name, handler: RateLimitEventHandler<Name>): this {
-    return this.#register(name, { handler, call: handler });
+    channelOf(name);
+    this.#emitter.on(name, handler);
+    return this;
   }
 
   /** Calls `handler` with the next event of a name only. */
   once<Name extends RateLimitEventName>(name: Name, handler: RateLimitEventHandler<Name>): this {
-    const call: RateLimitEventHandler<Name> = (event) => {
-      this.#remove(name, (registration) => registration.call === call);
-      return handler(event);
-    };
-    return this.#register(name, { handler, call });
+    channelOf(name);
+    this.#emitter.once(name, handler);
+    return this;
   }
 
   /** Removes `handler`. */
   off<Name extends RateLimitEventName>(name: Name, handler: RateLimitEventHandler<Name>): this {
-    return this.#remove(name, (registration) => registration.handler === handler);
+    channelOf(name);
+    // `EventEmitter.off` removes one registration at a time.
+    while (this.#emitter.listenerCount(name, handler) > 0) this.#emitter.off(name, handler);
+    return this;
   }
 
   /**
@@ -171,48 +167,22 @@ export class RateLimitEvents {
 
   /** @internal Lets callers make an event only if it has listeners. */
   hasListeners(name: RateLimitEventName): boolean {
-    const { registrations, channel } = this.#topic(name);
-    return registrations.length > 0 || channel.hasSubscribers;
+    return this.#emitter.listenerCount(name) > 0 || channelOf(name).hasSubscribers;
   }
 
   /** @internal */
   emit<Name extends RateLimitEventName>(name: Name, event: RateLimitEventMap[Name]): void {
-    const { registrations, channel } = this.#topic(name);
-    for (const { call } of registrations as readonly Registration<Name>[]) this.#call(call, name, event);
-    if (channel.hasSubscribers) channel.publish(event);
-  }
-
-  #call<Name extends RateLimitEventName>(
-    handler: RateLimitEventHandler<Name>,
-    name: Name,
-    event: RateLimitEventMap[Name],
-  ): void {
     const onError = (error: unknown): void => this.onHandlerError(name, error);
-    try {
-      const result = handler(event);
-      if (isPromise(result)) Promise.resolve(result).catch(onError);
-    } catch (error) {
-      onError(error);
+    // Not `EventEmitter.emit`, where a handler that throws keeps the event from the others.
+    for (const handler of this.#emitter.rawListeners(name)) {
+      try {
+        const result: unknown = handler(event);
+        if (isPromise(result)) Promise.resolve(result).catch(onError);
+      } catch (error) {
+        onError(error);
+      }
     }
-  }
-
-  #register<Name extends RateLimitEventName>(name: Name, registration: Registration<Name>): this {
-    const topic = this.#topic(name);
-    topic.registrations = [...topic.registrations, registration];
-    return this;
-  }
-
-  #remove(name: RateLimitEventName, isRemoved: (registration: Registration<never>) => boolean): this {
-    const topic = this.#topic(name);
-    topic.registrations = topic.registrations.filter((registration) => !isRemoved(registration));
-    return this;
-  }
-
-  #topic(name: RateLimitEventName): Topic {
-    const topic = this.#topics.get(name);
-    if (topic !== undefined) return topic;
-    throw new TypeError(
-      `There is no event ${JSON.stringify(name)}. The events are ${EVENT_NAMES.join(', ')}.`,
-    );
+    const channel = channelOf(name);
+    if (channel.hasSubscribers) channel.publish(event);
   }
 }

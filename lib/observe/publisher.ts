@@ -18,15 +18,6 @@ export interface PublishedCaller {
   readonly transport: string;
 }
 
-/** A request whose limits have been decided, before it is published. */
-export interface DecidedRequest {
-  readonly plan: PublishedPlan;
-  readonly context: PublishedCaller;
-  readonly outcome: Outcome;
-  /** Time that the decisions took, over all phases; 0 unless the publisher measures. */
-  readonly durationMs: number;
-}
-
 /** A request of a route under limits: published once, when its limits have been decided. */
 export interface RequestDecided {
   readonly kind: 'request';
@@ -58,15 +49,5 @@ export class Publisher {
 
   publish(event: Published): void {
     for (const subscriber of this.#subscribers) subscriber(event);
-  }
-
-  /** Publishes a request whose limits have been decided. */
-  request({ plan, context, outcome, durationMs }: DecidedRequest): void {
-    this.publish({ kind: 'request', plan, caller: context, outcome, error: undefined, durationMs });
-  }
-
-  /** Publishes a request whose limits could not be decided. */
-  requestFailed({ plan, context, durationMs }: Omit<DecidedRequest, 'outcome'>, error: unknown): void {
-    this.publish({ kind: 'request', plan, caller: context, outcome: null, error, durationMs });
   }
 }

@@ -2,7 +2,7 @@ import type { Outcome } from '../core/decision.js';
 import type { ErrorReporter } from '../core/error-reporter.js';
 import type { StoreHealth } from '../resilience/health.js';
 import { StoreUnavailableError } from '../store/store.js';
-import type { Published, PublishedPlan, RequestDecided } from './publisher.js';
+import type { Published, RequestDecided } from './publisher.js';
 
 /** Attributes of a measurement. */
 export type MetricAttributes = Readonly<Record<string, string>>;
@@ -62,17 +62,6 @@ interface Series {
   count: number;
 }
 
-/** Attributes of the duration by outcome, made once. */
-interface Timings {
-  readonly allowed: MetricAttributes;
-  readonly denied: MetricAttributes;
-}
-
-const timingsFor = (store: string): Timings => ({
-  allowed: { 'rate_limit.store': store, 'rate_limit.outcome': 'allowed' },
-  denied: { 'rate_limit.store': store, 'rate_limit.outcome': 'denied' },
-});
-
 const BREAKER_STATES = ['closed', 'half-open', 'open'] as const;
 
 /**
@@ -80,20 +69,16 @@ const BREAKER_STATES = ['closed', 'half-open', 'open'] as const;
  * passed to the meter with each request. Errors of a meter are reported and do not affect requests.
  */
 export class Telemetry {
-  /** Series of each plan by limit and result, at the plan's id. */
-  readonly #byPlan: (Map<string, Partial<Record<Result, Series>>> | undefined)[] = [];
   readonly #series = new Map<string, Series>();
   readonly #duration;
-  readonly #storeTimings: Timings;
-  readonly #localTimings = timingsFor('local');
-  readonly #removeCallbacks: (() => void)[] = [];
+  readonly #buckets;
+  readonly #breakers;
 
   constructor(
     meter: MeterLike,
     readonly store: MeasuredStore,
     readonly report: ErrorReporter,
   ) {
-    this.#storeTimings = timingsFor(store.name);
     this.#duration = meter.createHistogram('rate_limit.decision.duration', {
       description: 'Time to decide the limits of a request.',
       unit: 's',
@@ -103,19 +88,19 @@ export class Telemetry {
       description: 'Decisions of limits on requests.',
       unit: '{decision}',
     });
-    const buckets = meter.createObservableGauge('rate_limit.buckets', {
+    this.#buckets = meter.createObservableGauge('rate_limit.buckets', {
       description: 'Buckets in the memory of this process.',
       unit: '{bucket}',
     });
-    const breakers = meter.createObservableGauge('rate_limit.breaker.state', {
+    this.#breakers = meter.createObservableGauge('rate_limit.breaker.state', {
       description: '1 for the current state of a circuit breaker, 0 for the other states.',
       unit: '1',
     });
     decisions.addCallback((result) => {
       for (const { count, attributes } of this.#series.values()) result.observe(count, attributes);
     });
-    this.#observeState(buckets, (result) => this.#observeBuckets(result));
-    this.#observeState(breakers, (result) => this.#observeBreakers(result));
+    this.#buckets.addCallback(this.#observeBuckets);
+    this.#breakers.addCallback(this.#observeBreakers);
   }
 
   readonly onPublished = (event: Published): void => {
@@ -126,22 +111,25 @@ export class Telemetry {
 
   /** Stops observing the store. Decisions stay readable, for a reader that collects once more at the end. */
   close(): void {
-    for (const remove of this.#removeCallbacks.splice(0)) remove();
+    this.#buckets.removeCallback(this.#observeBuckets);
+    this.#breakers.removeCallback(this.#observeBreakers);
   }
 
   #onOutcome({ plan, durationMs }: RequestDecided, { decisions, degraded, allowed }: Outcome): void {
     // No limit applied, so no store was asked.
     if (decisions.length === 0) return;
     for (const { name, allowed, charge } of decisions) {
-      this.#count(plan, name, allowed ? 'allowed' : charge.shadow ? 'shadow_denied' : 'denied');
+      this.#count(plan.route, name, allowed ? 'allowed' : charge.shadow ? 'shadow_denied' : 'denied');
     }
-    const timings = degraded ? this.#localTimings : this.#storeTimings;
-    this.#record(durationMs, allowed ? timings.allowed : timings.denied);
+    this.#record(durationMs, {
+      'rate_limit.store': degraded ? 'local' : this.store.name,
+      'rate_limit.outcome': allowed ? 'allowed' : 'denied',
+    });
   }
 
   #onFailure({ plan, error, durationMs }: RequestDecided): void {
     if (error instanceof StoreUnavailableError) {
-      for (const name of error.limits) this.#count(plan, name, 'unavailable');
+      for (const name of error.limits) this.#count(plan.route, name, 'unavailable');
     }
     this.#record(durationMs, {
       'rate_limit.store': this.store.name,
@@ -158,48 +146,33 @@ export class Telemetry {
     }
   }
 
-  #count({ id, route }: PublishedPlan, limit: string, result: Result): void {
-    this.#byPlan[id] ??= new Map();
-    const byLimit = this.#byPlan[id];
-    let byResult = byLimit.get(limit);
-    if (byResult === undefined) {
-      byResult = {};
-      byLimit.set(limit, byResult);
-    }
-    byResult[result] ??= this.#seriesFor(route, limit, result);
-    byResult[result].count++;
-  }
-
   /** Plans of classes with the same name share their series. */
-  #seriesFor(route: string, limit: string, result: Result): Series {
+  #count(route: string, limit: string, result: Result): void {
     const key = `${result} ${route} ${limit}`;
     const existing = this.#series.get(key);
-    if (existing !== undefined) return existing;
+    if (existing !== undefined) {
+      existing.count++;
+      return;
+    }
     // Leaves room for the series that all others share.
     if (this.#series.size >= MAX_SERIES - RESULTS && route !== OTHER) {
-      return this.#seriesFor(OTHER, OTHER, result);
+      this.#count(OTHER, OTHER, result);
+      return;
     }
     const attributes = {
       'rate_limit.name': limit,
       'code.function.name': route,
       'rate_limit.outcome': result,
     };
-    const series = { attributes, count: 0 };
-    this.#series.set(key, series);
-    return series;
+    this.#series.set(key, { attributes, count: 1 });
   }
 
-  #observeState(metric: ObservableMetric, callback: (result: MetricResult) => void): void {
-    metric.addCallback(callback);
-    this.#removeCallbacks.push(() => metric.removeCallback(callback));
-  }
-
-  #observeBuckets(result: MetricResult): void {
+  readonly #observeBuckets = (result: MetricResult): void => {
     const { kind, count } = this.store.buckets();
     result.observe(count, { 'rate_limit.store': kind });
-  }
+  };
 
-  #observeBreakers(result: MetricResult): void {
+  readonly #observeBreakers = (result: MetricResult): void => {
     for (const { shard, breaker } of this.store.health().shards) {
       for (const state of BREAKER_STATES) {
         result.observe(state === breaker ? 1 : 0, {
@@ -209,7 +182,7 @@ export class Telemetry {
         });
       }
     }
-  }
+  };
 }
 
 /** Creates the instruments; returns null and reports the error if the meter cannot. */

@@ -19,23 +19,29 @@ export interface CallbackRules<Args extends readonly unknown[], Result> {
   fallback(...args: Args): Result;
 }
 
-function reportProblem<Args extends readonly unknown[]>(
-  { source, report }: CallbackRules<Args, unknown>,
-  message: string,
-  detail: unknown,
-  args: Args,
-): void {
-  report(typeof source === 'string' ? source : source(...args), message, detail);
+/** A value that `check` does not accept; undefined for a promise, which a report would not describe. */
+class InvalidValue {
+  constructor(readonly value?: unknown) {}
 }
 
-function fall<Args extends readonly unknown[], Result>(
+function checked<Args extends readonly unknown[], Result>(
   rules: CallbackRules<Args, Result>,
-  message: string,
-  detail: unknown,
+  value: unknown,
   args: Args,
 ): Result {
-  reportProblem(rules, message, detail, args);
-  return rules.fallback(...args);
+  const result = rules.check(value, ...args);
+  if (result === INVALID) throw new InvalidValue(value);
+  return result;
+}
+
+function reportFailure<Args extends readonly unknown[]>(
+  { source, report, failed, invalid = failed }: CallbackRules<Args, unknown>,
+  error: unknown,
+  args: Args,
+): void {
+  const place = typeof source === 'string' ? source : source(...args);
+  if (error instanceof InvalidValue) report(place, invalid, error.value);
+  else report(place, failed, error);
 }
 
 /**
@@ -48,15 +54,12 @@ export const callback =
     rules: CallbackRules<Args, Result>,
   ): ((...args: Args) => Promise<Result>) =>
   async (...args) => {
-    let value: unknown;
     try {
-      value = await call(...args);
-      const result = rules.check(value, ...args);
-      if (result !== INVALID) return result;
+      return checked(rules, await call(...args), args);
     } catch (error) {
-      return fall(rules, rules.failed, error, args);
+      reportFailure(rules, error, args);
+      return rules.fallback(...args);
     }
-    return fall(rules, rules.invalid ?? rules.failed, value, args);
   };
 
 /** Does the same for a function that must be synchronous: a promise counts as invalid. */
@@ -66,32 +69,25 @@ export const syncCallback =
     rules: CallbackRules<Args, Result>,
   ): ((...args: Args) => Result) =>
   (...args) => {
-    let value: unknown;
     try {
-      value = call(...args);
-      const result = isPromise(value) ? INVALID : rules.check(value, ...args);
-      if (result !== INVALID) return result;
+      const value = call(...args);
+      if (!isPromise(value)) return checked(rules, value, args);
+      // Nobody else waits for it, and an unhandled rejection would end the process.
+      Promise.resolve(value).catch((error: unknown) => reportFailure(rules, error, args));
+      throw new InvalidValue();
     } catch (error) {
-      return fall(rules, rules.failed, error, args);
+      reportFailure(rules, error, args);
+      return rules.fallback(...args);
     }
-    const message = rules.invalid ?? rules.failed;
-    if (!isPromise(value)) return fall(rules, message, value, args);
-    // Nobody else waits for it, and an unhandled rejection would end the process.
-    Promise.resolve(value).catch((error: unknown) => reportProblem(rules, rules.failed, error, args));
-    return fall(rules, message, undefined, args);
   };
 
 /** Calls a function once for each context, however many limits share it. */
 export function oncePerContext<Context extends object, Result>(
   call: (context: Context) => Result,
 ): (context: Context) => Result {
-  const results = new WeakMap<Context, { readonly result: Result }>();
+  const results = new WeakMap<Context, Result>();
   return (context) => {
-    let called = results.get(context);
-    if (called === undefined) {
-      called = { result: call(context) };
-      results.set(context, called);
-    }
-    return called.result;
+    if (!results.has(context)) results.set(context, call(context));
+    return results.get(context) as Result;
   };
 }

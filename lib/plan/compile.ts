@@ -1,9 +1,8 @@
 import { describeValue, type ErrorCollector } from '../core/errors.js';
 import type { Caller } from '../identity/caller.js';
-import { type BucketScope, compileLimit, type Limit } from './limit.js';
+import { type BucketScope, compileLimit, type Limit, validateModuleLimit } from './limit.js';
 import type { DeclaredLimit, ModuleLimitOptions, SkipDeclaration } from './options.js';
 import type { Scopes } from './scopes.js';
-import { validateModuleLimit } from './validate-limit.js';
 
 /** The declarations of one class or one method, as decorators have recorded them. */
 export interface Declarations<Context> {
@@ -32,7 +31,7 @@ const GLOBAL_SCOPE = '*';
 /** Returns a method's name without characters that a header cannot carry. */
 const printable = (method: string): string => method.replace(/[^\u0021-\u007e]/g, '_').slice(0, 100);
 
-/** A level of declarations: where its limits are declared, and the names of those without one. */
+/** A class or a method with declarations: where its limits are, and the names of those without one. */
 interface Level {
   readonly source: string;
   readonly scope: string;
@@ -40,12 +39,6 @@ interface Level {
   readonly prefix: string;
   /** The number of decorators of this level before these. */
   readonly offset: number;
-}
-
-interface Entry<Context> {
-  readonly limit: Limit<Context>;
-  /** True if it has a name of its own, so that it overrides an outer limit of that name. */
-  readonly isNamed: boolean;
 }
 
 /** Composes the limits of routes, from outer to inner; their errors go to `errors`. */
@@ -60,99 +53,82 @@ export class RouteCompiler<Context extends Caller> {
 
   /** Finds the errors in the limits of the module, even if no route is known yet. */
   validateModuleLimits(errors: ErrorCollector): void {
-    this.#moduleEntries('', errors);
+    this.#compileModuleLimits('', errors);
   }
 
   /** Returns the limits of one route. */
   compile(route: RouteDeclaration<Context>, errors: ErrorCollector): readonly Limit<Context>[] {
-    const { classes, handler, inherits } = route;
     const className = `${route.module}.${route.class}`;
     const scope = `${className}.${route.method}`;
     const source = `${route.class}.${route.method}`;
 
     const outerNames = new Set<string>();
-    let limits: readonly Entry<Context>[] = [];
-    const compose = (declared: Declarations<Context>, own: readonly Entry<Context>[], here: string): void => {
-      for (const { limit } of limits) outerNames.add(limit.name);
-      limits = overrideByName(this.#applySkip(limits, declared.skip, outerNames, here, errors), own);
+    let limits: readonly Limit<Context>[] = [];
+    const compose = (declared: Declarations<Context>, level: Level): void => {
+      const own = this.#compileLevel(declared, level, errors);
+      for (const { name } of limits) outerNames.add(name);
+      limits = overrideByName(this.#applySkip(limits, declared.skip, outerNames, level.source, errors), own);
     };
 
-    if (inherits) {
-      limits = this.#moduleEntries(scope, errors);
+    if (route.inherits) {
+      limits = this.#compileModuleLimits(scope, errors);
       let offset = 0;
-      for (const declared of classes) {
-        const level: Level = {
-          source: route.class,
-          scope: className,
-          reach: 'class',
-          prefix: 'class',
-          offset,
-        };
-        compose(declared, this.#levelEntries(declared, level, errors), route.class);
+      for (const declared of route.classes) {
+        compose(declared, { source: route.class, scope: className, reach: 'class', prefix: 'class', offset });
         offset += declared.limits.length;
       }
     }
-    const level: Level = { source, scope, reach: 'route', prefix: printable(route.method), offset: 0 };
-    compose(handler, this.#levelEntries(handler, level, errors), source);
+    compose(route.handler, { source, scope, reach: 'route', prefix: printable(route.method), offset: 0 });
 
     this.#checkOwner(route, className, limits, errors);
-    return rejectDuplicateNames(limits, source, errors).map(({ limit }) => limit);
+    return rejectDuplicateNames(limits, source, errors);
   }
 
   /** Returns the module's limits as a route has them. */
-  #moduleEntries(routeScope: string, errors: ErrorCollector): readonly Entry<Context>[] {
-    const entries: Entry<Context>[] = [];
-    this.moduleLimits.forEach((moduleLimit, index) => {
+  #compileModuleLimits(routeScope: string, errors: ErrorCollector): readonly Limit<Context>[] {
+    const limits = this.moduleLimits.map((moduleLimit, index) => {
       const source = `limits[${index}]`;
-      const limit = errors.try(source, () => {
+      return errors.try(source, () => {
         validateModuleLimit(moduleLimit);
         const { per, ...options } = moduleLimit;
         const { name = `limit-${index}` } = options;
-        const where =
-          per === 'route'
-            ? ({ scope: routeScope, reach: 'route' } as const)
-            : ({ scope: GLOBAL_SCOPE, reach: 'global' } as const);
-        return compileLimit(options, { name, source, isModuleLimit: true, ...where }, this.scopes.defaults);
+        const [scope, reach] = per === 'route' ? [routeScope, per] : [GLOBAL_SCOPE, 'global' as const];
+        const origin = { name, scope, reach, source, isModuleLimit: true };
+        return compileLimit(options, origin, this.scopes.defaults);
       });
-      if (limit !== undefined) entries.push({ limit, isNamed: true });
     });
-    return rejectDuplicateNames(entries, 'limits', errors);
+    return rejectDuplicateNames(limits, 'limits', errors);
   }
 
-  #levelEntries(
+  #compileLevel(
     { limits }: Declarations<Context>,
     { source, scope, reach, prefix, offset }: Level,
     errors: ErrorCollector,
-  ): readonly Entry<Context>[] {
-    const entries: Entry<Context>[] = [];
-    limits.forEach((declaration, index) => {
-      if (declaration.kind === 'scope') {
-        const { scope: name, overrides } = declaration;
-        const used = errors.try(source, () => this.scopes.resolve(name, overrides, source)) ?? [];
-        entries.push(...used.map((limit) => ({ limit, isNamed: true })));
-        return;
-      }
+  ): readonly Limit<Context>[] {
+    const compiled = limits.flatMap((declaration, index) => {
+      if (declaration.kind === 'scope')
+        return errors.try(source, () =>
+          this.scopes.resolve(declaration.scope, declaration.overrides, source),
+        );
       const { options } = declaration;
       const number = offset + index;
-      const limit = errors.try(source, () => {
-        const where =
-          options.name === undefined
-            ? { name: `${prefix}-${number}`, scope: `${scope}#${number}` }
-            : { name: options.name, scope };
-        return compileLimit(options, { reach, source, isModuleLimit: false, ...where }, this.scopes.defaults);
-      });
-      if (limit !== undefined) entries.push({ limit, isNamed: options.name !== undefined });
+      const where =
+        options.name === undefined
+          ? { name: `${prefix}-${number}`, scope: `${scope}#${number}` }
+          : { name: options.name, scope };
+      const origin = { reach, source, isModuleLimit: false, ...where };
+      return errors.try(source, () => compileLimit(options, origin, this.scopes.defaults));
     });
-    return rejectDuplicateNames(entries, source, errors);
+    return rejectDuplicateNames(compiled, source, errors);
   }
 
   #applySkip(
-    outer: readonly Entry<Context>[],
+    outer: readonly Limit<Context>[],
     skip: SkipDeclaration | undefined,
     outerNames: ReadonlySet<string>,
     source: string,
     errors: ErrorCollector,
-  ): readonly Entry<Context>[] {
+  ): readonly Limit<Context>[] {
     if (skip === undefined) return outer;
     if (skip === 'all') return [];
     for (const name of skip) {
@@ -166,17 +142,17 @@ export class RouteCompiler<Context extends Caller> {
           : `These do: ${[...outerNames].join(', ')}. To skip a limit of the method itself, remove its decorator.`,
       );
     }
-    return outer.filter(({ limit }) => !skip.includes(limit.name));
+    return outer.filter(({ name }) => !skip.includes(name));
   }
 
   /** Rejects two classes of the same name in modules of the same name: their routes would share buckets. */
   #checkOwner(
     route: RouteDeclaration<Context>,
     className: string,
-    limits: readonly Entry<Context>[],
+    limits: readonly Limit<Context>[],
     errors: ErrorCollector,
   ): void {
-    if (!limits.some(({ limit }) => limit.reach === 'class' || limit.reach === 'route')) return;
+    if (!limits.some(({ reach }) => reach === 'class' || reach === 'route')) return;
     const owner = this.#owners.get(className);
     if (owner === undefined) this.#owners.set(className, route.classRef);
     else if (owner !== route.classRef) {
@@ -190,32 +166,36 @@ export class RouteCompiler<Context extends Caller> {
   }
 }
 
-/** Returns outer and inner limits, without the outer ones that an inner limit of the same name overrides. */
+/**
+ * Returns outer and inner limits, without the outer ones that an inner limit of the same name overrides. A
+ * limit without a name of its own overrides none.
+ */
 function overrideByName<Context>(
-  outer: readonly Entry<Context>[],
-  inner: readonly Entry<Context>[],
-): readonly Entry<Context>[] {
-  const names = new Set(inner.filter(({ isNamed }) => isNamed).map(({ limit }) => limit.name));
-  return [...outer.filter(({ limit }) => !names.has(limit.name)), ...inner];
+  outer: readonly Limit<Context>[],
+  inner: readonly Limit<Context>[],
+): readonly Limit<Context>[] {
+  const names = new Set(inner.map(({ options }) => options.name));
+  return [...outer.filter(({ name }) => !names.has(name)), ...inner];
 }
 
-/** Returns the limits without those whose name another one has, which is an error. */
+/** Returns the limits that were compiled, without those whose name another one has, which is an error. */
 function rejectDuplicateNames<Context>(
-  limits: readonly Entry<Context>[],
+  limits: readonly (Limit<Context> | undefined)[],
   source: string,
   errors: ErrorCollector,
-): readonly Entry<Context>[] {
-  const names = new Set<string>();
-  return limits.filter(({ limit: { name } }) => {
-    const first = !names.has(name);
-    names.add(name);
-    if (first) return true;
-    errors.add(
-      'duplicate-name',
-      source,
-      `Two limits are called ${describeValue(name)} here.`,
-      'Give each a name of its own: clients tell limits apart by it.',
-    );
-    return false;
-  });
+): readonly Limit<Context>[] {
+  const byName = new Map<string, Limit<Context>>();
+  for (const limit of limits) {
+    if (limit === undefined) continue;
+    const { name } = limit;
+    if (!byName.has(name)) byName.set(name, limit);
+    else
+      errors.add(
+        'duplicate-name',
+        source,
+        `Two limits are called ${describeValue(name)} here.`,
+        'Give each a name of its own: clients tell limits apart by it.',
+      );
+  }
+  return [...byName.values()];
 }

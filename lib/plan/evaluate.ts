@@ -1,18 +1,9 @@
 import type { Awaitable } from '../core/awaitable.js';
 import type { Charge } from '../core/decision.js';
-import type { Policy } from '../core/policy.js';
 import type { Limit } from './limit.js';
 
 /** Returns who is charged under a limit, or null to skip it. */
 export type IdentityResolver<Context> = (context: Context, limit: Limit<Context>) => Awaitable<string | null>;
-
-/** Returns the charge to an identity under a limit; null without a policy. */
-export const toCharge = <Context>(
-  { shadow, blockDurationsMs }: Limit<Context>,
-  policy: Policy | null,
-  identity: string,
-  cost: number,
-): Charge | null => (policy === null ? null : { policy, identity, cost, shadow, blockDurationsMs });
 
 async function chargeOf<Context extends { readonly method: string | undefined }>(
   limit: Limit<Context>,
@@ -23,10 +14,12 @@ async function chargeOf<Context extends { readonly method: string | undefined }>
   if (limit.condition !== null && !(await limit.condition(context))) return null;
   const identity = await identityOf(context, limit);
   if (identity === null) return null;
-  const { rate, cost } = limit;
-  const policy = rate.kind === 'fixed' ? rate.policy : rate.policyFor(context);
-  const units = typeof cost === 'number' ? cost : cost(context);
-  return toCharge(limit, await policy, identity, await units);
+  const { rate, cost, shadow, blockDurationsMs } = limit;
+  const [policy, units] = await Promise.all([
+    rate.kind === 'fixed' ? rate.policy : rate.policyFor(context),
+    typeof cost === 'number' ? cost : cost(context),
+  ]);
+  return policy === null ? null : { policy, identity, cost: units, shadow, blockDurationsMs };
 }
 
 /** Returns the charges of a request. Functions of the application are asked for all limits at the same time. */

@@ -1,37 +1,39 @@
 import { METHODS } from 'node:http';
+import type { AlgorithmName } from '../core/algorithms/index.js';
 import type { Awaitable } from '../core/awaitable.js';
 import type { ErrorReporter } from '../core/error-reporter.js';
-import { configError, describeValue } from '../core/errors.js';
+import { assertConfig, describeValue } from '../core/errors.js';
+import type { FailMode } from '../core/policy.js';
 import type { Caller } from '../identity/caller.js';
 import type { IdentityHashing } from '../identity/hash.js';
 import { compileKey, type Key } from '../identity/key.js';
 import { addressIdentity, formatIdentity } from '../identity/key-forms.js';
-import { callback, INVALID } from './callbacks.js';
+import { type CallbackRules, callback, INVALID } from './callbacks.js';
 import type {
   AnyLimitOptions,
   CallResult,
   ConditionFunction,
-  CostFunction,
-  CountFunction,
   KeyFunction,
   KeyResolver,
   KeyRule,
+  TierFunction,
 } from './options.js';
 import { isResolverClass, type ProviderResolver } from './resolvers.js';
 
-/** A compiled key rule: finds who is charged, or null to skip the limit. */
-export interface CompiledKey<Context> {
-  readonly readsUser: boolean;
-  /** Empty for a function. */
-  readonly forms: Key['forms'];
-  /** Synchronous for a key of text. */
+/** A compiled key rule. It has no forms for a function, and is synchronous for a text. */
+export interface CompiledKey<Context> extends Pick<Key, 'readsUser' | 'forms'> {
   readonly identify: (context: Context) => Awaitable<string | null>;
 }
 
-/** Settings of the module that a key is compiled with. */
-export interface KeyRuleCompilation<Context> extends IdentityHashing {
-  readonly report: ErrorReporter;
+/** The module's defaults for what limits do not state themselves. */
+export interface LimitDefaults<Context> extends IdentityHashing {
+  readonly key: KeyRule<Context>;
+  readonly algorithm?: AlgorithmName | undefined;
+  readonly tier: TierFunction<Context> | undefined;
   readonly resolve: ProviderResolver<Context>;
+  readonly shadow?: boolean | undefined;
+  readonly failMode?: FailMode | undefined;
+  readonly report: ErrorReporter;
 }
 
 /**
@@ -42,17 +44,16 @@ export interface KeyRuleCompilation<Context> extends IdentityHashing {
 export function compileKeyRule<Context extends Caller>(
   key: KeyRule<Context>,
   source: string,
-  { hash, isKeyed, report, resolve }: KeyRuleCompilation<Context>,
+  { hash, isKeyed, report, resolve }: Pick<LimitDefaults<Context>, 'hash' | 'isKeyed' | 'report' | 'resolve'>,
 ): CompiledKey<Context> {
   if (typeof key === 'string')
     return compileKey(key, { hash, isKeyed, report: (message) => report(source, message) });
-  if (typeof key !== 'function') {
-    throw configError(
-      'bad-key',
-      `${describeValue(key)} is not a key.`,
-      `Give a text such as 'user|ip', or a function of the context.`,
-    );
-  }
+  assertConfig(
+    typeof key === 'function',
+    'bad-key',
+    `${describeValue(key)} is not a key.`,
+    `Give a text such as 'user|ip', or a function of the context.`,
+  );
   let find = key as (context: Context) => unknown;
   if (isResolverClass<KeyResolver<Context>>(key, 'resolveKey')) {
     const instanceFor = resolve(key, source);
@@ -77,6 +78,11 @@ export function compileKeyRule<Context extends Caller>(
   return { readsUser: false, forms: [], identify };
 }
 
+type Options<Context> = Partial<AnyLimitOptions<Context>>;
+
+/** The place of a function, and where its errors go. */
+type CallbackPlace = Pick<CallbackRules<never, never>, 'report'> & { readonly source: string };
+
 /** A number of units, or a function that finds it. */
 export type Cost<Context> = number | ((context: Context) => Promise<number>);
 
@@ -96,28 +102,23 @@ export function validCostOrOne(cost: unknown, source: string, report: ErrorRepor
  *
  * @throws RateLimitConfigError `bad-cost` for a number that cannot be charged.
  */
-export function compileCost<Context>(
-  cost: number | CostFunction<Context> | undefined,
-  source: string,
-  report: ErrorReporter,
-): Cost<Context> {
-  if (cost === undefined) return 1;
+export function compileCost<Context>({ cost = 1 }: Options<Context>, place: CallbackPlace): Cost<Context> {
   if (typeof cost === 'function') {
     return callback(cost, {
-      source,
-      report,
+      ...place,
       failed: 'The cost function failed, so the request costs 1.',
       invalid: INVALID_COST,
       check: (units) => (isCost(units) ? units : INVALID),
       fallback: () => 1,
     });
   }
-  if (isCost(cost)) return cost;
-  throw configError(
+  assertConfig(
+    isCost(cost),
     'bad-cost',
     `A cost of ${describeValue(cost)} cannot be charged.`,
     'Give a whole number, 0 or more.',
   );
+  return cost;
 }
 
 /**
@@ -125,23 +126,21 @@ export function compileCost<Context>(
  *
  * @throws RateLimitConfigError `bad-option`.
  */
-export function compileMethods(methods: readonly string[] | undefined): ReadonlySet<string> | null {
+export function compileMethods<Context>({ methods }: Options<Context>): ReadonlySet<string> | null {
   if (methods === undefined) return null;
   const unknown = methods.filter((method) => !METHODS.includes(method));
-  if (unknown.length > 0) {
-    throw configError(
-      'bad-option',
-      `methods cannot hold ${describeValue(unknown[0])}.`,
-      `Give a list of methods in capital letters, such as ['POST', 'PUT'].`,
-    );
-  }
-  if (methods.length === 0) {
-    throw configError(
-      'bad-option',
-      'methods is empty, so the limit would never apply.',
-      'Name the methods, or leave it out: the limit then applies to all of them.',
-    );
-  }
+  assertConfig(
+    unknown.length === 0,
+    'bad-option',
+    `methods cannot hold ${describeValue(unknown[0])}.`,
+    `Give a list of methods in capital letters, such as ['POST', 'PUT'].`,
+  );
+  assertConfig(
+    methods.length > 0,
+    'bad-option',
+    'methods is empty, so the limit would never apply.',
+    'Name the methods, or leave it out: the limit then applies to all of them.',
+  );
   return new Set(methods.includes('GET') ? [...methods, 'HEAD'] : methods);
 }
 
@@ -150,25 +149,18 @@ export type Condition<Context> = (context: Context) => Promise<boolean>;
 
 /** Compiles `when` and `skipIf`; null without either. Where one fails, the limit applies, so that an error frees nobody. */
 export function compileCondition<Context>(
-  { when, skipIf }: Pick<AnyLimitOptions<Context>, 'when' | 'skipIf'>,
-  source: string,
-  report: ErrorReporter,
+  { when, skipIf }: Options<Context>,
+  place: CallbackPlace,
 ): Condition<Context> | null {
-  const compile = (
-    name: string,
-    call: ConditionFunction<Context> | undefined,
-    skips: boolean,
-  ): Condition<Context> | null =>
-    call === undefined
-      ? null
-      : callback(call, {
-          source,
-          report,
-          failed: `The ${name} function failed, so the limit applies.`,
-          check: (value) => value !== skips,
-          fallback: () => true,
-        });
-  const [applies, isNotSkipped] = [compile('when', when, false), compile('skipIf', skipIf, true)];
+  const compile = (name: string, call: ConditionFunction<Context>, skips: boolean): Condition<Context> =>
+    callback(call, {
+      ...place,
+      failed: `The ${name} function failed, so the limit applies.`,
+      check: (value) => value !== skips,
+      fallback: () => true,
+    });
+  const applies = when ? compile('when', when, false) : null;
+  const isNotSkipped = skipIf ? compile('skipIf', skipIf, true) : null;
   if (applies === null || isNotSkipped === null) return applies ?? isNotSkipped;
   return async (context) => (await applies(context)) && isNotSkipped(context);
 }
@@ -178,15 +170,13 @@ export type CountPredicate<Context> = (context: Context, result: CallResult) => 
 
 /** Compiles `countWhen`; null without it. Where it fails, the charge stays. */
 export const compileCountWhen = <Context>(
-  countWhen: CountFunction<Context> | undefined,
-  source: string,
-  report: ErrorReporter,
+  { countWhen }: Options<Context>,
+  place: CallbackPlace,
 ): CountPredicate<Context> | null =>
   countWhen === undefined
     ? null
     : callback(countWhen, {
-        source,
-        report,
+        ...place,
         failed: 'The countWhen function failed, so the charge stays.',
         invalid: 'The countWhen function returned no boolean, so the charge stays.',
         check: (counts) => (typeof counts === 'boolean' ? counts : INVALID),

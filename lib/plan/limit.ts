@@ -1,11 +1,23 @@
 import { ALGORITHMS, type AlgorithmName } from '../core/algorithms/index.js';
 import type { Awaitable } from '../core/awaitable.js';
 import { parseDuration } from '../core/duration.js';
-import type { ErrorReporter } from '../core/error-reporter.js';
-import { configError } from '../core/errors.js';
-import type { FailMode, Policy } from '../core/policy.js';
+import { assertConfig } from '../core/errors.js';
+import {
+  DEFAULT_ALGORITHM,
+  DEFAULT_FAIL_MODE,
+  FAIL_MODES,
+  type FailMode,
+  type Policy,
+} from '../core/policy.js';
+import {
+  BOOLEAN,
+  isFunction,
+  isNonEmptyString,
+  type OptionRules,
+  oneOf,
+  validateOptions,
+} from '../core/validate.js';
 import type { Caller } from '../identity/caller.js';
-import type { IdentityHashing } from '../identity/hash.js';
 import type { Key } from '../identity/key.js';
 import {
   type Condition,
@@ -16,22 +28,10 @@ import {
   compileCountWhen,
   compileKeyRule,
   compileMethods,
+  type LimitDefaults,
 } from './limit-functions.js';
-import type { AnyLimitOptions, KeyRule, PhaseName } from './options.js';
-import { compileRate, type PolicyTemplate, type RateSource, type TierFunction } from './rate-source.js';
-import type { ProviderResolver } from './resolvers.js';
-import { validateLimit } from './validate-limit.js';
-
-/** The module's defaults for what limits do not state themselves. */
-export interface LimitDefaults<Context> extends IdentityHashing {
-  readonly key: KeyRule<Context>;
-  readonly algorithm: AlgorithmName;
-  readonly tier: TierFunction<Context> | undefined;
-  readonly resolve: ProviderResolver<Context>;
-  readonly shadow: boolean;
-  readonly failMode: FailMode;
-  readonly report: ErrorReporter;
-}
+import type { AnyLimitOptions, KeyRule, PhaseName, ScopeOverrides } from './options.js';
+import { compileRate, type PolicyTemplate, type RateSource } from './rate-source.js';
 
 /** The routes that share the buckets of a limit: all, those of a named scope, those of a class, or a single one. */
 export type BucketScope = 'global' | 'scope' | 'class' | 'route';
@@ -88,15 +88,55 @@ export interface Limit<Context> extends LimitOrigin, LimitInfo<Context> {
   readonly countWhen: CountPredicate<Context> | null;
 }
 
+const PHASE = oneOf('before-guards', 'after-guards');
+const CONDITION = { accepts: isFunction, fix: 'Give a function of the context.' };
+
+const LIMIT_RULES: OptionRules<keyof AnyLimitOptions<never>> = {
+  name: null,
+  rate: null,
+  key: null,
+  algorithm: null,
+  burst: null,
+  cost: null,
+  shadow: BOOLEAN,
+  block: null,
+  countWhen: { accepts: isFunction, fix: 'Give a function of the context and the result.' },
+  methods: { accepts: Array.isArray, fix: `Give a list, such as ['POST', 'PUT'].` },
+  when: CONDITION,
+  skipIf: CONDITION,
+  failMode: oneOf(...FAIL_MODES),
+  phase: PHASE,
+  message: { accepts: isNonEmptyString, fix: 'Give a text that is not empty, or leave it out.' },
+};
+
+const MODULE_LIMIT_RULES = { ...LIMIT_RULES, per: oneOf('route') };
+
+const OVERRIDE_RULES: OptionRules<keyof ScopeOverrides<never>> = { key: null, cost: null, phase: PHASE };
+
+export const LIMIT_OPTION_NAMES: readonly string[] = Object.keys(LIMIT_RULES);
+
+/** Throws `bad-option` for an invalid limit of the module. */
+export const validateModuleLimit = (limit: unknown): void =>
+  validateOptions(limit, MODULE_LIMIT_RULES, '', `A limit looks like { name: 'burst', rate: '60/min' }.`);
+
+/** Throws `bad-option` for anything that one use of a scope cannot change. */
+export const validateOverrides = (overrides: unknown): void =>
+  validateOptions(
+    overrides,
+    OVERRIDE_RULES,
+    '',
+    '@ThrottleScope only changes how requests are charged; for other limits declare another scope, or use @RateLimit.',
+  );
+
 function compileBlocks(block: AnyLimitOptions<never>['block']): readonly number[] {
   const durations = (Array.isArray(block) ? block : block === undefined ? [] : [block]).map(parseDuration);
-  if (durations.every((ms, at) => at === 0 || ms >= (durations[at - 1] as number)))
-    return Object.freeze(durations);
-  throw configError(
+  assertConfig(
+    durations.every((ms, at) => at === 0 || ms >= (durations[at - 1] as number)),
     'bad-duration',
     'The durations of a block get shorter.',
     'Order them from short to long.',
   );
+  return Object.freeze(durations);
 }
 
 /** The options that bear on the phase. `byLoad` reads no request, and is an object. */
@@ -109,35 +149,26 @@ const PHASE_OPTIONS = ['key', 'rate', 'cost', 'when', 'skipIf'] as const;
  */
 export function compileLimit<Context extends Caller>(
   options: AnyLimitOptions<Context>,
-  { name, scope, reach, source, isModuleLimit }: LimitOrigin,
+  origin: LimitOrigin,
   defaults: LimitDefaults<Context>,
 ): Limit<Context> {
-  validateLimit(options);
-  const {
-    key = defaults.key,
-    algorithm = defaults.algorithm,
-    burst,
-    message,
-    shadow = defaults.shadow,
-    failMode = defaults.failMode,
-    phase,
-  } = options;
+  validateOptions(options, LIMIT_RULES, '');
+  const { name, scope, source } = origin;
+  const { algorithm = defaults.algorithm ?? DEFAULT_ALGORITHM, burst, message } = options;
+  const { failMode = defaults.failMode ?? DEFAULT_FAIL_MODE, shadow = defaults.shadow ?? false } = options;
+  const { key = defaults.key } = options;
   const template = { name, scope, algorithm, burst, message, failMode };
   const rate = compileRate(options.rate, template, source, { ...defaults, shadow });
-  const cost = compileCost(options.cost, source, defaults.report);
+  const place = { source, report: defaults.report };
+  const cost = compileCost(options, place);
   if (rate.kind === 'fixed') requireFittingCost(cost, rate.policy);
   const blockDurationsMs = compileBlocks(options.block);
   const { identify, readsUser, forms } = compileKeyRule(key, source, defaults);
-  const condition = compileCondition(options, source, defaults.report);
   const callbacks = PHASE_OPTIONS.filter((option) => typeof { ...options, key }[option] === 'function');
   return {
-    name,
-    scope,
-    reach,
-    source,
-    isModuleLimit,
+    ...origin,
     shadow,
-    phase,
+    phase: options.phase,
     callbacks,
     // A rate by load is computed without the request.
     isStatic: callbacks.length === 0 && rate.kind !== 'tiers',
@@ -150,17 +181,17 @@ export function compileLimit<Context extends Caller>(
     options,
     template,
     identify,
-    methods: compileMethods(options.methods),
-    condition,
-    countWhen: compileCountWhen(options.countWhen, source, defaults.report),
+    methods: compileMethods(options),
+    condition: compileCondition(options, place),
+    countWhen: compileCountWhen(options, place),
   };
 }
 
 /** Throws `bad-burst` if every request would be denied because it costs more than the burst. */
 function requireFittingCost(cost: Cost<never>, policy: Policy | null): void {
-  if (policy === null || typeof cost !== 'number') return;
-  if (!ALGORITHMS[policy.algorithm].hasBurst || policy.limit === 0 || cost <= policy.capacity) return;
-  throw configError(
+  if (policy === null || typeof cost !== 'number' || policy.limit === 0) return;
+  assertConfig(
+    !ALGORITHMS[policy.algorithm].hasBurst || cost <= policy.capacity,
     'bad-burst',
     `A cost of ${cost} never fits into a burst of ${policy.capacity}.`,
     `Raise the burst to ${cost} or more, or lower the cost.`,

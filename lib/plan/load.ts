@@ -1,7 +1,7 @@
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { brand } from '../core/brand.js';
 import { type Clock, systemClock } from '../core/clock.js';
-import { configError, describeValue } from '../core/errors.js';
+import { assertConfig, describeValue } from '../core/errors.js';
 import type { RateInput } from '../core/rate.js';
 import { isObject } from '../core/validate.js';
 
@@ -65,69 +65,68 @@ function eventLoopSampler(): () => LoadSample {
 }
 
 function thresholdsOf(given: LoadThresholds = {}): typeof DEFAULTS {
-  const thresholds = {
-    elevated: { ...DEFAULTS.elevated, ...given.elevated },
-    critical: { ...DEFAULTS.critical, ...given.critical },
-  };
+  const elevated = { ...DEFAULTS.elevated, ...given.elevated };
+  const critical = { ...DEFAULTS.critical, ...given.critical };
   for (const value of ['utilization', 'delayMs'] as const) {
-    if (thresholds.elevated[value] > 0 && thresholds.elevated[value] <= thresholds.critical[value]) continue;
-    throw configError(
+    assertConfig(
+      elevated[value] > 0 && elevated[value] <= critical[value],
       'bad-rate',
-      `The load cannot be elevated from ${thresholds.elevated[value]} and critical from ${thresholds.critical[value]}.`,
+      `The load cannot be elevated from ${elevated[value]} and critical from ${critical[value]}.`,
       `Give thresholds above 0, the one for elevated no higher than the one for critical.`,
     );
   }
-  return thresholds;
+  return { elevated, critical };
 }
 
-/** Returns the level of the load. Measures at most twice a second, and only when somebody asks. */
-export class LoadMeter {
-  readonly #thresholds: typeof DEFAULTS;
-  readonly #clock: Clock;
-  #measure: (() => LoadSample) | undefined;
-  #smooth: LoadSample | undefined;
-  #lastMs = Number.NEGATIVE_INFINITY;
-  #level: LoadLevel = 'normal';
+/**
+ * Returns a function that returns the level of the load. It measures at most twice a second, and only when
+ * somebody asks.
+ *
+ * @throws RateLimitConfigError `bad-rate` for thresholds out of order.
+ */
+export function loadMeter({
+  thresholds: given,
+  measure,
+  clock = systemClock,
+}: LoadOptions = {}): () => LoadLevel {
+  const thresholds = thresholdsOf(given);
+  let sampler = measure;
+  let smooth: LoadSample | undefined;
+  let lastMs = Number.NEGATIVE_INFINITY;
+  let current: LoadLevel = 'normal';
 
-  /** @throws RateLimitConfigError `bad-rate` for thresholds out of order. */
-  constructor({ thresholds, measure, clock = systemClock }: LoadOptions = {}) {
-    this.#thresholds = thresholdsOf(thresholds);
-    this.#measure = measure;
-    this.#clock = clock;
-  }
+  const reaches = (
+    { utilization, delayMs }: LoadSample,
+    level: 'elevated' | 'critical',
+    isActive: boolean,
+  ) => {
+    const share = isActive ? HYSTERESIS : 1;
+    const threshold = thresholds[level];
+    return utilization >= share * threshold.utilization || delayMs >= share * threshold.delayMs;
+  };
 
-  level(): LoadLevel {
-    const nowMs = this.#clock.now();
-    const sinceMs = nowMs - this.#lastMs;
-    if (sinceMs >= 0 && sinceMs < SAMPLE_EVERY_MS) return this.#level;
-    this.#lastMs = nowMs;
-    if (this.#measure === undefined) {
+  return () => {
+    const nowMs = clock.now();
+    const sinceMs = nowMs - lastMs;
+    if (sinceMs >= 0 && sinceMs < SAMPLE_EVERY_MS) return current;
+    lastMs = nowMs;
+    if (sampler === undefined) {
       // The first measurement would cover no time at all.
-      this.#measure = eventLoopSampler();
-      return this.#level;
+      sampler = eventLoopSampler();
+      return current;
     }
-    const sample = this.#measure();
-    const before = this.#smooth ?? sample;
+    const sample = sampler();
+    const before = smooth ?? sample;
     // A sample covers all the time since the last one, which may be long.
     const share = 1 - SMOOTHING ** (Math.max(sinceMs, SAMPLE_EVERY_MS) / SAMPLE_EVERY_MS);
-    this.#smooth = {
+    smooth = {
       utilization: before.utilization + share * (sample.utilization - before.utilization),
       delayMs: before.delayMs + share * (sample.delayMs - before.delayMs),
     };
-    this.#level = this.#levelOf(this.#smooth);
-    return this.#level;
-  }
-
-  #levelOf(load: LoadSample): LoadLevel {
-    if (this.#reaches(load, 'critical', this.#level === 'critical')) return 'critical';
-    return this.#reaches(load, 'elevated', this.#level !== 'normal') ? 'elevated' : 'normal';
-  }
-
-  #reaches({ utilization, delayMs }: LoadSample, level: 'elevated' | 'critical', isActive: boolean): boolean {
-    const share = isActive ? HYSTERESIS : 1;
-    const threshold = this.#thresholds[level];
-    return utilization >= share * threshold.utilization || delayMs >= share * threshold.delayMs;
-  }
+    if (reaches(smooth, 'critical', current === 'critical')) current = 'critical';
+    else current = reaches(smooth, 'elevated', current !== 'normal') ? 'elevated' : 'normal';
+    return current;
+  };
 }
 
 /** A rate for each level of load. */
@@ -141,8 +140,8 @@ export class RateByLoad {
     /** Returns the current level. */
     readonly level: () => LoadLevel,
   ) {
-    if (isObject(rates)) return;
-    throw configError(
+    assertConfig(
+      isObject(rates),
       'bad-rate',
       `${describeValue(rates)} is not a set of rates by load.`,
       `Give a rate for each load: byLoad({ normal: '500/hour', elevated: '100/hour', critical: '50/hour' }).`,
@@ -153,7 +152,7 @@ export class RateByLoad {
 brand(RateByLoad, 'RateByLoad');
 
 /** Shared by all rates with default options: a histogram of the event loop has its price. */
-const meter = new LoadMeter();
+const level = loadMeter();
 
 /**
  * Returns a rate that depends on the load of this process. The load is elevated (critical) when the event loop is busy
@@ -168,6 +167,5 @@ const meter = new LoadMeter();
  */
 export function byLoad(rates: LoadRates, options?: LoadOptions | (() => LoadLevel)): RateByLoad {
   if (typeof options === 'function') return new RateByLoad(rates, options);
-  const own = options === undefined ? meter : new LoadMeter(options);
-  return new RateByLoad(rates, () => own.level());
+  return new RateByLoad(rates, options === undefined ? level : loadMeter(options));
 }

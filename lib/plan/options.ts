@@ -9,6 +9,9 @@ import type { RateByLoad } from './load.js';
 /** A rate by the caller's tier; `default` is for every tier that is not named. */
 export type TierMap = Readonly<Record<string, RateInput>> & { readonly default: RateInput };
 
+/** Returns the caller's tier, or a promise of it; a value that is not a text stands for no tier. */
+export type TierFunction<Context> = (context: Context) => unknown;
+
 /** Computes a rate for each request. */
 export type RateFunction<Context> = (context: Context) => Awaitable<RateInput>;
 

@@ -1,13 +1,14 @@
 import { lru } from 'tiny-lru';
 import type { Awaitable } from '../core/awaitable.js';
 import type { ErrorReporter } from '../core/error-reporter.js';
-import { configError, describeValue } from '../core/errors.js';
+import { assertConfig, describeValue } from '../core/errors.js';
 import { definePolicy, type Policy, type PolicyInput } from '../core/policy.js';
 import { parseRate, type Rate, type RateInput } from '../core/rate.js';
 import { callback, INVALID, syncCallback } from './callbacks.js';
+import type { LimitDefaults } from './limit-functions.js';
 import { LOAD_LEVELS, RateByLoad } from './load.js';
-import type { RateFunction, RateResolver, RateRule, TierMap } from './options.js';
-import { isResolverClass, type ProviderResolver } from './resolvers.js';
+import type { RateFunction, RateResolver, RateRule, TierFunction, TierMap } from './options.js';
+import { isResolverClass } from './resolvers.js';
 
 /** The source of a limit's policy; a policy of null means unlimited. */
 export type RateSource<Context> =
@@ -26,9 +27,6 @@ export type RateSource<Context> =
       /** The policy of a rate, made once for each different one. */
       forRate(rate: RateInput): Policy | null;
     };
-
-/** Returns the caller's tier, or a promise of it; a value that is not a text stands for no tier. */
-export type TierFunction<Context> = (context: Context) => unknown;
 
 /** Thrown, after a report, for a request whose rate is unknown: nobody can say whether it is within its limit. */
 export class UnknownRateError extends Error {
@@ -51,20 +49,18 @@ function tieredRate<Context>(
   template: PolicyTemplate,
   tierOf: TierFunction<Context> | undefined,
 ): RateSource<Context> {
-  if (!Object.hasOwn(tiers, 'default')) {
-    throw configError(
-      'bad-tiers',
-      `${describeValue(tiers)} has neither a rate, as a limit has, nor a default, as a map of tiers has.`,
-      `For a limit write { rate: '5/min' }; to a map of tiers add default: '<rate>', for callers of any other tier.`,
-    );
-  }
-  if (tierOf === undefined) {
-    throw configError(
-      'bad-tiers',
-      'A map of tiers stands here, but nothing tells the tier of a caller.',
-      'Give RateLimitModule a tier function: tier: (context) => context.user?.tier.',
-    );
-  }
+  assertConfig(
+    Object.hasOwn(tiers, 'default'),
+    'bad-tiers',
+    `${describeValue(tiers)} has neither a rate, as a limit has, nor a default, as a map of tiers has.`,
+    `For a limit write { rate: '5/min' }; to a map of tiers add default: '<rate>', for callers of any other tier.`,
+  );
+  assertConfig(
+    tierOf !== undefined,
+    'bad-tiers',
+    'A map of tiers stands here, but nothing tells the tier of a caller.',
+    'Give RateLimitModule a tier function: tier: (context) => context.user?.tier.',
+  );
   const policies = new Map(
     Object.entries(tiers).map(([tier, input]) => [tier, policyOf(template, parseRate(input))]),
   );
@@ -76,13 +72,11 @@ function tieredRate<Context>(
   return { kind: 'tiers', policies, policyFor: async (context) => forTier(await tierOf(context)), forTier };
 }
 
-const cacheKey = (input: RateInput): string => (typeof input === 'string' ? input : JSON.stringify(input));
-
 function callbackRate<Context>(
   rateOf: (context: Context) => unknown,
   template: PolicyTemplate,
   source: string,
-  { report, shadow }: RateCompilation<Context>,
+  { report, shadow }: LimitDefaults<Context>,
 ): RateSource<Context> {
   // A limit that denies nothing does not keep a request from being decided.
   const canGoWithout = template.failMode === 'open' || shadow;
@@ -91,7 +85,7 @@ function callbackRate<Context>(
   const policies = lru<Policy>(MAX_POLICIES);
   const forRate = (input: RateInput): Policy | null => {
     if (input === null || input === 'unlimited') return null;
-    const key = cacheKey(input);
+    const key = typeof input === 'string' ? input : JSON.stringify(input);
     let policy = policies.get(key);
     if (policy === undefined) {
       policy = definePolicy({ ...template, rate: parseRate(input) as Rate });
@@ -122,9 +116,8 @@ function loadRate<Context>(
 ): RateSource<Context> {
   const policies = new Map<unknown, Policy | null>();
   for (const name of LOAD_LEVELS) {
-    if (!Object.hasOwn(rates, name)) {
-      throw configError('bad-rate', `There is no rate for the load ${name}.`, `Add ${name}: '<rate>'.`);
-    }
+    const isGiven = Object.hasOwn(rates, name);
+    assertConfig(isGiven, 'bad-rate', `There is no rate for the load ${name}.`, `Add ${name}: '<rate>'.`);
     policies.set(name, policyOf(template, parseRate(rates[name])));
   }
   const normal = policies.get('normal') as Policy | null;
@@ -141,15 +134,6 @@ function loadRate<Context>(
 
 const isTierMap = (rule: object): rule is TierMap => !Array.isArray(rule) && !('limit' in rule);
 
-/** Settings of the module that a rate is compiled with. */
-export interface RateCompilation<Context> {
-  readonly tier: TierFunction<Context> | undefined;
-  readonly resolve: ProviderResolver<Context>;
-  readonly report: ErrorReporter;
-  /** True for a limit that only reports. */
-  readonly shadow: boolean;
-}
-
 /**
  * Compiles the rate of the limit at `source`: everything that can be parsed is parsed here.
  *
@@ -159,7 +143,7 @@ export function compileRate<Context>(
   rule: RateRule<Context>,
   template: PolicyTemplate,
   source: string,
-  compilation: RateCompilation<Context>,
+  compilation: LimitDefaults<Context>,
 ): RateSource<Context> {
   const { tier, resolve, report } = compilation;
   if (rule instanceof RateByLoad) return loadRate(rule, template, source, report);

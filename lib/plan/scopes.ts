@@ -1,6 +1,7 @@
-import { configError, describeValue, type ErrorCollector } from '../core/errors.js';
+import { assertConfig, configError, describeValue, type ErrorCollector } from '../core/errors.js';
 import type { Caller } from '../identity/caller.js';
-import { compileLimit, type Limit, type LimitDefaults } from './limit.js';
+import { compileLimit, type Limit, validateOverrides } from './limit.js';
+import type { LimitDefaults } from './limit-functions.js';
 import {
   type AnyLimitOptions,
   type ScopeLimit,
@@ -8,7 +9,6 @@ import {
   type ScopeRule,
   toLimitOptions,
 } from './options.js';
-import { validateOverrides } from './validate-limit.js';
 
 // Words as people name things. A route's own scope never looks like this.
 const SCOPE_NAME = /^[A-Za-z0-9_-]+(?:[:/][A-Za-z0-9_-]+)*$/;
@@ -93,13 +93,12 @@ export class Scopes<Context extends Caller> {
     if (this.#invalid.has(name)) return [];
     const { options, limits } = this.#entry(name);
     if (Object.keys(overrides).length === 0) return limits;
-    if (overrides.key !== undefined && options.length > 1) {
-      throw configError(
-        'bad-option',
-        `The scope ${describeValue(name)} has several limits, and one key cannot replace the keys of all.`,
-        'Leave the key out, or declare another scope.',
-      );
-    }
+    assertConfig(
+      overrides.key === undefined || options.length === 1,
+      'bad-option',
+      `The scope ${describeValue(name)} has several limits, and one key cannot replace the keys of all.`,
+      'Leave the key out, or declare another scope.',
+    );
     return options.map((own) => this.#limit({ ...own, ...overrides }, name, source));
   }
 
@@ -115,35 +114,33 @@ export class Scopes<Context extends Caller> {
   }
 
   #compile(rule: ScopeRule<Context>, name: string, source: string): CompiledScope<Context> {
-    if (!SCOPE_NAME.test(name)) {
-      throw configError(
-        'bad-scope-name',
-        `${describeValue(name)} cannot name a scope.`,
-        `Use letters, digits, '-' and '_', with ':' or '/' between words.`,
-      );
-    }
-    if (Array.isArray(rule) && rule.length === 0) {
-      throw configError('bad-rate', 'The scope has no limit.', `Give it a rate, or 'unlimited'.`);
-    }
+    assertConfig(
+      SCOPE_NAME.test(name),
+      'bad-scope-name',
+      `${describeValue(name)} cannot name a scope.`,
+      `Use letters, digits, '-' and '_', with ':' or '/' between words.`,
+    );
     const options = namedLimits(rule, name);
+    assertConfig(
+      options.length > 0,
+      'bad-rate',
+      'The scope has no limit.',
+      `Give it a rate, or 'unlimited'.`,
+    );
     const names = options.map((limit) => limit.name);
     const twice = names.find((own, at) => names.indexOf(own) < at);
-    if (twice !== undefined) {
-      throw configError(
-        'duplicate-name',
-        `Two of its limits are called ${describeValue(twice)}.`,
-        'Name them apart.',
-      );
-    }
+    assertConfig(
+      twice === undefined,
+      'duplicate-name',
+      `Two of its limits are called ${describeValue(twice)}.`,
+      'Name them apart.',
+    );
     return { source, rule, options, limits: options.map((own) => this.#limit(own, name, source)) };
   }
 
   #limit(options: AnyLimitOptions<Context>, scope: string, source: string): Limit<Context> {
     const name = options.name as string;
-    return compileLimit(
-      options,
-      { name, scope, reach: 'scope', source, isModuleLimit: false },
-      this.defaults,
-    );
+    const origin = { name, scope, reach: 'scope', source, isModuleLimit: false } as const;
+    return compileLimit(options, origin, this.defaults);
   }
 }

@@ -9,7 +9,7 @@ export interface BreakerSettings {
   readonly initialBackoffMs: number;
 }
 
-/** What a breaker guards. */
+/** The target of a breaker's calls. */
 export interface BreakerTarget {
   /** Resolves when the target works. */
   probe(): Promise<unknown>;

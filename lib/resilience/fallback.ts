@@ -13,7 +13,7 @@ interface LocalCharge {
   /** The share of this process. */
   readonly share: Policy;
   readonly usage: KnownUsage | undefined;
-  /** Whether its bucket was created as a copy for this charge. */
+  /** True if its bucket was created as a copy for this charge. */
   readonly isNew: boolean;
 }
 
@@ -26,7 +26,7 @@ export class LocalFallback {
   readonly #memory: MemoryStore;
   readonly #lastKnown = new LastKnownUsage();
   readonly #shares = new WeakMap<Policy, Policy>();
-  /** When the store failed last. */
+  /** Time of the store's last failure. */
   #outageAtMs = Number.NEGATIVE_INFINITY;
 
   /** @param instances Number of processes that share the limits. */

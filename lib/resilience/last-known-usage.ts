@@ -17,7 +17,7 @@ export interface KnownUsage {
   readonly used: number;
   /** The latest time at which they can have been charged: no decision tells when the charges before the last were made. */
   readonly chargedAtMs: number;
-  /** When none of them counts any more. */
+  /** From then on none of them counts. */
   readonly untilMs: number;
   readonly blockedUntilMs: number;
 }

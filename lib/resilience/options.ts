@@ -43,7 +43,7 @@ export interface ResilienceOptions {
    * down but at least one request. Default 1: each admits the whole limit.
    */
   readonly instances?: number | undefined;
-  /** When to stop calling a failing store. */
+  /** Circuit breaker that stops calls to a failing store. */
   readonly breaker?: Partial<BreakerSettings> | undefined;
 }
 

@@ -15,7 +15,7 @@ export function createOutageLog(
 ): (event: StoreEvent) => void {
   const failingShards = new Set<string>();
   let reportedAtMs = Number.NEGATIVE_INFINITY;
-  /** Whether the start of the current outage was logged. */
+  /** True once the start of the current outage is logged. */
   let isReported = false;
   let suppressed = 0;
 

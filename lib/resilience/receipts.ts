@@ -10,7 +10,7 @@ export class LocalReceipt {
     public store: Decision | null,
   ) {}
 
-  /** Whether it was refunded before the store said that it had made the charge as well. */
+  /** True if it was refunded before the store said that it had made the charge as well. */
   get isRefunded(): boolean {
     return this.local === null && this.store === null;
   }

@@ -22,7 +22,7 @@ interface PendingCall {
   readonly mode: Mode;
   readonly charges: readonly Charge[];
   readonly startedMs: number;
-  /** What this process adds to the store's decision; null for nothing. */
+  /** Local usage to apply to the store's decision; null for none. */
   readonly overlay: LocalOverlay | null;
   /** Decisions made without a reply; null while there are none, and for a request that was rejected. */
   fallbackDecisions: readonly Decision[] | null;
@@ -41,7 +41,7 @@ export class ResilientStore implements Store {
   readonly #breakers: ShardBreakers;
   readonly #lateRefunds: LateRefunds;
   #degraded = 0;
-  /** When the first shard failed, and the number of degraded requests before that; null while none fails. */
+  /** Start of the current outage, and the number of degraded requests before it; null while no shard fails. */
   #outage: { readonly sinceMs: number; readonly degradedBefore: number } | null = null;
 
   constructor(

@@ -37,7 +37,7 @@ export class ShardBreakers {
     if (target.shardOf === undefined) this.#breakerOf('');
   }
 
-  /** Whether all shards are called. */
+  /** True if all shards are called. */
   get allClosed(): boolean {
     return this.#notClosed === 0;
   }

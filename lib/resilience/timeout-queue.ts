@@ -23,7 +23,7 @@ interface Entry<Call, Result> {
   isSettled: boolean;
 }
 
-/** How late a timeout may be, as a share of the budget. */
+/** Maximum delay of a timeout, as a share of the budget. */
 const TOLERANCE = 0.1;
 /** Settled entries that may remain at the head of the queue: removing each one by itself would take long. */
 const MAX_SETTLED = 1_000;

@@ -7,7 +7,7 @@ import type { SharedCounters } from './shared-counters.js';
 export interface StoreReply {
   /** While the store fails, decisions on limits with `failMode: 'open'` are left out. */
   readonly decisions: readonly Decision[];
-  /** Whether they were made without the store. */
+  /** True if they were made without the store. */
   readonly degraded: boolean;
 }
 
@@ -25,9 +25,9 @@ export interface StoreTarget {
  * either.
  */
 export interface Store {
-  /** What metrics call it, such as `redis`. */
+  /** Its name in metrics, such as `redis`. */
   readonly name: string;
-  /** Whether other processes decide on the same buckets; all of them must then format identities alike. Default false. */
+  /** True if other processes decide on the same buckets; all must then format identities alike. Default false. */
   readonly shared?: boolean;
   /** Secret to hash identities with, unless the module has one. */
   readonly secret?: string | undefined;

@@ -1,14 +1,10 @@
+import { ALGORITHM_NAMES, type AlgorithmName } from '../core/algorithms/index.js';
 import type { Clock } from '../core/clock.js';
 import type { Store } from '../store/store.js';
 import { algorithms } from './contract/algorithms.js';
-import { atomicity } from './contract/atomicity.js';
 import { blocks } from './contract/blocks.js';
-import { buckets } from './contract/buckets.js';
 import { charges } from './contract/charges.js';
-import type { Checks } from './contract/checks.js';
-import { refunds } from './contract/refunds.js';
-import { resets } from './contract/resets.js';
-import { Subject } from './contract/subject.js';
+import { type Checks, Subject } from './contract/subject.js';
 import { TestClock } from './test-clock.js';
 
 /** Creates and disposes of the stores that the contract checks. */
@@ -27,8 +23,6 @@ export interface StoreBehaviour {
   run(): Promise<void>;
 }
 
-const TOPICS: readonly Checks[] = [algorithms, refunds, charges, buckets, atomicity, blocks, resets];
-
 /**
  * Returns the behaviours that every store must have, as a list for any test runner.
  *
@@ -37,17 +31,23 @@ const TOPICS: readonly Checks[] = [algorithms, refunds, charges, buckets, atomic
  *   test(behaviour.name, () => behaviour.run());
  * }
  */
-export const storeContract = ({ create, dispose }: StoreContractOptions): readonly StoreBehaviour[] =>
-  TOPICS.flatMap((checks) => Object.entries(checks)).map(([name, check]) => ({
-    name,
-    async run() {
-      const clock = new TestClock();
-      const store = await create(clock);
-      try {
-        await check(new Subject(store, clock));
-      } finally {
-        await store.close?.();
-        await dispose?.(store);
-      }
-    },
-  }));
+export const storeContract = ({ create, dispose }: StoreContractOptions): readonly StoreBehaviour[] => {
+  const behaviours = (prefix: string, checks: Checks, algorithm?: AlgorithmName): readonly StoreBehaviour[] =>
+    Object.entries(checks).map(([name, check]) => ({
+      name: `${prefix}${name}`,
+      async run() {
+        const clock = new TestClock();
+        const store = await create(clock);
+        try {
+          await check(new Subject(store, clock, algorithm));
+        } finally {
+          await store.close?.();
+          await dispose?.(store);
+        }
+      },
+    }));
+  return [
+    ...ALGORITHM_NAMES.flatMap((name) => behaviours(`${name}: `, algorithms, name)),
+    ...behaviours('', { ...charges, ...blocks }),
+  ];
+};

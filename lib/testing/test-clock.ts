@@ -45,7 +45,10 @@ export class TestClock implements Clock {
     const endMs = this.#nowMs + (typeof by === 'number' ? by : parseDuration(by));
     if (!(endMs >= this.#nowMs))
       throw new RangeError('advance() only moves the clock forward; use set() to step back.');
-    for (let task = this.#nextTask(endMs); task !== undefined; task = this.#nextTask(endMs)) {
+    for (;;) {
+      const due = [...this.#tasks].filter(({ dueMs }) => dueMs <= endMs);
+      const task = due.sort((a, b) => a.dueMs - b.dueMs)[0];
+      if (task === undefined) break;
       this.#nowMs = task.dueMs;
       task.dueMs += task.everyMs;
       task.run();
@@ -56,13 +59,5 @@ export class TestClock implements Clock {
   /** Sets the clock, also backwards, as may happen to a wall clock. Runs no task. */
   set(toMs: number): void {
     this.#nowMs = toMs;
-  }
-
-  #nextTask(endMs: number): Task | undefined {
-    let next: Task | undefined;
-    for (const task of this.#tasks) {
-      if (task.dueMs <= endMs && (next === undefined || task.dueMs < next.dueMs)) next = task;
-    }
-    return next;
   }
 }

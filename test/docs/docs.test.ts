@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { transform } from '@swc/core';
 import { OPTION_NAMES } from '../../lib/nest/startup/check-options.js';
-import { LIMIT_OPTION_NAMES } from '../../lib/plan/validate-limit.js';
+import { LIMIT_OPTION_NAMES } from '../../lib/plan/limit.js';
 import { root, type Snippet, Snippets } from '../support/snippets.js';
 
 const exec = promisify(execFile);

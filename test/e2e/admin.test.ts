@@ -142,12 +142,12 @@ async function timed<T>(make: () => Promise<T>) {
   return { answer, isAfterIt };
 }
 
-/** What operators see and do, on a store that goes by a clock which nobody turns. */
+/** The calls of operators, on a store with a real clock. */
 const operates = (
   open: (options?: AppOptions) => Promise<TestApp>,
   options: () => AppOptions = () => ({}),
 ) => {
-  test('GET /stats has what the hours counted', async () => {
+  test('GET /stats returns the counts by hour', async () => {
     const app = await open(options());
     for (let i = 0; i < 3; i++) await app.get('/shop/list', { from: '203.0.113.7' });
     for (let i = 0; i < 10; i++) await app.get('/shop/mine', { as: 'bob' });
@@ -282,8 +282,8 @@ describe.each(platforms)('the admin API on %s', (platform) => {
     expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
   });
 
-  describe('nobody else', () => {
-    test('is let in: what the guards say is the answer, and tokens cannot be tried out', async () => {
+  describe('other callers', () => {
+    test('are rejected as the guards say, and cannot try out tokens', async () => {
       const app = await open();
       const refused = await app.get(`${PATH}/stats`);
       expect([refused.status, refused.json.message]).toEqual([401, 'Who are you?']);
@@ -304,14 +304,14 @@ describe.each(platforms)('the admin API on %s', (platform) => {
       [{ 'sec-fetch-site': 'none' }, 204],
       [{ origin: 'https://evil.example' }, 403],
       [{ origin: 'null' }, 403],
-    ])('sends changes from another site: %j', async (headers, status) => {
+    ])('can send changes only from the same origin: %j', async (headers, status) => {
       const call = { headers: { 'x-ratelimit-admin': '1', ...headers } };
       expect((await post(app, '/clients/global/unblock', {}, call)).status).toBe(status);
       const read = await ask(app, '/stats', { headers });
       expect(read.status).toBe(status === 204 ? 200 : 403);
     });
 
-    test('sends changes by a form or a link', async () => {
+    test('cannot send changes by a form or a link', async () => {
       const { status, json } = await post(app, '/clients/global/unblock', {}, { headers: {} });
       expect([status, json.message]).toEqual([
         403,
@@ -334,21 +334,21 @@ describe.each(platforms)('the admin API on %s', (platform) => {
     ['POST', '/clients/global/block', { for: '-1min' }, 'is not a duration'],
     ['POST', '/clients/global/block', { for: { $gt: 1 } }, 'is not a duration'],
     ['POST', '/clients/global/block', [], 'is not a duration'],
-  ])('%s %s %j is refused', async (method, path, body, message) => {
+  ])('%s %s %j is rejected', async (method, path, body, message) => {
     const { status, json } = await (method === 'GET' ? ask(app, path) : post(app, path, body));
     expect(json.message).toContain(message);
     expect(status).toBe(400);
     expect(app.logged).toEqual([]);
   });
 
-  test('an identity is no longer than any is; Fastify finds none beyond 100 characters, unless it is told to', async () => {
+  test('an identity has a maximum length; Fastify accepts more than 100 characters only if configured to', async () => {
     const statusOf = async (length: number) => (await ask(app, `/clients/${'x'.repeat(length)}`)).status;
     expect(await statusOf(100)).toBe(200);
     expect(await statusOf(1_000)).toBe(platform === 'express' ? 200 : 414);
     expect(await statusOf(1_001)).toBe(platform === 'express' ? 400 : 414);
   });
 
-  test('an identity may hold anything', async () => {
+  test('an identity may contain any characters', async () => {
     const odd = 'user:../a b%2F\'"<script>/ü?#';
     const { json } = await ask(app, `/clients/${encodeURIComponent(odd)}`);
     const { json: same } = await ask(app, `/clients/${encodeURIComponent(json.identity)}`);
@@ -358,7 +358,7 @@ describe.each(platforms)('the admin API on %s', (platform) => {
     expect((await ask(app, path)).json.blocked_until).not.toBeNull();
   });
 
-  test('routes are told of as they are reached and enforced', async () => {
+  test('GET /limits shows routes with their paths and enforced limits', async () => {
     @Controller({ path: 'items', version: [VERSION_NEUTRAL, '2'] })
     class Items {
       @Post()
@@ -410,7 +410,7 @@ describe.each(platforms)('the admin API on %s', (platform) => {
     expect(await statusOf('/health', 'GET')).toBe(200);
   });
 
-  test('without a word of the browser the origin has to be the host, also behind a proxy', async () => {
+  test('without Sec-Fetch-Site, the origin must be the host, also behind a proxy', async () => {
     const origin = 'http://ops.example';
     const headers = { 'x-ratelimit-admin': '1', origin };
     expect((await post(app, '/clients/global/unblock', {}, { headers })).status).toBe(403);
@@ -418,7 +418,7 @@ describe.each(platforms)('the admin API on %s', (platform) => {
     expect((await post(app, '/clients/global/unblock', {}, { headers: behind })).status).toBe(204);
   });
 
-  test('a stream that is asked for while the application closes does not keep it open', async () => {
+  test('a stream that starts while the application closes does not keep it open', async () => {
     let release = (): void => undefined;
     const drained = new Promise<void>((resolve) => {
       release = resolve;
@@ -441,7 +441,7 @@ describe.each(platforms)('the admin API on %s', (platform) => {
     await closing;
   });
 
-  test('the page may ask without a token whether it needs one, but not again and again', async () => {
+  test('the page may check without a token whether it needs one, but not repeatedly', async () => {
     const app = await open();
     const access = (call: Call = {}) => app.get(`${PATH}/access`, call);
     const { status, json } = await access();
@@ -452,7 +452,7 @@ describe.each(platforms)('the admin API on %s', (platform) => {
     expect((await access({ as: 'staff', from: '203.0.113.8' })).status).toBe(204);
   });
 
-  test('the page is open, and brings its policy', async () => {
+  test('the page is public and has a content security policy', async () => {
     const { status, headers, text } = await app.get(PATH);
     expect(status).toBe(200);
     expect(text).toMatch(/^<!doctype html>/);
@@ -461,7 +461,7 @@ describe.each(platforms)('the admin API on %s', (platform) => {
     expect(headers.get('cache-control')).toBe('no-cache');
   });
 
-  test('interceptors of the application, which may wrap answers, leave its own alone', async () => {
+  test('interceptors of the application do not change its responses', async () => {
     const app = await open({
       prepare: (nest) =>
         nest.useGlobalInterceptors({
@@ -492,7 +492,7 @@ describe('the admin API', () => {
     }));
   });
 
-  test('GET /limits has every route with its limits as enforced', async () => {
+  test('GET /limits returns every route with its enforced limits', async () => {
     const { json } = await ask(app, '/limits');
     const routes = json.routes.filter(({ route }: { route: string }) => route.startsWith('Shop.'));
     expect(routes).toEqual([
@@ -548,7 +548,7 @@ describe('the admin API', () => {
     ]);
   });
 
-  test('GET /health tells of the store, also while it fails; clients are then told of as this process knows them', async () => {
+  test('GET /health describes the store, also while it fails; clients are then shown as this process knows them', async () => {
     let held: HeldStore | undefined;
     const app = await open({
       controllers: [Plain],
@@ -576,20 +576,20 @@ describe('the admin API', () => {
     expect([blocked.status, blocked.json.message]).toEqual([503, expect.stringContaining('store')]);
   });
 
-  describe('nobody else', () => {
-    test('asks as often as operators do, since what they ask is not limited', async () => {
+  describe('other callers', () => {
+    test('can call it as often as operators, because its routes are not limited', async () => {
       for (let i = 0; i < 120; i++) expect((await ask(app, '/health')).status).toBe(200);
     });
   });
 
-  test('a memory store without room for another block says so', async () => {
+  test('a memory store without room for another block is reported', async () => {
     const app = await open({ store: new MemoryStore({ maxBuckets: 2 }) });
     expect((await post(app, '/clients/user:1/block', { for: '1h' })).status).toBe(204);
     const { status, json } = await post(app, '/clients/user:2/block', { for: '1h' });
     expect([status, json.message]).toEqual([409, expect.stringContaining('no room for another block')]);
   });
 
-  test('a client is told of under each tier, and of what charged it in place of what it did not send', async () => {
+  test('a client is shown under each tier, and under the fallback identities that were charged', async () => {
     @Controller('odd')
     class Odd {
       @Get('key') @RateLimit({ name: 'key', rate: '5/min', key: 'header:x-api-key' }) key() {
@@ -617,7 +617,7 @@ describe('the admin API', () => {
   test.each([
     ['a module that only reports', { shadow: true }],
     ['a module whose limits are open while the store fails', { failMode: 'open' }],
-    ['an application that has its own way with the guard', { registerGuard: false }],
+    ['an application that registers the guard itself', { registerGuard: false }],
   ] as const)('wrong tokens are counted in %s', async (_what, options) => {
     const app = await open({ root: (store) => limits({ store, ...options }), controllers: [] });
     const seen: number[] = [];
@@ -626,7 +626,7 @@ describe('the admin API', () => {
     expect((await ask(app, '/health', { from: '203.0.113.9' })).status).toBe(200);
   });
 
-  test('a guard that hides the API is one that refuses', async () => {
+  test('a guard that hides the API rejects callers', async () => {
     class Hides implements CanActivate {
       canActivate(context: ExecutionContext): boolean {
         if (context.switchToHttp().getRequest().headers.authorization === 'Bearer staff') return true;
@@ -639,7 +639,7 @@ describe('the admin API', () => {
     expect(seen).toEqual([...times(20, 404), 429]);
   });
 
-  test('an operator who blocks the address of all operators can take it back', async () => {
+  test('an operator who blocks the address of all operators can undo it', async () => {
     const app = await open();
     expect((await post(app, '/clients/ip:127.0.0.1/block', { for: '7d' })).status).toBe(204);
     expect((await app.get('/shop/list')).status).toBe(429);
@@ -648,7 +648,7 @@ describe('the admin API', () => {
     expect((await app.get('/shop/list')).status).toBe(200);
   });
 
-  test('what other sites send is not counted against an operator', async () => {
+  test('requests from other sites do not count against an operator', async () => {
     for (let i = 0; i < 25; i++) {
       const headers = { 'sec-fetch-site': 'cross-site' };
       expect((await ask(app, '/stats', { headers })).status).toBe(403);
@@ -660,13 +660,13 @@ describe('the admin API', () => {
   test.each([
     ['statistics', { statistics: false }, '/stats', 'GET'],
     ['limits', { enabled: false }, '/clients/global/block', 'POST'],
-  ] as const)('says so where %s are turned off', async (what, options, path, method) => {
+  ] as const)('reports that %s are disabled', async (what, options, path, method) => {
     const app = await open({ root: (store) => limits({ store, ...options }), controllers: [] });
     const { status, json } = await (method === 'GET' ? ask(app, path) : post(app, path, { for: '1h' }));
     expect([status, json.message]).toEqual([409, expect.stringContaining(`${what} are turned off`)]);
   });
 
-  test('the guard that an imported module provides is taken, and no other of its class', async () => {
+  test('the guard instance of an imported module is used, not another one of its class', async () => {
     @Injectable()
     class KeyGuard implements CanActivate {
       constructor(@Inject('KEY') readonly key: string) {}
@@ -699,7 +699,7 @@ describe('the admin API', () => {
     expect((await app.get(`${PATH}/health`, { as: 'staff' })).status).toBe(200);
   });
 
-  test('is at another path, with guards from other providers, of whatever kind', async () => {
+  test('can be at another path, with guards from other providers of any kind', async () => {
     @Injectable()
     class Tokens {
       readonly good: string = 'Bearer staff';
@@ -758,7 +758,7 @@ describe('the admin API', () => {
       [StaffGuard],
       'RateLimitAdminModule: Expected an object of options, but got a list. Give an object. The useFactory',
     ],
-  ])('does not start with a factory that gives %j', async (access, message) => {
+  ])('does not start with a factory that returns %j', async (access, message) => {
     const imports = [RateLimitAdminModule.forRootAsync({ useFactory: () => access as never })];
     await expect(open({ imports })).rejects.toThrow(message);
   });
@@ -776,7 +776,7 @@ describe('the admin API', () => {
     );
   });
 
-  test('starts without guards where that is meant', async () => {
+  test('starts without guards if the options say so', async () => {
     const app = await open({ imports: [RateLimitAdminModule.forRoot({ allowUnguarded: true })] });
     expect((await app.get(`${PATH}/health`)).status).toBe(200);
   });
@@ -790,7 +790,7 @@ describe('the admin API of a fleet', () => {
     root: () => root(new RedisStore({ url: redis.url })),
   });
 
-  test('one process shows, and blocks, what another has counted', async () => {
+  test('one process shows and blocks the clients that another has counted', async () => {
     const [one, other] = [await open(), await open()];
     for (let i = 0; i < 2; i++) await one.get('/shop/list', { from: '203.0.113.7' });
     for (let i = 0; i < 3; i++) await other.get('/shop/list', { from: '203.0.113.8' });

@@ -92,7 +92,7 @@ describe('conditions of limits', () => {
   const start = starter('express', { controllers: [Conditional] });
 
   test.each(['/when', '/when-later', '/skip-if', '/skip-if-later', '/both'])(
-    '%s: the limit applies to some requests, and the others spend nothing',
+    '%s: the limit applies to some requests, and the others are not charged',
     async (path) => {
       const app = await start();
       const limited = { headers: { 'x-limited': '1' } };
@@ -104,13 +104,13 @@ describe('conditions of limits', () => {
     },
   );
 
-  test('with both, skipIf has the last word', async () => {
+  test('with both, the limit is skipped if skipIf says so', async () => {
     const app = await start();
     const both = { headers: { 'x-limited': '1', 'x-skipped': '1' } };
     expect(await statuses(app, 3, '/both', both)).toEqual(times(3, 200));
   });
 
-  test('where a function fails the limit applies, and the log says so once a place', async () => {
+  test('if a function fails, the limit applies, and each limit is logged once', async () => {
     const app = await start();
     for (const path of ['/when-fails', '/skip-if-rejects'])
       expect(await statuses(app, 3, path)).toEqual([200, 429, 429]);
@@ -124,12 +124,12 @@ describe('conditions of limits', () => {
     ]);
   });
 
-  test('only false of when and true of skipIf free a request', async () => {
+  test('only false from when and true from skipIf skip the limit', async () => {
     const app = await start();
     expect(await statuses(app, 2, '/undecided')).toEqual([200, 429]);
   });
 
-  test('a condition reads the user whom a guard of the route has found', async () => {
+  test('after the guards, a condition sees the user', async () => {
     @Controller()
     @UseGuards(AuthGuard)
     class Guarded {
@@ -160,14 +160,14 @@ describe('conditions of limits', () => {
   });
 
   test.each<[string, object]>([
-    ['a method in small letters', { methods: ['get'] }],
-    ['a method that there is not', { methods: ['GET', 'FETCH'] }],
+    ['a method in lower case', { methods: ['get'] }],
+    ['an unknown method', { methods: ['GET', 'FETCH'] }],
     ['a text', { methods: 'GET' }],
     ['no method', { methods: [] }],
     ['null', { methods: null }],
-    ['a when that is no function', { when: true }],
-    ['a skipIf that is no function', { skipIf: 'never' }],
-  ])('%s is a mistake at start-up', async (_what, options) => {
+    ['a when that is not a function', { when: true }],
+    ['a skipIf that is not a function', { skipIf: 'never' }],
+  ])('%s is an error at start-up', async (_what, options) => {
     @Controller()
     class Wrong {
       @Post() @RateLimit({ rate: '1/min', ...options } as never) handler() {}

@@ -229,14 +229,14 @@ async function failuresCount(app: TestApp, clock: TestClock): Promise<void> {
 describe.each(platforms)('countWhen on %s', (platform) => {
   const start = starter(platform, { middleware: false });
 
-  describe('only failed log-ins count', () => {
+  describe('only failed logins count', () => {
     test('in memory', async () => {
       const app = await start({ controllers: [logins()] });
       await failuresCount(app, app.clock);
     });
   });
 
-  describe('it is told what became of the call', () => {
+  describe('it receives the result of the call', () => {
     const cases: [string, () => unknown, CallResult][] = [
       ['the value', () => ({ a: 1 }), { status: 200, value: { a: 1 } }],
       ['the value of a promise', async () => 'later', { status: 200, value: 'later' }],
@@ -262,7 +262,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
         { status: 409, error: new ConflictException('taken') },
       ],
       [
-        'an error that a filter answers',
+        'an error that a filter handles',
         () => {
           throw new LockedOut('so it is');
         },
@@ -280,7 +280,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
       expect(asked).toHaveLength(5);
     });
 
-    test('the value of the handler itself, whatever interceptors make of it', async () => {
+    test('the value that the handler returned, before interceptors change it', async () => {
       const { asked, countWhen } = asking();
       @Controller()
       @UseInterceptors(Replaces)
@@ -306,7 +306,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
       expect(asked).toEqual(times(2, 0).map(() => ({ status: 200, value: 'own' })));
     });
 
-    test('of HEAD, of streams, of empty answers, and of handlers that answer themselves', async () => {
+    test('of HEAD, of streams, of empty responses, and of handlers that send the response themselves', async () => {
       const { asked, countWhen } = asking();
       @Controller()
       @RateLimit({ name: 'class', rate: '1/min', countWhen })
@@ -333,7 +333,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
       expect(asked).toHaveLength(4);
     });
 
-    test('the user who is known at the end', async () => {
+    test('the user who is known at the end of the call', async () => {
       const users: unknown[] = [];
       const countWhen: RateLimitOptions['countWhen'] = ({ user, userId, request, transport }, { status }) => {
         users.push([user, userId, request.method, transport, status]);
@@ -358,7 +358,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
     });
   });
 
-  describe('when it is asked', () => {
+  describe('when it is called', () => {
     test.each(['/address', '/both'])('a 401 of a later guard counts: %s', async (path) => {
       const { Strict, asked } = strict();
       const app = await start({ controllers: [Strict] });
@@ -373,54 +373,51 @@ describe.each(platforms)('countWhen on %s', (platform) => {
     test.each([
       ['denies', '0/min', ['address']],
       ['passes', '9/min', ['address', 'user']],
-    ] as const)(
-      'once, where the response is finished before the second stage %s',
-      async (_how, rate, back) => {
-        const { asked, countWhen } = asking();
-        const { store: inner, givenBack } = notingStore();
-        const waiting = gate();
-        const store = {
-          ...inner,
-          consume: async (charges: Parameters<Store['consume']>[0]) => {
-            if (charges.some(({ policy }) => policy.name === 'user')) await waiting.wait();
-            return inner.consume(charges);
-          },
-        };
-        @Controller()
-        @UseGuards(new AuthGuard())
-        class TimedOut {
-          @Get('do')
-          @RateLimit({ name: 'address', rate: '9/min', key: 'ip', countWhen })
-          @RateLimit({ name: 'user', rate, key: 'user', countWhen })
-          do() {
-            return 'never';
-          }
+    ] as const)('once, if the response is finished before the second phase %s', async (_how, rate, back) => {
+      const { asked, countWhen } = asking();
+      const { store: inner, givenBack } = notingStore();
+      const waiting = gate();
+      const store = {
+        ...inner,
+        consume: async (charges: Parameters<Store['consume']>[0]) => {
+          if (charges.some(({ policy }) => policy.name === 'user')) await waiting.wait();
+          return inner.consume(charges);
+        },
+      };
+      @Controller()
+      @UseGuards(new AuthGuard())
+      class TimedOut {
+        @Get('do')
+        @RateLimit({ name: 'address', rate: '9/min', key: 'ip', countWhen })
+        @RateLimit({ name: 'user', rate, key: 'user', countWhen })
+        do() {
+          return 'never';
         }
-        const app = await start({
-          controllers: [TimedOut],
-          options: { store },
-          prepare: (nest) =>
-            void nest.use(
-              (_request: unknown, response: { statusCode: number; end(): void }, next: () => void) => {
-                void waiting.entered.then(() => {
-                  response.statusCode = 504;
-                  response.end();
-                });
-                next();
-              },
-            ),
-        });
-        expect((await app.get('/do', { as: 'alice' })).status).toBe(504);
-        waiting.open(undefined);
-        await settle();
-        expect(asked).toEqual(back.map(() => ({ status: 504 })));
-        expect(givenBack).toEqual(back);
-      },
-    );
+      }
+      const app = await start({
+        controllers: [TimedOut],
+        options: { store },
+        prepare: (nest) =>
+          void nest.use(
+            (_request: unknown, response: { statusCode: number; end(): void }, next: () => void) => {
+              void waiting.entered.then(() => {
+                response.statusCode = 504;
+                response.end();
+              });
+              next();
+            },
+          ),
+      });
+      expect((await app.get('/do', { as: 'alice' })).status).toBe(504);
+      waiting.open(undefined);
+      await settle();
+      expect(asked).toEqual(back.map(() => ({ status: 504 })));
+      expect(givenBack).toEqual(back);
+    });
   });
 
   const protocols = platform === 'fastify' ? (['HTTP/1', 'HTTP/2'] as const) : (['HTTP/1'] as const);
-  describe.each(protocols)('after the client has hung up over %s', (protocol) => {
+  describe.each(protocols)('after the client has disconnected over %s', (protocol) => {
     type Held = ReturnType<typeof gate>;
     interface Answering {
       status(code: number): Answering;
@@ -450,7 +447,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
       return { app, asked, givenBack };
     }
 
-    /** What a test waits for before its client hangs up. */
+    /** Waits for the moment at which the client of a test disconnects. */
     type Moment = (client: NodeJS.EventEmitter) => Promise<unknown>;
     const during =
       ({ entered }: Held): Moment =>
@@ -499,7 +496,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
     }
 
     const cases: [string, (held: Held) => void, CallResult, string[]][] = [
-      ['a right guess', (held) => held.open('welcome'), { status: 200, value: 'welcome' }, ['guess']],
+      ['a correct guess', (held) => held.open('welcome'), { status: 200, value: 'welcome' }, ['guess']],
       ['nothing', (held) => held.open(undefined), { status: 200, value: undefined }, ['guess']],
       [
         'an exception of HTTP',
@@ -508,7 +505,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
         [],
       ],
       [
-        'an error that a filter answers',
+        'an error that a filter handles',
         (held) => held.fail(new LockedOut('so it is')),
         { status: 401, error: new LockedOut('so it is') },
         [],
@@ -528,7 +525,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
       },
     );
 
-    test('guesses whose answer nobody waits for are denied like others', async () => {
+    test('guesses by clients that disconnect are denied like others', async () => {
       let held = gate();
       const { app, asked } = await startGuessing(() => held.wait());
       for (let i = 0; i < 3; i++) {
@@ -551,7 +548,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
           return concat(of('one'), NEVER);
         },
       ],
-    ])('the charge stays where %s', async (_why, never) => {
+    ])('the charge stays if %s', async (_why, never) => {
       const first = gate();
       const held = gate();
       const guesses = [() => never(first), () => held.wait()];
@@ -564,7 +561,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
       expect([asked, givenBack]).toEqual([[{ status: 200, value: 'welcome' }], ['guess']]);
     });
 
-    test('where nothing would have been sent yet, the status is that of the exception, or unknown', async () => {
+    test('if no response has been sent yet, the status is that of the exception, or unknown', async () => {
       const later = gate();
       class Late implements NestInterceptor {
         intercept(_execution: ExecutionContext, next: CallHandler) {
@@ -631,7 +628,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
         },
         [{ status: 401, value: undefined }],
       ],
-    ])('a handler may answer itself, %s', async (_when, answer, results) => {
+    ])('a handler may send the response itself, %s', async (_when, answer, results) => {
       const held = gate();
       const { app, asked, givenBack } = await startGuessing((response) => answer(held, response));
       await hangUp(app, '/self', during(held));
@@ -670,7 +667,7 @@ describe.each(platforms)('countWhen on %s', (platform) => {
       expect(givenBack).toEqual(results.map(() => 'guess'));
     });
 
-    test('in the middle of a response, it is asked with the status that was sent', async () => {
+    test('in the middle of a response, it receives the status that was sent', async () => {
       const body = new Readable({ read: () => undefined });
       const { app, asked, givenBack } = await startGuessing(() => {
         body.push('the first part');
@@ -686,8 +683,8 @@ describe.each(platforms)('countWhen on %s', (platform) => {
 describe('countWhen', () => {
   const start = starter('express', { middleware: false });
 
-  describe('only failed log-ins count', () => {
-    test('in a store that answers later', async () => {
+  describe('only failed logins count', () => {
+    test('in an asynchronous store', async () => {
       const clock = new TestClock(Date.now());
       const app = await start({
         controllers: [logins()],
@@ -710,7 +707,7 @@ describe('countWhen', () => {
       expect(app.logged).toEqual([]);
     });
 
-    test('also of parallel ones exactly 5', async () => {
+    test('exactly 5 of parallel ones are allowed', async () => {
       const app = await start({ controllers: [logins()] });
       const answers = await Promise.all(times(20, 0).map(() => post(app, '/login', wrongPassword)));
       expect(answers.filter(({ status }) => status === 401)).toHaveLength(5);
@@ -747,7 +744,7 @@ describe('countWhen', () => {
       expect(await statuses(app, 3, '/do')).toEqual([401, 401, 429]);
     });
 
-    test('by an answer that comes later; until then the charge stays', async () => {
+    test('by an asynchronous result; until then the charge stays', async () => {
       const waiting = gate();
       const app = await start({
         controllers: [
@@ -772,28 +769,28 @@ describe('countWhen', () => {
         'Route.do: The countWhen function failed, so the charge stays. Cause: "broken"',
       ],
       [
-        'is rejected',
+        'rejects',
         () => Promise.reject(new Error('broken')),
         'Route.do: The countWhen function failed, so the charge stays. Cause: "broken"',
       ],
       [
-        'gives nothing',
+        'returns nothing',
         () => undefined,
         'Route.do: The countWhen function returned no boolean, so the charge stays.',
       ],
       [
-        'gives 0 later',
+        'resolves to 0',
         async () => 0,
         'Route.do: The countWhen function returned no boolean, so the charge stays. It was 0.',
       ],
-    ])('where it %s, that is reported and the charge stays', async (_how, answer, logged) => {
+    ])('if it %s, this is reported and the charge stays', async (_how, answer, logged) => {
       const { countWhen } = asking(answer);
       const app = await start({ controllers: [route(() => 'ok', countWhen)] });
       expect(await statuses(app, 3, '/do')).toEqual([200, 200, 429]);
       expect(app.logged).toEqual([logged]);
     });
 
-    test('each limit for itself, shadow limits too', async () => {
+    test('for each limit separately, shadow limits too', async () => {
       const { store, givenBack } = notingStore();
       @Controller()
       @RateLimit({ name: 'all', rate: '200/min' })
@@ -820,7 +817,7 @@ describe('countWhen', () => {
       expect(givenBack).toEqual(['failures']);
     });
 
-    test('a cost is given back whole, and what is charged meanwhile stays', async () => {
+    test('the whole cost is refunded, and charges made meanwhile stay', async () => {
       const first = gate();
       const answers = [() => first.wait(), () => 'ok'];
       const app = await start({
@@ -842,8 +839,8 @@ describe('countWhen', () => {
     });
   });
 
-  describe('when it is asked', () => {
-    test('limits of both stages are given back, each once', async () => {
+  describe('when it is called', () => {
+    test('limits of both phases are refunded, each once', async () => {
       const { Strict } = strict();
       const { store, givenBack } = notingStore();
       const app = await start({ controllers: [Strict], options: { store } });
@@ -851,7 +848,7 @@ describe('countWhen', () => {
       expect(givenBack).toEqual(['address', 'user']);
     });
 
-    test('never for denied calls, of which the second stage has given back what the first took', async () => {
+    test('never for calls that the second phase denies, which refunds the charges of the first', async () => {
       const { Strict, asked } = strict();
       const { store, givenBack } = notingStore();
       const app = await start({ controllers: [Strict], options: { store } });
@@ -861,14 +858,14 @@ describe('countWhen', () => {
       expect(givenBack).toEqual(times(4, 0).map(() => 'address'));
     });
 
-    test('never for denied calls of the guard', async () => {
+    test('never for calls that the first phase denies', async () => {
       const { asked, countWhen } = asking(() => true);
       const app = await start({ controllers: [route(() => 'ok', countWhen)] });
       expect(await statuses(app, 5, '/do')).toEqual([200, 200, 429, 429, 429]);
       expect(asked).toHaveLength(2);
     });
 
-    test('never for exempt callers, known early or late, nor for skipped limits', async () => {
+    test('never for exempt callers or skipped limits', async () => {
       const { Strict, asked } = strict();
       const { store, givenBack } = notingStore();
       const app = await start({
@@ -883,7 +880,7 @@ describe('countWhen', () => {
       expect(none).toEqual([]);
     });
 
-    test('never where nothing was charged: of a cost of 0, of a shadow limit that is spent', async () => {
+    test('never if nothing was charged: at a cost of 0, or by an exhausted shadow limit', async () => {
       const { asked, countWhen } = asking(() => true);
       for (const more of [{ cost: 0 }, { shadow: true }]) {
         const app = await start({ controllers: [route(() => 'ok', countWhen, more)] });
@@ -892,7 +889,7 @@ describe('countWhen', () => {
       }
     });
 
-    test('once of a handler that is tried again, with what came of it in the end', async () => {
+    test('once for a handler that is retried, with the final result', async () => {
       const { asked, countWhen } = asking();
       let tries = 0;
       const handler = () => {
@@ -909,7 +906,7 @@ describe('countWhen', () => {
       expect(asked).toEqual([{ status: 200, value: 'at last' }]);
     });
 
-    test('never where the second stage cannot decide', async () => {
+    test('never if the second phase cannot decide', async () => {
       const { Strict, asked } = strict();
       const { clock } = notingStore();
       const inner = new MemoryStore({ clock });
@@ -933,7 +930,7 @@ describe('countWhen', () => {
       expect([asked, givenBack]).toEqual([[], times(5, 0).map(() => 'address')]);
     });
 
-    test('a store that fails to give back is reported; one that is slow holds no response up', async () => {
+    test('a store that fails to refund is reported; a slow one delays no response', async () => {
       const refusing = notingStore(() => {
         throw new Error('store is down');
       });
@@ -965,7 +962,7 @@ describe('countWhen', () => {
       for (const answer of waiting) answer();
     });
 
-    test('two applications with the same class are asked each for their own calls', async () => {
+    test('two applications with the same class each see only their own calls', async () => {
       const { asked, countWhen } = asking();
       const type = route(() => 'ok', countWhen);
       const first = await start({ controllers: [type] });
@@ -995,7 +992,7 @@ describe('countWhen', () => {
       expect([on('with').length, on('without')]).toEqual([1, undefined]);
     });
 
-    test('limits of the module and of the class ask on every route', async () => {
+    test('limits of the module and of the class call it on every route', async () => {
       const { asked, countWhen } = asking();
       @Controller()
       class Plain {
@@ -1011,7 +1008,7 @@ describe('countWhen', () => {
   });
 });
 
-describe('countWhen elsewhere', () => {
+describe('countWhen on other transports', () => {
   const start = starter('express', { middleware: false });
 
   test('GraphQL: when the resolver settles, each field of a query for itself', async () => {
@@ -1133,7 +1130,7 @@ describe('countWhen elsewhere', () => {
     await client.close();
   });
 
-  test('what is no function is a mistake at the start', async () => {
+  test('a value that is not a function is an error at start-up', async () => {
     @Controller()
     class Wrong {
       @Get('wrong') @RateLimit({ rate: '2/min', countWhen: 401 as never }) wrong() {

@@ -14,7 +14,7 @@ import { Shop } from '../support/watched-shop.js';
 
 const NAMES: readonly RateLimitEventName[] = ['allowed', 'denied', 'shadow-denied', 'blocked', 'degraded'];
 
-/** What is heard of an application: name, route, limits and wait of each event. */
+/** Records the events of an application: name, route, limits and wait. */
 function hear({ app }: TestApp) {
   const heard: unknown[][] = [];
   const events = app.get(RateLimitEvents);
@@ -31,7 +31,7 @@ function hear({ app }: TestApp) {
 describe('events', () => {
   const open = starter('express', { controllers: [Shop], middleware: false });
 
-  test('tell of each request of a limited route, once', async () => {
+  test('are emitted once for each request of a limited route', async () => {
     const app = await open();
     const heard = hear(app);
     expect(await statuses(app, 3, '/two')).toEqual([200, 200, 429]);
@@ -44,7 +44,7 @@ describe('events', () => {
     ]);
   });
 
-  test('of a block at its beginning alone, of a shadow limit beside what passed, of no wait as null', async () => {
+  test('of a block only at its start, of a shadow limit beside allowed, and with null for no wait', async () => {
     const app = await open();
     const heard = hear(app);
     expect(await statuses(app, 3, '/blocked')).toEqual([200, 429, 429]);
@@ -64,7 +64,7 @@ describe('events', () => {
     expect(heard).toEqual([['denied', 'Shop.never', 'never', 'ip', null]]);
   });
 
-  test('of a request that is decided in two stages once, with what both have decided', async () => {
+  test('of a request that is decided in two phases are emitted once, with the decisions of both', async () => {
     const app = await open();
     const heard = hear(app);
     expect(await statuses(app, 2, '/mine', { as: 'alice' })).toEqual([200, 429]);
@@ -76,7 +76,7 @@ describe('events', () => {
     ]);
   });
 
-  test('of an outage for each request that it touches', async () => {
+  test('of an outage are emitted for each affected request', async () => {
     const store = storeWith(new MemoryStore(), {
       consume: () => {
         throw new Error('out of order');
@@ -93,7 +93,7 @@ describe('events', () => {
     ]);
   });
 
-  test('a handler that throws or fails later is logged, and neither the request nor others feel it', async () => {
+  test('a handler that throws or rejects is logged, and affects neither the request nor other handlers', async () => {
     const app = await open();
     const events = app.app.get(RateLimitEvents);
     const heard: string[] = [];
@@ -122,7 +122,7 @@ describe('events', () => {
     expect(heard).toEqual(['Shop.two']);
   });
 
-  test('come one after the other from a stream, until it is aborted', async () => {
+  test('come in order from a stream, until it is aborted', async () => {
     const app = await open();
     const ended = new AbortController();
     const waits: (number | null)[] = [];
@@ -139,7 +139,7 @@ describe('events', () => {
     expect(waits).toEqual([60_000, 60_000]);
   });
 
-  test('reach the methods of providers that ask for them', async () => {
+  test('reach methods with @OnRateLimit', async () => {
     const heard: string[] = [];
     @Injectable()
     class Audit {
@@ -156,7 +156,7 @@ describe('events', () => {
     expect(heard).toEqual(['audit Shop.blocked blocks', 'audit Shop.blocked blocks']);
   });
 
-  test('that there are not, and listeners made for each request, are mistakes at start-up', async () => {
+  test('with unknown names, and request-scoped listeners, are errors at start-up', async () => {
     @Injectable()
     class Misspelt {
       @OnRateLimit('deny' as never) hear() {}
@@ -176,11 +176,11 @@ describe('events', () => {
   });
 });
 
-describe('the log of denials', () => {
+describe('the denial log', () => {
   const start = (options: RateLimitModuleOptions = {}) =>
     serve('express', { controllers: [Shop], options: { store: new MemoryStore(), ...options } });
 
-  test('has a line a minute for each client and limit', async () => {
+  test('has one line a minute for each client and limit', async () => {
     const app = await start();
     for (const from of ['203.0.113.7', '203.0.113.8']) {
       expect(await statuses(app, 5, '/two', { from })).toEqual([200, 200, ...times(3, 429)]);
@@ -202,7 +202,7 @@ describe('the log of denials', () => {
   test.each([
     ['hashed', expect.stringMatching(/^ip:[\w-]{22}$/)],
     ['none', undefined],
-  ] as const)('names clients as it is told: %s', async (logIdentities, client) => {
+  ] as const)('names clients in the form that logIdentities sets: %s', async (logIdentities, client) => {
     const app = await start({ logIdentities });
     await statuses(app, 3, '/two');
     await statuses(app, 2, '/shadow');
@@ -211,7 +211,7 @@ describe('the log of denials', () => {
     await app.close();
   });
 
-  test('is silent where it is switched off', async () => {
+  test('is silent if it is disabled', async () => {
     const app = await start({ logDenials: false });
     await statuses(app, 3, '/two');
     expect(app.denials).toEqual([]);

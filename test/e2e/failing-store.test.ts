@@ -82,11 +82,11 @@ async function answers503(app: TestApp): Promise<void> {
 describe.each(platforms)('a store that fails on %s', (platform) => {
   const start = onStores(platform);
 
-  test('a charge that throws is a 503 that is worth another try, and is logged once', async () => {
+  test('a charge that throws is a 503 with Retry-After, and is logged once', async () => {
     await answers503(await start(storeWith(memory().store, { consume: down })));
   });
 
-  test('a 503 behind the guards carries no headers of charges that were given back', async () => {
+  test('a 503 after the guards has no headers of charges that were refunded', async () => {
     const { store } = memory();
     const app = await start(
       storeWith(store, {
@@ -99,7 +99,7 @@ describe.each(platforms)('a store that fails on %s', (platform) => {
     expect([...headers.keys()].filter((name) => name.includes('ratelimit'))).toEqual([]);
   });
 
-  test('a store that answers later decides as one that answers at once', async () => {
+  test('an asynchronous store decides like a synchronous one', async () => {
     const told = ({ status, headers, text }: Answer) => [
       status,
       text,
@@ -131,20 +131,20 @@ describe('a store that fails', () => {
   const start = onStores('express');
 
   test.each<[string, Store['consume']]>([
-    ['is rejected', async () => down()],
-    ['answers nothing', () => undefined as never],
-    ['answers nothing later', async () => undefined as never],
-  ])('a charge that %s is a 503 that is worth another try, and is logged once', async (_how, consume) => {
+    ['rejects', async () => down()],
+    ['returns nothing', () => undefined as never],
+    ['resolves to nothing', async () => undefined as never],
+  ])('a charge that %s is a 503 with Retry-After, and is logged once', async (_how, consume) => {
     await answers503(await start(storeWith(memory().store, { consume })));
   });
 
-  test('the log says why', async () => {
+  test('the log names the cause', async () => {
     const app = await start(storeWith(memory().store, { consume: down }));
     await app.get('/plain');
     expect(app.logged).toEqual([expect.stringContaining('store is down')]);
   });
 
-  test('the service leaves the error to its caller', async () => {
+  test('RateLimiter throws the error', async () => {
     const app = await start(storeWith(memory().store, { consume: down }));
     const asked = app.app.get(RateLimiter).consume({ scope: 'shop', identity: 'user:1' });
     await expect(asked).rejects.toThrow(StoreUnavailableError);
@@ -153,33 +153,30 @@ describe('a store that fails', () => {
 
   test.each<[string, () => never | Promise<never>]>([
     ['throws', down],
-    ['is rejected', async () => down()],
-  ])(
-    'when the charge behind the guards %s, what was taken ahead of them is given back',
-    async (_how, fail) => {
-      const { store } = memory();
-      let fails = true;
-      const app = await start(
-        storeWith(store, {
-          consume: (charges) =>
-            fails && charges.some(({ policy }) => policy.name === 'user') ? fail() : store.consume(charges),
-        }),
-      );
-      for (let i = 0; i < 6; i++) {
-        const { status, json } = await app.get('/both', { as: 'alice' });
-        expect([status, json.error]).toEqual([503, 'rate_limit_unavailable']);
-      }
-      fails = false;
-      expect((await app.get('/both', { as: 'alice' })).headers.get('ratelimit')).toBe(
-        '"address";r=3;t=60, "user";r=1;t=60',
-      );
-    },
-  );
+    ['rejects', async () => down()],
+  ])('if the charge after the guards %s, the charges before them are refunded', async (_how, fail) => {
+    const { store } = memory();
+    let fails = true;
+    const app = await start(
+      storeWith(store, {
+        consume: (charges) =>
+          fails && charges.some(({ policy }) => policy.name === 'user') ? fail() : store.consume(charges),
+      }),
+    );
+    for (let i = 0; i < 6; i++) {
+      const { status, json } = await app.get('/both', { as: 'alice' });
+      expect([status, json.error]).toEqual([503, 'rate_limit_unavailable']);
+    }
+    fails = false;
+    expect((await app.get('/both', { as: 'alice' })).headers.get('ratelimit')).toBe(
+      '"address";r=3;t=60, "user";r=1;t=60',
+    );
+  });
 
   test.each<[string, () => never | Promise<never>]>([
     ['throws', down],
-    ['is rejected', async () => down()],
-  ])('a denial stays a denial when giving back %s, and that is logged', async (_how, refund) => {
+    ['rejects', async () => down()],
+  ])('a denial stays a denial if the refund %s, and this is logged', async (_how, refund) => {
     const app = await start(storeWith(memory().store, { refund }));
     expect(await statuses(app, 2, '/both', { as: 'alice' })).toEqual([200, 200]);
     const { status, json } = await app.get('/both', { as: 'alice' });
@@ -189,7 +186,7 @@ describe('a store that fails', () => {
     ]);
   });
 
-  test('a store that comes back decides again', async () => {
+  test('a store that recovers decides again', async () => {
     const { store } = memory();
     let fails = true;
     const app = await start(
@@ -200,7 +197,7 @@ describe('a store that fails', () => {
     expect(await statuses(app, 4, '/plain')).toEqual([...times(3, 200), 429]);
   });
 
-  test('a store that answers later admits no more of many requests at once', async () => {
+  test('an asynchronous store admits no more of many parallel requests', async () => {
     const app = await start(laterStore(memory().store));
     const answers = await Promise.all(Array.from({ length: 20 }, () => app.get('/plain')));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(3);

@@ -74,7 +74,7 @@ const withGuards = (platform: Platform) => {
 describe.each(platforms)('a subclass of the guard on %s', (platform) => {
   const { start } = withGuards(platform);
 
-  test('says who is charged, who is skipped and what a denial does', async () => {
+  test('decides who is charged, who is skipped and what a denial does', async () => {
     @Injectable()
     class OwnGuard extends RateLimitGuard {
       protected override identity(context: RateLimitContext, limit: LimitInfo<RateLimitContext>) {
@@ -103,7 +103,7 @@ describe.each(platforms)('a subclass of the guard on %s', (platform) => {
 describe('a subclass of the guard', () => {
   const { open, start } = withGuards('express');
 
-  test('has a constructor of its own, with what is injected there', async () => {
+  test('may have its own constructor with injected providers', async () => {
     const TENANTS = Symbol('tenants');
     @Injectable()
     class TenantGuard extends RateLimitGuard {
@@ -128,7 +128,7 @@ describe('a subclass of the guard', () => {
     expect((await app.get('/', tenant('z'))).status).toBe(200);
   });
 
-  test('finds the identity later, also behind the guards', async () => {
+  test('may return a promise of the identity, in both phases', async () => {
     const app = await start(
       guardWith({ identity: async (context) => `tenant:${context.header('x-tenant')}` }),
     );
@@ -143,7 +143,7 @@ describe('a subclass of the guard', () => {
     }
   });
 
-  test('an identity of null skips the limit, and others of the route stay', async () => {
+  test('an identity of null skips the limit, and the other limits of the route apply', async () => {
     const app = await start(
       guardWith({
         identity: (context, limit) => (limit.name === 'second' ? null : limit.identify(context)),
@@ -181,7 +181,7 @@ describe('a subclass of the guard', () => {
 
   test.each<[string, () => unknown]>([
     ['throws', failing],
-    ['is rejected', async () => failing()],
+    ['rejects', async () => failing()],
   ])('a shouldSkip() that %s skips nobody, and is logged', async (_how, shouldSkip) => {
     const app = await start(guardWith({ shouldSkip }));
     expect(await statuses(app, 3, '/')).toEqual([200, 200, 429]);
@@ -191,7 +191,7 @@ describe('a subclass of the guard', () => {
     ]);
   });
 
-  test('a shouldSkip() that answers later skips', async () => {
+  test('a shouldSkip() that resolves to true skips', async () => {
     const app = await start(guardWith({ shouldSkip: async () => true }));
     expect(await statuses(app, 5, '/')).toEqual(times(5, 200));
     expect(app.store.size).toBe(0);
@@ -341,7 +341,7 @@ describe('a subclass of the guard', () => {
     });
   });
 
-  describe('an identity of odd characters or of many', () => {
+  describe('an identity with special characters, or a long one', () => {
     const long = 'x'.repeat(100);
 
     test.each<[string, RegExp]>([
@@ -354,7 +354,7 @@ describe('a subclass of the guard', () => {
       ['acme:sons', /^tenant:acme:sons$/],
       [long, /^tenant:~[A-Za-z0-9_-]{22}$/],
       ['+'.repeat(100), /^tenant:~[A-Za-z0-9_-]{22}$/],
-    ])('%s is written as a key would, and the service reaches it', async (name, written) => {
+    ])('%s has the form that a key gives it, and RateLimiter finds it', async (name, written) => {
       const seen = new Set<string>();
       const app = await start(guardWith({ identity: (context) => `tenant:${context.header('x-tenant')}` }), {
         root: (store) =>
@@ -385,7 +385,7 @@ describe('a subclass of the guard', () => {
       expect((await app.get('/', tenant(name))).status).toBe(200);
     });
 
-    test('what a key has found stays as it is', async () => {
+    test('an identity that a key returned stays as it is', async () => {
       @Controller()
       class Users {
         @Get() @RateLimit({ rate: '2/min', key: 'ip+user' }) get() {

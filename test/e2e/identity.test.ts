@@ -102,7 +102,7 @@ describe.each(platforms)('who is charged on %s', (platform) => {
     expect(await getFrom(`${app.url}/address`, '127.0.0.2')).toBe(200);
   });
 
-  test('A9 a user limit is shared across addresses, and another user is fresh', async () => {
+  test('A9 a user limit is shared across addresses, and another user has a bucket of their own', async () => {
     for (const from of ['203.0.113.1', '203.0.113.2', '203.0.113.3']) {
       expect((await app.get('/user', { as: 'alice', from })).status).toBe(200);
     }
@@ -121,7 +121,7 @@ describe.each(platforms)('who is charged on %s', (platform) => {
     expect(await statuses(app, 4, '/api-key', { from: '203.0.113.8' })).toEqual([...times(3, 200), 429]);
   });
 
-  test('A12 an IPv6 /64 is one caller, the next one another, and IPv4-mapped is IPv4', async () => {
+  test('A12 an IPv6 /64 is one caller, the next /64 is another, and IPv4-mapped is IPv4', async () => {
     const remaining = async (from: string) =>
       Number((await app.get('/address', { from })).headers.get('x-ratelimit-remaining'));
     expect(await remaining('2001:db8::1')).toBe(4);
@@ -133,7 +133,7 @@ describe.each(platforms)('who is charged on %s', (platform) => {
     expect(await remaining('::ffff:cb00:7107')).toBe(2);
   });
 
-  test('values full of separators stay identities of their own', async () => {
+  test('values with separators stay separate identities', async () => {
     for (const tenant of [
       'a',
       'a%2Bb',
@@ -163,12 +163,12 @@ describe('who is charged', () => {
     expect((await app.get('/user')).headers.get('x-ratelimit-limit')).toBeNull();
   });
 
-  test('A10 user|ip: an exhausted anonymous address does not stop a signed-in user of it', async () => {
+  test('A10 user|ip: an exhausted anonymous address does not limit a signed-in user behind it', async () => {
     expect(await statuses(app, 4, '/user-or-address')).toEqual([...times(3, 200), 429]);
     expect((await app.get('/user-or-address', { as: 'alice' })).status).toBe(200);
   });
 
-  test('keys together: each address and header of it has a bucket of its own', async () => {
+  test('ip+header: each pair of an address and a header has its own bucket', async () => {
     const of = (tenant: string, from: string) => ({ from, headers: { 'x-tenant': tenant } });
     expect(await statuses(app, 3, '/together', of('a', '203.0.113.7'))).toEqual([200, 200, 429]);
     expect((await app.get('/together', of('b', '203.0.113.7'))).status).toBe(200);
@@ -181,7 +181,7 @@ describe('who is charged', () => {
     expect((await app.get('/global', { from: '203.0.113.4', as: 'alice' })).status).toBe(429);
   });
 
-  test('A16 a key function that gives no identity is logged, and the request is charged to the address', async () => {
+  test('A16 a key function that returns no identity is logged, and the address is charged', async () => {
     for (const path of ['/empty', '/undefined', '/fails', '/rejects']) {
       expect(await statuses(app, 3, path, { from: '203.0.113.7' })).toEqual([200, 200, 429]);
       expect((await app.get(path, { from: '203.0.113.8' })).status).toBe(200);
@@ -190,12 +190,12 @@ describe('who is charged', () => {
     expect(app.logged.filter((line) => line.includes('no tenant'))).toHaveLength(2);
   });
 
-  test('A16 a key function that gives null skips the limit', async () => {
+  test('A16 a key function that returns null skips the limit', async () => {
     expect(await statuses(app, 10, '/skips')).toEqual(times(10, 200));
     expect(app.store.size).toBe(0);
   });
 
-  test('a key function may answer later', async () => {
+  test('a key function may be asynchronous', async () => {
     expect(await statuses(app, 3, '/later')).toEqual([200, 200, 429]);
   });
 
@@ -204,7 +204,7 @@ describe('who is charged', () => {
     expect(await statuses(app, 101, '/anon', { as: 'alice' })).toEqual([...times(100, 200), 429]);
   });
 
-  test('identities are those that the service takes', async () => {
+  test('RateLimiter takes the identities that routes charge', async () => {
     await statuses(app, 5, '/address', { from: '2001:db8::1' });
     await app.app.get(RateLimiter).reset({ identity: 'ip:2001:db8::/64' });
     expect((await app.get('/address', { from: '2001:db8::1' })).status).toBe(200);
@@ -214,7 +214,7 @@ describe('who is charged', () => {
   });
 });
 
-describe('identities by hand', () => {
+describe('identities that RateLimiter is given', () => {
   @Controller()
   class ByHand {
     @Get('user') @ThrottleScope('user') user() {
@@ -260,7 +260,7 @@ describe('identities by hand', () => {
     ['key', `key:${'t'.repeat(100)}`, { headers: { 'x-tenant': 't'.repeat(100) } }],
     ['together', ['ip:2001:db8:0:1::5', 'user:alice'], { as: 'alice', from: '2001:db8:0:1::1' }],
     ['together', ['ip:203.0.113.7', 'user:bob+tag@example.org'], { as: 'tagged', from: '203.0.113.7' }],
-  ])('under %s, %s is whom the route charges', async (scope, identity, call) => {
+  ])('under %s, %s is the identity that the route charges', async (scope, identity, call) => {
     const limiter = app.app.get(RateLimiter);
     const left = async () => (await limiter.peek({ scope, identity })).decidedBy?.remaining;
     expect(await left()).toBe(2);
@@ -283,7 +283,7 @@ describe('identities by hand', () => {
     ['together', 'ip:2001:db8:0:1::/64+user:alice', { as: 'alice', from: '2001:db8:0:1::1' }],
     ['together', 'ip:203.0.113.7+user:bob%2Btag@example.org', { as: 'tagged', from: '203.0.113.7' }],
   ])(
-    'under %s, %s is what the key has written, to reset, block and unblock',
+    'under %s, %s is the identity in canonical form, to reset, block and unblock',
     async (scope, identity, call) => {
       const limiter = app.app.get(RateLimiter);
       expect(await statuses(app, 3, `/${scope}`, call)).toEqual([200, 200, 429]);
@@ -297,7 +297,7 @@ describe('identities by hand', () => {
     },
   );
 
-  test('to charge and to look, a percent sign is one of the id', async () => {
+  test('in consume and peek, a percent sign belongs to the id', async () => {
     const limiter = app.app.get(RateLimiter);
     expect(await statuses(app, 2, '/user', { as: 'tagged' })).toEqual([200, 200]);
     const left = async (identity: string) =>
@@ -312,14 +312,14 @@ describe('identities by hand', () => {
     ]);
   });
 
-  test('a block of an IPv6 address is one of its /64, and no other', async () => {
+  test('a block of an IPv6 address blocks its /64, and no other', async () => {
     await app.app.get(RateLimiter).block({ identity: 'ip:2001:db8:0:1::5', for: '15min' });
     const status = async (from: string) => (await app.get('/address', { from })).status;
     expect(await status('2001:db8:0:1:ffff::1')).toBe(429);
     expect(await status('2001:db8:0:2::5')).toBe(200);
   });
 
-  test('the module says how long the network is, by hand as well', async () => {
+  test('ipv6Prefix applies to RateLimiter as well', async () => {
     const wide = await serve('fastify', {
       controllers: [ByHand],
       options: {
@@ -388,8 +388,8 @@ describe.each(platforms)('callers that Passport could not authenticate on %s', (
   });
 });
 
-describe.each(platforms)('callers whose identity is odd on %s', (platform) => {
-  test('a key function may take header apart from the context', async () => {
+describe.each(platforms)('callers with unusual identities on %s', (platform) => {
+  test('a key function may destructure header from the context', async () => {
     @Controller()
     class Tenants {
       @Get() @RateLimit({ rate: '1/min', key: ({ header }) => header('X-Tenant') }) get() {
@@ -404,7 +404,7 @@ describe.each(platforms)('callers whose identity is odd on %s', (platform) => {
     await app.close();
   });
 
-  test('garbage from a trusted proxy counts as the proxy, and crashes nothing', async () => {
+  test('garbage from a trusted proxy counts as the proxy, and nothing crashes', async () => {
     @Controller()
     class Address {
       @Get() @RateLimit('3/min') get() {
@@ -419,7 +419,7 @@ describe.each(platforms)('callers whose identity is odd on %s', (platform) => {
   });
 });
 
-describe('callers whose identity is odd', () => {
+describe('callers with unusual identities', () => {
   @Controller()
   class Odd {
     @Get() @RateLimit({ rate: '2/min', key: 'user' }) get() {
@@ -427,14 +427,14 @@ describe('callers whose identity is odd', () => {
     }
   }
 
-  test('a user without an id is charged to the address, and the log says what to do', async () => {
+  test('for a user without an id the address is charged, and the log says how to fix it', async () => {
     const app = await serve('express', { controllers: [Odd] });
     expect(await statuses(app, 3, '/', { as: 'nameless' })).toEqual([200, 200, 429]);
     expect(app.logged).toEqual([expect.stringContaining('user: (request) =>')]);
     await app.close();
   });
 
-  test('the module may say where the id is', async () => {
+  test('the option user finds the id', async () => {
     const app = await serve('express', {
       controllers: [Odd],
       options: { user: (request) => request.headers?.['x-user'] as string | undefined },
@@ -461,12 +461,12 @@ describe('callers whose identity is odd', () => {
 
   test.each<[string, () => unknown, readonly string[]]>([
     [
-      'answers later',
+      'returns a promise',
       async () => 'u1',
       ['returned a promise, so the caller counts as anonymous. Make it synchronous.'],
     ],
     [
-      'is rejected',
+      'rejects',
       () => Promise.reject(new Error('no session')),
       [
         'returned a promise, so the caller counts as anonymous. Make it synchronous.',
@@ -491,7 +491,7 @@ describe('callers whose identity is odd', () => {
     await app.close();
   });
 
-  test('a user without anything to print is anonymous', async () => {
+  test('a user that cannot be converted to text is anonymous', async () => {
     @Controller()
     class Either {
       @Get() @RateLimit({ rate: '1/min', key: 'user|ip' }) get() {
@@ -507,7 +507,7 @@ describe('callers whose identity is odd', () => {
     await app.close();
   });
 
-  test('a /56 is one caller where the module says so', async () => {
+  test('with ipv6Prefix 56, a /56 is one caller', async () => {
     @Controller()
     class Address {
       @Get() @RateLimit('1/min') get() {

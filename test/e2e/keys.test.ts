@@ -48,7 +48,7 @@ const from = '203.0.113.7';
 const ofAddress = `ip:${from}`;
 const post = (body: unknown, more: Call = {}): Call => ({ method: 'POST', body, from, ...more });
 
-describe.each(platforms)('keys of values on %s', (platform) => {
+describe.each(platforms)('keys of request values on %s', (platform) => {
   let app: TestApp;
   let charged: string[];
   beforeAll(async () => {
@@ -94,14 +94,14 @@ describe.each(platforms)('keys of values on %s', (platform) => {
     ['header:x-api-key', '/header', { headers: { 'x-api-key': 'sk-live-1' } }],
     ['query:api_key', '/query?api_key=sk-live-1', {}],
     ['cookie:sid', '/cookie', { headers: { cookie: 'a=b; sid=sk-live-1; c=d' } }],
-  ])('the value of %s is kept as a hash alone', async (kind, path, call) => {
+  ])('the store holds only a hash of the value of %s', async (kind, path, call) => {
     const identity = await identityOf(path, call);
     expect(identity).toMatch(new RegExp(`^${kind}:[A-Za-z0-9_-]{22}$`));
     expect(identity).not.toContain('sk-live-1');
     expect(await statuses(app, 2, path, { from: '203.0.113.8', ...call })).toEqual([200, 429]);
   });
 
-  test('other values have buckets of their own, and the same name twice is no value', async () => {
+  test('other values have their own buckets, and a repeated name counts as no value', async () => {
     expect(await statuses(app, 3, '/query?api_key=a', { from })).toEqual([200, 200, 429]);
     expect((await app.get('/query?api_key=b', { from })).status).toBe(200);
     for (const path of ['/query', '/query?api_key=', '/query?api_key=a&api_key=b', '/query?API_KEY=a']) {
@@ -110,7 +110,7 @@ describe.each(platforms)('keys of values on %s', (platform) => {
     }
   });
 
-  test('a cookie is read from the header, where nothing has parsed it', async () => {
+  test('a cookie is read from the header if no middleware has parsed it', async () => {
     const cookie = (header: string) => identityOf('/cookie', { headers: { cookie: header } });
     const one = await cookie('sid=one');
     expect(await cookie('a=1;sid=one')).toBe(one);
@@ -125,7 +125,7 @@ describe.each(platforms)('keys of values on %s', (platform) => {
     expect(await identityOf('/cookie-proto', proto)).toBe(ofAddress);
   });
 
-  test('a cookie is read from where middleware has parsed it', async () => {
+  test('a cookie is read from request.cookies if middleware has parsed it', async () => {
     const parsed = (cookies: object, header = 'sid=one') =>
       identityOf('/cookie', { headers: { cookie: header, 'x-parsed': JSON.stringify(cookies) } });
     const one = await identityOf('/cookie', { headers: { cookie: 'sid=one' } });
@@ -137,7 +137,7 @@ describe.each(platforms)('keys of values on %s', (platform) => {
     }
   });
 
-  test('a parameter of the path is kept as it is', async () => {
+  test('a path parameter is stored as it is', async () => {
     expect(await identityOf('/param/42', {})).toBe('param:id:42');
     expect(await identityOf('/param/a%2Bb%20c', {})).toBe('param:id:a%2Bb%20c');
     expect(await identityOf('/param/Alice', {})).toBe('param:id:Alice');
@@ -145,7 +145,7 @@ describe.each(platforms)('keys of values on %s', (platform) => {
     expect(await identityOf('/param/__proto__', {})).toBe('param:id:__proto__');
   });
 
-  test('a value of the body is kept as it is, a long one as its hash', async () => {
+  test('a body value is stored as it is, a long one as a hash', async () => {
     expect(await identityOf('/body', post({ email: 'alice@example.org' }))).toBe(
       'body:email:alice@example.org',
     );
@@ -166,30 +166,33 @@ describe.each(platforms)('keys of values on %s', (platform) => {
     ['null', { email: null }],
     ['a list', { email: ['alice@example.org'] }],
     ['an object', { email: { $ne: null } }],
-    ['an object that prints itself', { email: { toString: 'alice@example.org' } }],
+    ['an object with its own toString', { email: { toString: 'alice@example.org' } }],
     ['nested', { user: { email: 'alice@example.org' } }],
-    ['written otherwise', { Email: 'alice@example.org' }],
+    ['in another case', { Email: 'alice@example.org' }],
     ['in a list', [{ email: 'alice@example.org' }]],
-  ])('a value that is %s is charged to the address, and the third attempt is denied', async (_what, body) => {
-    expect(await statuses(app, 3, '/body', post(body))).toEqual([201, 201, 429]);
-    expect(new Set(charged)).toEqual(new Set([ofAddress]));
-  });
+  ])(
+    'for a value that is %s the address is charged, and the third attempt is denied',
+    async (_what, body) => {
+      expect(await statuses(app, 3, '/body', post(body))).toEqual([201, 201, 429]);
+      expect(new Set(charged)).toEqual(new Set([ofAddress]));
+    },
+  );
 
-  test('no body, and one that is no JSON, are charged to the address', async () => {
+  test('without a body, or with one that is not JSON, the address is charged', async () => {
     expect(await identityOf('/body', { method: 'POST' })).toBe(ofAddress);
     const { status } = await app.get('/body', { method: 'POST', from });
     expect(status).toBe(201);
     expect((await app.get('/body', { method: 'POST', from })).status).toBe(429);
   });
 
-  test('what every object has is no value', async () => {
+  test('inherited properties of objects are no values', async () => {
     expect(await identityOf('/constructor', post({ email: 'a' }))).toBe(ofAddress);
     expect(await identityOf('/constructor', post({ constructor: 'a' }))).toBe('body:constructor:a');
     expect(await identityOf('/proto', post({ email: 'a' }))).toBe(ofAddress);
     expect(({} as { email?: unknown }).email).toBeUndefined();
   });
 
-  test('a body that writes __proto__ gives nobody the value of another', async () => {
+  test('a body with __proto__ gives no request the value of another', async () => {
     const call = { method: 'POST', from, headers: { 'content-type': 'application/json' } };
     const response = await fetch(`${app.url}/body`, {
       method: 'POST',
@@ -201,7 +204,7 @@ describe.each(platforms)('keys of values on %s', (platform) => {
     expect(charged).toEqual(platform === 'express' ? [ofAddress] : []);
   });
 
-  test('values of a megabyte are one short identity each, quickly told', async () => {
+  test('values of a megabyte are hashed quickly to short identities', async () => {
     const size = 1_000_000;
     for (const email of [
       'x'.repeat(size),
@@ -216,7 +219,7 @@ describe.each(platforms)('keys of values on %s', (platform) => {
     expect(app.store.size).toBe(3);
   });
 
-  test('every way to write one e-mail is one bucket', async () => {
+  test('all spellings of one e-mail share a bucket', async () => {
     const ways = [
       'alice@example.org',
       'Alice@Example.ORG',
@@ -233,13 +236,13 @@ describe.each(platforms)('keys of values on %s', (platform) => {
     expect((await app.get('/body', post({ email: 'alice2@example.org' }))).status).toBe(201);
   });
 
-  test('composed and decomposed letters are alike', async () => {
+  test('composed and decomposed letters are equal', async () => {
     expect(await identityOf('/body', post({ email: 'Ren\u00e9@example.org' }))).toBe(
       await identityOf('/body', post({ email: 'Rene\u0301@example.org' })),
     );
   });
 
-  test('ip+body:email counts each account from each address; without one the address alone', async () => {
+  test('ip+body:email counts each account from each address; without an account only the address', async () => {
     const alice = post({ email: 'alice@example.org' });
     expect(await statuses(app, 3, '/together', alice)).toEqual([201, 201, 429]);
     expect((await app.get('/together', post({ email: 'bob@example.org' }))).status).toBe(201);
@@ -248,13 +251,13 @@ describe.each(platforms)('keys of values on %s', (platform) => {
     expect(await identityOf('/together', post({ email: ['alice@example.org'] }))).toBe(ofAddress);
   });
 
-  test('header:x|ip is the key, else the address', async () => {
+  test('header:x|ip is the header, otherwise the address', async () => {
     const call = { headers: { 'x-api-key': 'k1' }, from };
     expect(await statuses(app, 3, '/header', call)).toEqual([200, 200, 429]);
     expect(await statuses(app, 3, '/header', { from })).toEqual([200, 200, 429]);
   });
 
-  test('the service finds what a route has charged, however the e-mail is written', async () => {
+  test('RateLimiter finds the identity that a route charged, with any spelling of the e-mail', async () => {
     const limiter = app.app.get(RateLimiter);
     const alice = post({ email: 'alice@example.org' });
     expect(await statuses(app, 3, '/body', alice)).toEqual([201, 201, 429]);
@@ -271,7 +274,7 @@ describe.each(platforms)('keys of values on %s', (platform) => {
     expect((await app.get('/body', alice)).status).toBe(201);
   });
 
-  test('the service finds a hashed key by the identity that was charged', async () => {
+  test('RateLimiter finds a hashed key by the identity that was charged', async () => {
     const path = '/query?api_key=sk-live-1';
     const identity = (await identityOf(path, {})) as string;
     expect(await statuses(app, 2, path)).toEqual([200, 429]);
@@ -280,14 +283,14 @@ describe.each(platforms)('keys of values on %s', (platform) => {
   });
 });
 
-describe('keys of values, on Redis', () => {
+describe('keys of request values on Redis', () => {
   let redis: RedisServer;
   beforeAll(async () => {
     redis = await startRedis();
   });
   const start = starter('express');
 
-  test('A11 a secret stands nowhere in the store, and an e-mail is one bucket for every process', async () => {
+  test('A11 no secret is in the store, and an e-mail has one bucket for all processes', async () => {
     const clock = new TestClock(Date.now());
     const storeOf = (): Store => new RedisStore({ url: redis.url, prefix: 'keys', clock });
     // So patient that the store decides, however busy the machine is.
@@ -352,7 +355,7 @@ describe.each(platforms)('keys of GraphQL arguments on %s', (platform) => {
 describe('keys of WebSocket messages', () => {
   const start = starter('express');
 
-  test('body: reads the data of a message, whatever it is', async () => {
+  test('body: reads the data of a message of any type', async () => {
     @WebSocketGateway()
     class Gateway {
       @SubscribeMessage('say') @RateLimit({ rate: '1/min', key: 'body:email' }) say() {

@@ -52,7 +52,7 @@ const withLists = (platform: Platform) => {
 describe.each(platforms)('allow and deny lists on %s', (platform) => {
   const { startWith, start } = withLists(platform);
 
-  test('A40 a denied address gets 403 on the first request, also where there are no limits', async () => {
+  test('A40 a denied address gets a 403 on the first request, also on routes without limits', async () => {
     const app = await startWith({ deny: ['203.0.113.7', '2001:db8::/32'] });
     for (const from of ['203.0.113.7', '::ffff:203.0.113.7', '2001:db8:1::1']) {
       for (const path of ['/limited', '/open', '/skipped']) {
@@ -73,7 +73,7 @@ describe.each(platforms)('allow and deny lists on %s', (platform) => {
     expect((await app.get('/open', { from: '2001:db9::1' })).status).toBe(200);
   });
 
-  test('lists look at the address that trustProxy finds', async () => {
+  test('lists use the address that trustProxy finds', async () => {
     const app = await startWith({ trustProxy: 1, deny: ['203.0.113.7'], allow: ['127.0.0.1'] });
     expect((await app.get('/open', { from: '1.1.1.1, 203.0.113.7' })).status).toBe(403);
     expect(await statuses(app, 2, '/limited', { from: '203.0.113.7, 1.1.1.1' })).toEqual([200, 429]);
@@ -104,7 +104,7 @@ describe.each(platforms)('allow and deny lists on %s', (platform) => {
 describe('allow and deny lists', () => {
   const { startWith, start } = withLists('express');
 
-  test('A40 an allowed address spends nothing and sees no headers', async () => {
+  test('A40 an allowed address is not charged and sees no headers', async () => {
     const app = await startWith({ allow: ['203.0.113.0/24'] });
     expect(await statuses(app, 20, '/limited', { from: '203.0.113.7' })).toEqual(times(20, 200));
     expect((await app.get('/limited', { from: '203.0.113.7' })).headers.get('x-ratelimit-limit')).toBeNull();
@@ -118,7 +118,7 @@ describe('allow and deny lists', () => {
     expect(await statuses(app, 3, '/limited', { from: '203.0.113.8' })).toEqual(times(3, 200));
   });
 
-  test('A40 functions, at once and later, beside addresses', async () => {
+  test('A40 synchronous and asynchronous functions beside addresses', async () => {
     const app = await startWith({
       allow: ['203.0.113.1', ({ user }) => later(user?.isStaff === true)],
       deny: [
@@ -135,7 +135,7 @@ describe('allow and deny lists', () => {
     expect(await statuses(app, 2, '/limited', { as: 'alice' })).toEqual([200, 429]);
   });
 
-  test('a function that fails, or answers what is not true, lists nobody, and the log says so once', async () => {
+  test('a function that fails, or returns anything but true, matches nobody, and this is logged once', async () => {
     const app = await startWith({
       deny: [
         () => {
@@ -154,12 +154,12 @@ describe('allow and deny lists', () => {
     ]);
   });
 
-  test('A34 where nothing is enabled, nobody is denied', async () => {
+  test('A34 enabled: false denies nobody', async () => {
     const app = await startWith({ enabled: false, deny: ['127.0.0.1'] });
     expect(await statuses(app, 2, '/limited')).toEqual([200, 200]);
   });
 
-  test('what can be on no list is a mistake at start-up', async () => {
+  test('an invalid entry is an error at start-up', async () => {
     const error = await startWith({
       allow: ['10.0.0.0/33', 'somewhere'],
       deny: ['10.0.0.1', 42 as never],
@@ -226,7 +226,7 @@ describe('lists of other transports', () => {
     socket.close();
   });
 
-  test('a denied message of a microservice is its error', async () => {
+  test('a denied message of a microservice is an error of the transport', async () => {
     @Controller()
     class Sums {
       @MessagePattern('sum') @RateLimit('10/min') sum(): number {

@@ -8,7 +8,7 @@ const rates = { normal: '5/hour', elevated: '3/hour', critical: '1/hour' } as co
 describe('rates by load', () => {
   const start = starter('express');
 
-  test('the limit that a client sees changes with the load, and what it has spent counts', async () => {
+  test('the limit that a client sees changes with the load, and its charges still count', async () => {
     const clock = new TestClock();
     let utilization = 0.1;
     const measure = () => ({ utilization, delayMs: 0 });
@@ -35,7 +35,7 @@ describe('rates by load', () => {
     expect(await seen()).toEqual([200, '5', '2']);
   });
 
-  test('a function tells the level in its place; where it cannot, the load is normal and the log says so', async () => {
+  test('a function can return the level; if it fails, the load counts as normal, and this is logged', async () => {
     let level: () => LoadLevel = () => 'critical';
     @Controller()
     class Told {
@@ -61,7 +61,7 @@ describe('rates by load', () => {
     ]);
   });
 
-  test('null is no limit while the load is normal', async () => {
+  test('null means no limit while the load is normal', async () => {
     let level: LoadLevel = 'normal';
     @Controller()
     class Free {
@@ -81,10 +81,10 @@ describe('rates by load', () => {
   });
 
   test.each<[string, object]>([
-    ['a rate that is missing', { normal: '5/hour', elevated: '3/hour' }],
-    ['a rate that is none', { ...rates, critical: 'few' }],
+    ['a missing rate', { normal: '5/hour', elevated: '3/hour' }],
+    ['an invalid rate', { ...rates, critical: 'few' }],
     ['a level without a rate', { ...rates, elevated: undefined }],
-  ])('%s is a mistake at start-up', async (_what, given) => {
+  ])('%s is an error at start-up', async (_what, given) => {
     @Controller()
     class Wrong {
       @Get() @RateLimit({ rate: byLoad(given as typeof rates) }) handler() {}

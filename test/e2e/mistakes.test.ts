@@ -29,8 +29,8 @@ async function problemsOf(
 
 const codes = (problems: readonly Problem[]) => problems.map(({ code, source }) => `${code} ${source}`);
 
-describe('mistakes at start-up', () => {
-  test('one error lists all of them, each with its code, its place and the mend', async () => {
+describe('configuration errors at start-up', () => {
+  test('one exception lists all of them, each with its code, its source and its fix', async () => {
     @Controller('auth')
     @SkipRateLimit('brust')
     class AuthController {
@@ -103,28 +103,31 @@ describe('mistakes at start-up', () => {
   });
 
   test.each(['', 'usr', 'ip|', '+ip', 'header:', 'header:a b', 'ip:1', 'user+', 'IP', 'cookie'])(
-    'the key %j is a mistake',
+    'the key %j is an error',
     async (key) => {
       const { problems } = await problemsOf([], { key: key as 'ip' });
       expect(codes(problems)).toEqual(['bad-key key']);
     },
   );
 
-  test('an unknown option of the module is a mistake', async () => {
+  test('an unknown option of the module is an error', async () => {
     const { message } = await problemsOf([], { limit: [] } as RateLimitModuleOptions);
     expect(message).toBe(
       '[bad-option] RateLimitModule: Unknown option "limit". The options are store, scopes, algorithm, failMode, timeoutMs, instances, breaker, limits, key, tier, user, exempt, enabled, headers, body, secret, shadow, allow, deny, trustProxy, logDenials, logIdentities, meter, statistics, ipv6Prefix.',
     );
   });
 
-  test.each(['constructor', 'toString', '__proto__'])('%s is no option of the module', async (name) => {
-    const options = Object.fromEntries([[name, 5]]) as RateLimitModuleOptions;
-    const { problems, message } = await problemsOf([], options);
-    expect(codes(problems)).toEqual(['bad-option RateLimitModule']);
-    expect(message).toContain(`Unknown option "${name}". The options are store, scopes,`);
-  });
+  test.each(['constructor', 'toString', '__proto__'])(
+    '%s is an unknown option of the module',
+    async (name) => {
+      const options = Object.fromEntries([[name, 5]]) as RateLimitModuleOptions;
+      const { problems, message } = await problemsOf([], options);
+      expect(codes(problems)).toEqual(['bad-option RateLimitModule']);
+      expect(message).toContain(`Unknown option "${name}". The options are store, scopes,`);
+    },
+  );
 
-  test('@SkipRateLimit of a name that no outer limit has is a mistake, also for a limit of its own', async () => {
+  test('@SkipRateLimit with a name that no outer limit has is an error, even if the route itself has one', async () => {
     @Controller()
     class Skips {
       @Get() @SkipRateLimit('own') @RateLimit({ name: 'own', rate: '1/min' }) get() {}
@@ -134,13 +137,13 @@ describe('mistakes at start-up', () => {
     expect(problems[0]?.fix).toContain('These do: burst.');
   });
 
-  test('a mistake is found also when nothing is switched on', async () => {
+  test('errors are found also with enabled: false', async () => {
     const { problems } = await problemsOf([], { enabled: false, scopes: { login: 'x' as '1/s' } });
     expect(codes(problems)).toEqual(['bad-rate scopes.login']);
   });
 });
 
-describe('options of the module that cannot be meant', () => {
+describe('invalid options of the module', () => {
   const wrong: Readonly<Record<string, readonly unknown[]>> = {
     store: [{}, 'redis', null, { consume() {}, peek() {} }],
     scopes: ['login', null, [], 5],
@@ -167,7 +170,7 @@ describe('options of the module that cannot be meant', () => {
     },
   );
 
-  test.each(Object.keys(wrong))('%s: undefined is as good as nothing', async (name) => {
+  test.each(Object.keys(wrong))('%s: undefined means the default', async (name) => {
     expect((await problemsOf([], { [name]: undefined })).problems).toEqual([]);
   });
 
@@ -184,11 +187,11 @@ describe('options of the module that cannot be meant', () => {
     ['secret', { secret: ' ' }],
     ['ipv6Prefix', { ipv6Prefix: 1 }],
     ['ipv6Prefix', { ipv6Prefix: 128 }],
-  ])('%s: what can be meant is no mistake', async (_name, options) => {
+  ])('%s: a valid value is accepted', async (_name, options) => {
     expect((await problemsOf([], options)).problems).toEqual([]);
   });
 
-  test('an error says what was given, and shows nothing of its contents, which may be circular', async () => {
+  test('an error describes an invalid value without its contents, which may be circular', async () => {
     class Redis {
       password = 'hunter2';
     }
@@ -203,7 +206,7 @@ describe('options of the module that cannot be meant', () => {
     expect(await said(['hunter2'])).toEqual(['store cannot be a list.']);
   });
 
-  test('all of them are listed in one error', async () => {
+  test('all of them are listed in one exception', async () => {
     const all = Object.fromEntries(Object.entries(wrong).map(([name, [value]]) => [name, value]));
     const { problems } = await problemsOf([], { ...all, registerGards: false } as RateLimitModuleOptions);
     expect(
@@ -222,14 +225,14 @@ describe('options of the module that cannot be meant', () => {
     expect(call).toThrow(`[bad-option] RateLimitModule.${what}. Give it an object of options.`);
   });
 
-  test.each([[undefined], [null], ['options'], [[]], [5]])('a factory that gives %j', async (given) => {
+  test.each([[undefined], [null], ['options'], [[]], [5]])('a factory that returns %j', async (given) => {
     const root = () => RateLimitModule.forRootAsync({ useFactory: () => given as never });
     await expect(serve('express', { root })).rejects.toThrow(
       /^\[bad-option\] RateLimitModule: Expected an object of options, but got .*\. Give an object\./,
     );
   });
 
-  test('a bad default key is one mistake, not one of every limit that takes it', async () => {
+  test('an invalid default key is one error, not one for every limit that uses it', async () => {
     @Controller()
     class Keyed {
       @Get('a') @RateLimit('1/min') a() {}
@@ -244,7 +247,7 @@ describe('options of the module that cannot be meant', () => {
     expect(codes(problems)).toEqual(['bad-key key']);
   });
 
-  test('a bad default algorithm is one mistake as well', async () => {
+  test('an invalid default algorithm is also one error', async () => {
     @Controller()
     class Limited {
       @Get('a') @RateLimit('1/min') a() {}
@@ -253,7 +256,7 @@ describe('options of the module that cannot be meant', () => {
     expect(codes(problems)).toEqual(['bad-option RateLimitModule']);
   });
 
-  test('a scope that is a mistake is there all the same for its routes', async () => {
+  test('a scope with an error still exists for its routes', async () => {
     @Controller()
     class Scoped {
       @Get('a') @ThrottleScope('login') a() {}
@@ -291,7 +294,7 @@ describe('options of the module that cannot be meant', () => {
   });
 });
 
-describe('options of a limit that cannot be meant', () => {
+describe('invalid options of a limit', () => {
   const wrong: [options: object, code: string, said: string][] = [
     [{ shadow: 'yes' }, 'bad-option', 'shadow cannot be "yes". Give true or false.'],
     [{ shadow: 1 }, 'bad-option', 'shadow cannot be 1.'],
@@ -372,7 +375,7 @@ describe('options of a limit that cannot be meant', () => {
     [['5/min'], '[bad-rate] Shop.get: a list is not a rate: a limit takes one rate.'],
     [{ limit: 10, ttl: 60 }, `use window instead of ttl, as in { limit: 10, window: '1min' }`],
     [{ limit: 10 }, 'it has no window'],
-  ])('what stands for a rate: %j', async (given, said) => {
+  ])('a rate cannot be %j', async (given, said) => {
     @Controller()
     class Shop {
       @Get() @RateLimit(given as never) get() {}
@@ -386,7 +389,7 @@ describe('options of a limit that cannot be meant', () => {
     [{ rat: '5/min' }, '{ rat } has neither a rate, as a limit has, nor a default'],
     [{ short: { limit: 1, ttl: 1_000 } }, '{ short } has neither a rate, as a limit has, nor a default'],
     [{ free: '1/min', pro: '5/min' }, "to a map of tiers add default: '<rate>'"],
-  ])('what is neither a limit nor a map of tiers: %j', async (given, said) => {
+  ])('neither a limit nor a map of tiers: %j', async (given, said) => {
     @Controller()
     class Shop {
       @Get() @RateLimit(given as never) get() {}
@@ -396,7 +399,7 @@ describe('options of a limit that cannot be meant', () => {
     expect(message).toContain(said);
   });
 
-  test('the error is printed once, without the list behind it', () => {
+  test('the exception is printed once, without its list of problems', () => {
     const error = new RateLimitConfigError([
       { code: 'bad-rate', source: 'here', message: 'It is none.', fix: 'Mend it.' },
     ]);
@@ -421,7 +424,7 @@ describe('options of a limit that cannot be meant', () => {
       '[bad-option] limits[1]: Unknown options "limit", "ttl". The options are name, rate,',
     ],
     [{ name: 'none' }, '[bad-rate] limits[1]: '],
-  ])('what stands for a limit of the module: %j', async (given, said) => {
+  ])('a limit of the module cannot be %j', async (given, said) => {
     const { problems, message } = await problemsOf([], {
       limits: [{ name: 'fine', rate: '60/min' }, given as never],
     });
@@ -429,7 +432,7 @@ describe('options of a limit that cannot be meant', () => {
     expect(message).toContain(said);
   });
 
-  test('per belongs to limits of the module alone', async () => {
+  test('per is an option only of limits of the module', async () => {
     @Controller()
     class Shop {
       @Get() @RateLimit({ rate: '5/min', per: 'route' } as never) get() {}
@@ -456,7 +459,7 @@ describe('options of a limit that cannot be meant', () => {
     expect(message).toContain(said);
   });
 
-  test('one use of a scope may change who is charged and what it costs', async () => {
+  test('one use of a scope may change its key, cost and phase', async () => {
     @Controller()
     class Shop {
       @Get('a') @ThrottleScope('login', { key: 'global', cost: 2, phase: 'after-guards' }) a() {}

@@ -50,7 +50,7 @@ class OptionsOfRates implements RateLimitOptionsFactory {
 }
 
 describe.each(platforms)('RateLimitModule on %s', (platform) => {
-  test('the store is closed once, when the application ends', async () => {
+  test('the store is closed once, when the application closes', async () => {
     for (const options of [{}, { enabled: false }]) {
       const store = new MemoryStore();
       let closed = 0;
@@ -117,7 +117,7 @@ describe('RateLimitModule', () => {
   test.each<[string, RateLimitModuleAsyncOptions]>([
     ['useFactory', { inject: [RATES], useFactory: (rates) => ({ scopes: { login: rates.login } }) }],
     ['useClass', { useClass: OptionsOfRates }],
-  ])('forRootAsync with %s whose options depend on a request does not start', async (_how, options) => {
+  ])('forRootAsync with %s does not start if the options are request-scoped', async (_how, options) => {
     @Module({
       providers: [{ provide: RATES, useFactory: () => ({ login: '2/min' }), scope: Scope.REQUEST }],
       exports: [RATES],
@@ -132,7 +132,7 @@ describe('RateLimitModule', () => {
     );
   });
 
-  test('a store without close is left alone', async () => {
+  test('a store need not have a close method', async () => {
     const { close: _close, ...store } = storeWith(new MemoryStore(), {});
     const app = await serve('express', {
       controllers: [Shop],
@@ -142,14 +142,14 @@ describe('RateLimitModule', () => {
     await expect(app.close()).resolves.toBeUndefined();
   });
 
-  test('forRootAsync takes one way to make its options', () => {
+  test('forRootAsync takes exactly one way to create its options', () => {
     expect(() => RateLimitModule.forRootAsync({})).toThrow(RateLimitConfigError);
     expect(() => RateLimitModule.forRootAsync({ useFactory: () => ({}), useClass: OptionsOfRates })).toThrow(
       'one of useFactory',
     );
   });
 
-  test('registerGuard inside the factory comes too late, and is an error', async () => {
+  test('registerGuard in the result of the factory is an error', async () => {
     const root = () =>
       RateLimitModule.forRootAsync({
         useFactory: () => ({ registerGuard: false, scopes: { login: '1/min' } }),
@@ -157,7 +157,7 @@ describe('RateLimitModule', () => {
     await expect(start({ root })).rejects.toThrow('Move it beside useFactory');
   });
 
-  test('forFeature adds scopes beside the module that uses them', async () => {
+  test('forFeature adds the scopes of a feature module', async () => {
     @Controller('uploads')
     class Uploads {
       @Get() @ThrottleScope('upload') get() {
@@ -174,7 +174,7 @@ describe('RateLimitModule', () => {
     expect(await statuses(app, 3, '/login')).toEqual([200, 200, 429]);
   });
 
-  test('the same scope declared alike in two features is one scope, declared otherwise an error', async () => {
+  test('the same scope declared equally in two features is one scope, declared differently an error', async () => {
     const feature = (scope: '1/day' | '2/day') =>
       moduleOf({ imports: [RateLimitModule.forFeature({ scopes: { upload: scope } })] }, `Feature${scope}`);
     await start({ imports: [feature('1/day'), feature('1/day')], options: { scopes: { login: '2/min' } } });
@@ -203,7 +203,7 @@ describe('RateLimitModule', () => {
       ['as rates with options', { rate: hour, cost: 2 }, { rate: other, cost: 2 }],
       ['as keys', { rate: '1/min', key }, { rate: '1/min', key: otherKey }],
       ['as costs', { rate: '1/min', cost: () => 1 }, { rate: '1/min', cost: () => 1 }],
-    ])('are not alike for being written alike: %s', async (_as, a, b) => {
+    ])('are different even if their code is equal: %s', async (_as, a, b) => {
       await expect(starting(a, b)).rejects.toThrow('[duplicate-name] Other.scopes.upload');
     });
 
@@ -211,7 +211,7 @@ describe('RateLimitModule', () => {
       ['a rate', hour, hour],
       ['a rate with options', { rate: hour, cost: 2 }, { cost: 2, rate: hour }],
       ['a key', { rate: { limit: 1, window: '1min' }, key }, { rate: { limit: 1, window: '1min' }, key }],
-    ])('are alike when they are the very same: %s', async (_as, a, b) => {
+    ])('are equal if they are the same function: %s', async (_as, a, b) => {
       await expect(starting(a, b)).resolves.toBeDefined();
     });
   });
@@ -223,7 +223,7 @@ describe('RateLimitModule', () => {
     );
   });
 
-  test('a handler and the service share a scope, and the service is there from the start', async () => {
+  test('a handler and RateLimiter share a scope, and RateLimiter is available from the start', async () => {
     const early: Outcome[] = [];
     @Injectable()
     class Early implements OnModuleInit {
@@ -245,7 +245,7 @@ describe('RateLimitModule', () => {
     expect((await app.get('/login')).status).toBe(200);
   });
 
-  test('A33 a peek never spends', async () => {
+  test('A33 a peek never charges', async () => {
     const app = await start({ options: { scopes: { login: '2/min' } } });
     const limiter = app.app.get(RateLimiter);
     for (let i = 0; i < 20; i++) {
@@ -256,7 +256,7 @@ describe('RateLimitModule', () => {
     expect(await statuses(app, 3, '/login')).toEqual([200, 200, 429]);
   });
 
-  test('A24 of 50 requests at once, exactly 10 pass, also under three limits, of which each is charged 10', async () => {
+  test('A24 exactly 10 of 50 parallel requests pass, also under three limits, each of which is charged 10', async () => {
     @Controller()
     class Parallel {
       @Get('one') @RateLimit('10/min') one() {
@@ -292,7 +292,7 @@ describe('RateLimitModule', () => {
   });
 });
 
-describe('RateLimitModule under test', () => {
+describe('RateLimitModule in tests of an application', () => {
   const apps: INestApplication[] = [];
   const listening = async (module: TestingModule) => {
     const app = module.createNestApplication();
@@ -316,7 +316,7 @@ describe('RateLimitModule under test', () => {
     for (let i = 0; i < 3; i++) expect((await fetch(`${await app.getUrl()}/login`)).status).toBe(200);
   });
 
-  test('overrideProvider replaces the store, which the service shares and the application closes', async () => {
+  test('overrideProvider replaces the store, which RateLimiter shares and the application closes', async () => {
     const clock = new TestClock();
     const store = new MemoryStore({ clock });
     let closed = 0;
@@ -348,7 +348,7 @@ describe('RateLimitModule under test', () => {
     store.close();
   });
 
-  test('a store is cleared between tests', async () => {
+  test('a store can be cleared between tests', async () => {
     const store = new MemoryStore();
     const module = await Test.createTestingModule({
       imports: [RateLimitModule.forRoot({ store, scopes: { login: '1/min' } })],
@@ -362,7 +362,7 @@ describe('RateLimitModule under test', () => {
     }
   });
 
-  test('the module without forRoot anywhere says what is missing', async () => {
+  test('the module without forRoot names what is missing', async () => {
     await expect(Test.createTestingModule({ imports: [RateLimitModule] }).compile()).rejects.toThrow(
       'Import RateLimitModule.forRoot({ ... }) in the root module.',
     );
@@ -372,7 +372,7 @@ describe('RateLimitModule under test', () => {
     await module.close();
   });
 
-  test('forFeature without forRoot says what is missing', async () => {
+  test('forFeature without forRoot names what is missing', async () => {
     await expect(
       Test.createTestingModule({
         imports: [RateLimitModule.forFeature({ scopes: { login: '1/min' } })],

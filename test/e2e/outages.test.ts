@@ -103,7 +103,7 @@ const startFailing = (platform: Platform) => {
 describe.each(platforms)('an outage on %s', (platform) => {
   const start = startFailing(platform);
 
-  test('what is left out stands in no header', async () => {
+  test('limits that are left out are in no header', async () => {
     const { app } = await start();
     const { headers } = await app.get('/local-open');
     expect(headers.get('ratelimit')).toBe('"two";r=1;t=3600');
@@ -112,7 +112,7 @@ describe.each(platforms)('an outage on %s', (platform) => {
     );
   });
 
-  test('a 503 is a problem where bodies are problems', async () => {
+  test("body: 'problem' applies to a 503", async () => {
     const { app } = await start({ body: 'problem' });
     const { status, headers, json } = await app.get('/local-closed');
     expect([
@@ -150,27 +150,27 @@ describe('an outage', () => {
   test.each([
     ['open', 200],
     ['closed', 503],
-  ] as const)("the module's failMode %s holds for limits that do not say", async (failMode, status) => {
+  ] as const)("the module's failMode %s applies to limits that do not set it", async (failMode, status) => {
     const { app } = await start({ failMode });
     expect(await statuses(app, 4, '/local')).toEqual(times(4, status));
     expect(await statuses(app, 2, '/open')).toEqual([200, 200]);
   });
 
-  test('limits are divided among instances, but for 0, and never below a cost', async () => {
+  test('limits are divided among instances, except 0, and never below a cost', async () => {
     const { app } = await start({ instances: 4 });
     expect(await statuses(app, 4, '/eight')).toEqual([200, 200, 429, 429]);
     expect(await statuses(app, 2, '/costly', { method: 'POST' })).toEqual([201, 429]);
     expect(await statuses(app, 1, '/none')).toEqual([429]);
   });
 
-  test('a rate that cannot be told passes where the limit is open, else it is a 503', async () => {
+  test('an unknown rate passes if the limit fails open, otherwise it is a 503', async () => {
     const { app, state } = await start();
     state.fails = false;
     expect((await app.get('/bad-rate-open')).status).toBe(200);
     expect((await app.get('/bad-rate-local')).status).toBe(503);
   });
 
-  test('events tell of it, and Terminus', async () => {
+  test('events and Terminus report it', async () => {
     const { app, state } = await start();
     const heard: unknown[] = [];
     const events = app.app.get(RateLimitEvents);
@@ -214,7 +214,7 @@ describe('an outage', () => {
       { breaker: { threshold: 0 } },
       'Give { threshold: 5, initialBackoffMs: 100 }, or one of the two.',
     ],
-  ])('a wrong %s is a mistake at start-up', async (name, options, fix) => {
+  ])('an invalid %s is an error at start-up', async (name, options, fix) => {
     await expect(start(options)).rejects.toThrow(`RateLimitModule: ${name} cannot be`);
     await expect(start(options)).rejects.toThrow(fix);
     expect(() => new RateLimiter({ scopes: {}, ...(options as object) })).toThrow(fix);

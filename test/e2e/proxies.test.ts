@@ -35,7 +35,7 @@ describe.each(platforms)('trusted proxies on %s', (platform) => {
     ['an address', ['127.0.0.1']],
     ['a name', 'loopback'],
     ['a list in one text', '10.0.0.0/8, 127.0.0.1'],
-  ])('A13 %s: what stands left of the last address of the header changes nothing', async (_what, trust) => {
+  ])('A13 %s: addresses left of the last one in the header change nothing', async (_what, trust) => {
     const { through } = await startTrusting(trust);
     expect(await through('0.0.0.0, 1.1.1.1, 2.2.2.2')).toBe(200);
     expect(await through('4.4.4.4, 5.5.5.5, 2.2.2.2')).toBe(429);
@@ -44,7 +44,7 @@ describe.each(platforms)('trusted proxies on %s', (platform) => {
     expect(await through('2.2.2.2, 7.7.7.7')).toBe(429);
   });
 
-  test('two hops go past one more, and a short header ends where it ends', async () => {
+  test('two hops skip one more address, and a short header ends at its first address', async () => {
     const { through } = await startTrusting(2);
     expect(await through('9.9.9.9, 2.2.2.2, 10.0.0.1')).toBe(200);
     expect(await through('8.8.8.8, 2.2.2.2, 10.0.0.2')).toBe(429);
@@ -52,7 +52,7 @@ describe.each(platforms)('trusted proxies on %s', (platform) => {
     expect(await through('3.3.3.3, 10.0.0.1')).toBe(429);
   });
 
-  test('networks go past every trusted address, and no further', async () => {
+  test('networks skip every trusted address, and no more', async () => {
     const { through } = await startTrusting(['loopback', 'uniquelocal']);
     expect(await through('9.9.9.9, 2.2.2.2, 10.0.0.1, 192.168.1.1, fd00::1')).toBe(200);
     expect(await through('8.8.8.8, 2.2.2.2')).toBe(429);
@@ -68,7 +68,7 @@ describe.each(platforms)('trusted proxies on %s', (platform) => {
     ['no hop', 0],
     ['an empty list', []],
   ])(
-    'A14 where %s is trusted, the socket address of a peer that sends the header counts',
+    'A14 if %s is trusted, the socket address of a peer that sends the header counts',
     async (_what, trust) => {
       const { through, store } = await startTrusting(trust);
       expect(await through('2.2.2.2')).toBe(200);
@@ -94,7 +94,7 @@ describe.each(platforms)('trusted proxies on %s', (platform) => {
   test.each<[string, TrustProxy]>([
     ['one hop', 1],
     ['a network', 'loopback'],
-  ])('A15 garbage in the header is never trusted and never a crash: %s', async (_what, trust) => {
+  ])('A15 garbage in the header is never trusted and never crashes: %s', async (_what, trust) => {
     const { through } = await startTrusting(trust);
     expect(await through()).toBe(200);
     for (const header of [
@@ -128,7 +128,7 @@ describe.each(platforms)('trusted proxies on %s', (platform) => {
       expect([header.slice(0, 20), await through(header)]).toEqual([header.slice(0, 20), 429]);
   });
 
-  test('A15 a header of thousands of trusted hops is no way around', async () => {
+  test('A15 a header with thousands of trusted hops does not evade the limit', async () => {
     const { through } = await startTrusting(['0.0.0.0/0']);
     const hops = Array.from({ length: 1_200 }, () => '1.1.1.1').join(',');
     expect(await through(`9.9.9.9,${hops}`)).toBe(200);
@@ -154,7 +154,7 @@ describe('trusted proxies', () => {
     [true, 'bad-option'],
     [null, 'bad-option'],
     [{}, 'bad-option'],
-  ])('trustProxy: %j is a mistake at start-up', async (trustProxy, code) => {
+  ])('trustProxy: %j is an error at start-up', async (trustProxy, code) => {
     const error = await start({ options: { trustProxy: trustProxy as TrustProxy } }).catch(
       (thrown: unknown) => thrown,
     );
@@ -163,7 +163,7 @@ describe('trusted proxies', () => {
   });
 });
 
-test('trustProxy as a text of hops is told to be a number', async () => {
+test('for a text of hops, the error of trustProxy asks for a number', async () => {
   const root = () => RateLimitModule.forRoot({ trustProxy: '1' });
   await expect(serve('fastify', { root })).rejects.toThrow('trustProxy: 1, or Number(');
 });
@@ -194,8 +194,8 @@ async function serveTrustingNobody(platform: Platform, trustProxy?: TrustProxy) 
   };
 }
 
-describe.each(platforms)('an X-Forwarded-For that nobody trusts, on %s', (platform) => {
-  test('is one warning with the remedy, and A14 the socket address is charged', async () => {
+describe.each(platforms)('an X-Forwarded-For header that nobody trusts, on %s', (platform) => {
+  test('is one warning with the fix, and A14 the socket address is charged', async () => {
     const app = await serveTrustingNobody(platform);
     expect(await app.get('/')).toBe(200);
     expect(app.said).toEqual([]);
@@ -206,7 +206,7 @@ describe.each(platforms)('an X-Forwarded-For that nobody trusts, on %s', (platfo
     await app.close();
   });
 
-  test('is none where the module says whom to trust, or no limit looks at the address', async () => {
+  test('is no warning if trustProxy is set, or no limit uses the address', async () => {
     const trusting = await serveTrustingNobody(platform, 0);
     expect([await trusting.get('/', '2.2.2.2'), await trusting.get('/', '7.7.7.7')]).toEqual([200, 429]);
     expect(trusting.said).toEqual([]);
@@ -217,7 +217,7 @@ describe.each(platforms)('an X-Forwarded-For that nobody trusts, on %s', (platfo
     await app.close();
   });
 
-  test('is none where the platform trusts the peer', async () => {
+  test('is no warning if the platform trusts the peer', async () => {
     const app = await serve(platform, { controllers: [Daily] });
     for (const from of ['2.2.2.2', '7.7.7.7']) expect((await app.get('/', { from })).status).toBe(200);
     expect(app.warned).toEqual([]);
@@ -229,8 +229,8 @@ describe('trusted proxies of Socket.IO', () => {
   const start = starter('express');
 
   test.each<[string, TrustProxy, string[]]>([
-    ['the header counts where its peer is trusted', 1, ['said', 'exception', 'said']],
-    ['the peer counts where it is not', 0, ['said', 'exception', 'exception']],
+    ['the header counts if its peer is trusted', 1, ['said', 'exception', 'said']],
+    ['the peer counts if it is not trusted', 0, ['said', 'exception', 'exception']],
   ])('%s', async (_what, trustProxy, expected) => {
     @WebSocketGateway()
     class Gateway {

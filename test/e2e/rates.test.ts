@@ -102,7 +102,7 @@ const tier = (context: RateLimitContext) => context.user?.tier;
 describe.each(platforms)('rates on %s', (platform) => {
   const start = starter(platform, { controllers: [Rates] });
 
-  test('a rate function that gives no rate answers 503, never 500, and says so in the log', async () => {
+  test('a rate function without a valid rate causes a 503, never a 500, and is logged', async () => {
     const app = await start({ options: { tier } });
     for (const path of ['/callable-wrong', '/callable-throws']) {
       const answer = await app.get(path);
@@ -136,7 +136,7 @@ describe('rates', () => {
     expect((await app.get('/five')).status).toBe(200);
   });
 
-  test('A2 the same rate in other words is the same rate', async () => {
+  test('A2 the same rate in another notation is the same rate', async () => {
     const policyOf = async (path: string) =>
       (await app.get(path)).headers.get('ratelimit-policy')?.replace(/^"[^"]*"/, '');
     expect(await policyOf('/short')).toBe(';q=100;w=300');
@@ -153,7 +153,7 @@ describe('rates', () => {
     expect((await app.get('/never')).status).toBe(429);
   });
 
-  test('A5 null and unlimited admit everything and store nothing, also from a function', async () => {
+  test('A5 null and unlimited allow everything and store nothing, also from a function', async () => {
     for (const path of ['/null', '/unlimited', '/callable-null', '/callable-unlimited']) {
       expect(await statuses(app, 50, path)).toEqual(times(50, 200));
       expect((await app.get(path)).headers.get('ratelimit')).toBeNull();
@@ -161,7 +161,7 @@ describe('rates', () => {
     expect(app.store.size).toBe(0);
   });
 
-  test('A6 a function gives staff another rate, at once or later', async () => {
+  test('A6 a function gives staff another rate, synchronously or asynchronously', async () => {
     for (const path of ['/callable', '/callable-later']) {
       expect((await app.get(path, { as: 'staff' })).headers.get('x-ratelimit-limit')).toBe('1000');
       expect((await app.get(path, { as: 'alice' })).headers.get('x-ratelimit-limit')).toBe('100');
@@ -169,7 +169,7 @@ describe('rates', () => {
     }
   });
 
-  test('A7 tiers: free 2, pro 5, an unknown tier the default, null no limit', async () => {
+  test('A7 tiers: free 2, pro 5, the default for an unknown tier, no limit for null', async () => {
     expect(await statuses(app, 3, '/tiers', { as: 'alice' })).toEqual([200, 200, 429]);
     expect(await statuses(app, 6, '/tiers', { as: 'bob' })).toEqual([...times(5, 200), 429]);
     expect(await statuses(app, 2, '/tiers', { as: 'carol' })).toEqual([200, 429]);
@@ -180,7 +180,7 @@ describe('rates', () => {
     expect(await statuses(app, 4, '/cost')).toEqual([200, 200, 200, 429]);
   });
 
-  test('A28 costs 1, 3 and 1 at 5/min pass, the next 1 does not; 6 never does, without a Retry-After', async () => {
+  test('A28 costs 1, 3 and 1 at 5/min pass, the next 1 does not; 6 never passes, without Retry-After', async () => {
     for (const cost of [1, 3, 1]) expect((await app.get(`/cost-of?cost=${cost}`)).status).toBe(200);
     const full = await app.get('/cost-of?cost=1');
     expect([full.status, full.headers.get('retry-after')]).toEqual([429, '60']);
@@ -195,7 +195,7 @@ describe('rates', () => {
     expect((await app.get('/cost-of?cost=5')).status).toBe(200);
   });
 
-  test('a cost that is none counts as 1 and is logged once', async () => {
+  test('an invalid cost counts as 1 and is logged once', async () => {
     for (const cost of ['-1', '1.5', 'x', '1e99']) {
       expect((await app.get(`/cost-of?cost=${cost}`)).status).toBe(200);
     }
@@ -203,13 +203,13 @@ describe('rates', () => {
     expect(app.logged.filter((line) => line.includes('The cost is not a whole number'))).toHaveLength(1);
   });
 
-  test('a cost of 0 passes uncharged', async () => {
+  test('a cost of 0 passes without a charge', async () => {
     for (let i = 0; i < 10; i++) expect((await app.get('/cost-of?cost=0')).status).toBe(200);
     expect((await app.get('/cost-of?cost=5')).status).toBe(200);
   });
 });
 
-describe('A3 what is no rate', () => {
+describe('A3 an invalid rate', () => {
   const starting = async (limit: unknown) => {
     class Wrong {
       handler() {}
@@ -268,7 +268,7 @@ describe('A3 what is no rate', () => {
     expect(problems[0]?.fix).not.toBe('');
   });
 
-  test('an unknown scope is an error at start-up that names those there are', async () => {
+  test('an unknown scope is an error at start-up that names the existing scopes', async () => {
     @Controller()
     class Scoped {
       @Get() @ThrottleScope('logn') handler() {}

@@ -40,18 +40,18 @@ describe('in real time', () => {
     expect(resetMs - afterMs).toBeLessThan(902_000);
   });
 
-  test('A24 of 50 requests at once at 10/min, exactly 10 pass', async () => {
+  test('A24 exactly 10 of 50 parallel requests at 10/min pass', async () => {
     const answers = await Promise.all(Array.from({ length: 50 }, () => app.get('/ten')));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(10);
   });
 
-  test('A30 waiting the Retry-After is enough', async () => {
+  test('A30 waiting for the time in Retry-After is enough', async () => {
     let denials = 0;
     while (denials < 2) {
       const beganMs = performance.now();
       expect(await statuses(app, 2, '/short')).toEqual([200, 200]);
       const denied = await app.get('/short');
-      // Where a busy machine takes a second over three requests, there is room for the third.
+      // If a busy machine takes a second for three requests, there is room for the third.
       if (performance.now() - beganMs < 1_000) {
         expect([denied.status, denied.headers.get('retry-after')]).toEqual([429, '1']);
         denials++;

@@ -123,7 +123,7 @@ const keyed = (key: string) => ({ headers: { 'x-api-key': key } });
 describe.each(platforms)('resolvers on %s', (platform) => {
   const start = starter(platform, RESOLVED);
 
-  test('a resolver of request scope sees its own request', async () => {
+  test('a request-scoped resolver sees its own request', async () => {
     const app = await start();
     const of = (tenant: string) => ({ headers: { 'x-tenant': tenant } });
     const before = Tenant.made;
@@ -142,7 +142,7 @@ describe.each(platforms)('resolvers on %s', (platform) => {
 describe('resolvers', () => {
   const start = starter('express', RESOLVED);
 
-  test('a key and a rate come from classes with services of another module', async () => {
+  test('a key and a rate come from classes with providers of another module', async () => {
     const app = await start();
     expect(await statuses(app, 3, '/customer', keyed('demo'))).toEqual(times(3, 200));
     expect((await app.get('/customer', keyed('demo-2'))).status).toBe(429);
@@ -153,14 +153,14 @@ describe('resolvers', () => {
     expect(app.app.get(Contracts, { strict: false }).asked).toBeGreaterThan(0);
   });
 
-  test('A6 A7 a class gives each tier its rate, and null is no limit', async () => {
+  test('A6 A7 a class returns a rate for each tier, and null for no limit', async () => {
     const app = await start();
     expect(await statuses(app, 3, '/user', { as: 'alice' })).toEqual([200, 200, 429]);
     expect(await statuses(app, 6, '/user', { as: 'bob' })).toEqual([...times(5, 200), 429]);
     expect(await statuses(app, 9, '/user', { as: 'dave' })).toEqual(times(9, 200));
   });
 
-  test('an abstract class stands for its provider, and a method may be a property', async () => {
+  test('an abstract class can be the token of its provider, and the method can be a property', async () => {
     const app = await start();
     for (const path of ['/abstract', '/arrow']) {
       const of = (host: string) => ({ headers: { 'x-host': host } });
@@ -170,7 +170,7 @@ describe('resolvers', () => {
     expect(app.logged).toEqual([]);
   });
 
-  test('where a resolver fails, a rate answers 503 and a key charges the address; the log says so', async () => {
+  test('if a resolver fails, a rate causes a 503 and a key charges the address; both are logged', async () => {
     @Controller()
     class Failing {
       @Get('rate') @RateLimit({ rate: CustomerRate }) rate() {
@@ -190,7 +190,7 @@ describe('resolvers', () => {
     ]);
   });
 
-  test('a class that is no provider is a mistake at start-up at every place that asks for it', async () => {
+  test('a class that is not a provider is an error at start-up for every limit that uses it', async () => {
     class Nobody implements RateResolver<RateLimitContext>, KeyResolver<RateLimitContext> {
       resolveRate() {
         return '1/min' as const;

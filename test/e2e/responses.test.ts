@@ -47,7 +47,7 @@ class Responses {
   }
 }
 
-/** What a catch-all filter of an application does. */
+/** A catch-all filter of an application. */
 @Catch()
 class CatchAll implements ExceptionFilter {
   constructor(private readonly host: HttpAdapterHost) {}
@@ -79,7 +79,7 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
   afterEach(() => app.store.clear());
   afterAll(() => app.close());
 
-  test('of a token bucket its burst, and the time in which that flows in', async () => {
+  test('of a token bucket, the burst and the time in which it refills', async () => {
     const { headers } = await app.get('/bucket');
     expect(['x-ratelimit-limit', 'ratelimit-policy', 'ratelimit'].map((name) => headers.get(name))).toEqual([
       '10',
@@ -107,7 +107,7 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
     expect(headers.get('cache-control')).toBe('no-store');
   });
 
-  test("A35 a handler's own 429 is left alone", async () => {
+  test("A35 a handler's own 429 is not changed", async () => {
     const { status, json, headers } = await app.get('/own');
     expect([status, json]).toEqual([429, { mine: true }]);
     expect(headers.get('retry-after')).toBeNull();
@@ -125,7 +125,7 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
   test.each(
     catchAll.flatMap(([way, how]) => (['json', 'problem'] as const).map((body) => [way, body, how] as const)),
   )(
-    "A35 with the application's own catch-all filter by %s, headers and body are the same (%s)",
+    'A35 with a catch-all filter of the application by %s, headers and body are the same (%s)',
     async (_way, body, how) => {
       const ours = await start({ body });
       const theirs = await open({ ...how, options: { body } });
@@ -181,7 +181,7 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
     expect((await app.get('/two')).json.message).toBe('Slow down, please.');
   });
 
-  test('no wait would help: no Retry-After, and null in the body', async () => {
+  test('if retrying can never succeed: no Retry-After, and null in the body', async () => {
     const { json, headers } = await app.get('/never');
     expect(headers.get('retry-after')).toBeNull();
     expect(json.message).toBe('This request exceeds what its rate limit can ever admit.');
@@ -193,7 +193,7 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
     });
   });
 
-  test('long waits in words', async () => {
+  test('long waits in readable form', async () => {
     await app.get('/long');
     expect((await app.get('/long')).json.details.retry_after_human).toBe('1 day');
     app.clock.advance('30min');
@@ -218,7 +218,7 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
     expect(app.logged).toEqual([]);
   });
 
-  test('a body function gives anything: an object, or text', async () => {
+  test('a body function may return an object or text', async () => {
     const object = await start({
       body: (outcome, context) => ({ slow: outcome.decidedBy?.name, path: context.request.url }),
     });
@@ -229,7 +229,7 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
     expect((await text.get('/three')).text).toBe('wait 60000');
   });
 
-  test('a body function that fails is logged, and the usual body is sent', async () => {
+  test('a body function that fails is logged, and the default body is sent', async () => {
     const app = await start({
       body: () => {
         throw new Error('no template');
@@ -242,8 +242,8 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
 
   test.each([
     ['is asynchronous', async () => ({ mine: true }), 'returned a promise'],
-    ['gives a promise that is rejected', () => Promise.reject(new Error('no template')), 'no template'],
-  ])('a body function that %s is logged, and the usual body is sent', async (_how, body, said) => {
+    ['returns a promise that rejects', () => Promise.reject(new Error('no template')), 'no template'],
+  ])('a body function that %s is logged, and the default body is sent', async (_how, body, said) => {
     const app = await start({ body });
     await statuses(app, 3, '/three');
     for (let i = 0; i < 3; i++) {
@@ -254,7 +254,7 @@ describe.each(platforms)('what a client sees on %s', (platform) => {
     expect(app.logged[0]).toContain('Make it synchronous.');
   });
 
-  test('each family of headers can be turned off or renamed', async () => {
+  test('each family of headers can be disabled or renamed', async () => {
     const legacy = await start({ headers: { standard: false } });
     expect(Object.keys(own(await legacy.get('/three'))).filter((name) => name.includes('rate'))).toEqual([
       'x-ratelimit-limit',

@@ -53,8 +53,8 @@ describe('a scope of several limits', () => {
     };
   };
 
-  describe.each(['memory', 'Redis'] as const)('over %s', (kind) => {
-    test('each counts by its own key under its own name, and routes share both buckets', async () => {
+  describe.each(['memory', 'Redis'] as const)('on %s', (kind) => {
+    test('each limit counts by its own key and name, and routes share both buckets', async () => {
       const app = await startOn(kind, { scopes });
       const [one, two] = ['203.0.113.1', '203.0.113.2'];
       expect(await statuses(app, 3, '/login', attempt('alice', one))).toEqual(times(3, 201));
@@ -65,11 +65,11 @@ describe('a scope of several limits', () => {
       expect(await statuses(app, 4, '/login', attempt('alice', two))).toEqual([201, 201, 201, 429]);
       const byAccount = await app.get('/token', attempt('ALICE ', '203.0.113.3'));
       expect([byAccount.status, byAccount.json.details.throttle_type]).toEqual([429, 'login-1']);
-      // What the account refused was charged to no address.
+      // Requests that the account limit denied were charged to no address.
       expect(await statuses(app, 3, '/login', attempt('carol', two))).toEqual([201, 201, 429]);
     });
 
-    test('the service charges all of them', async () => {
+    test('RateLimiter charges all of them', async () => {
       const app = await startOn(kind, { scopes });
       const limiter = app.app.get(RateLimiter);
       const identity = 'ip:203.0.113.1';
@@ -84,7 +84,7 @@ describe('a scope of several limits', () => {
       expect((await app.get('/login', attempt('x', '203.0.113.1'))).status).toBe(201);
     });
 
-    test('blocks grow after each denial, over the last length stay there, and are forgotten after it', async () => {
+    test('blocks grow with each offense up to the last duration, and offenses are forgotten after it', async () => {
       @Controller()
       class Blocking {
         @Get() @RateLimit({ rate: '1/s', block: ['1min', '15min', '1d'] }) get() {
@@ -108,7 +108,7 @@ describe('a scope of several limits', () => {
     });
   });
 
-  test('one use may cost more, which holds for all of its limits', async () => {
+  test('one use may cost more, under all of its limits', async () => {
     @Controller()
     class Costly {
       @Post('login') @ThrottleScope('login', { cost: 3 }) login() {
@@ -125,7 +125,7 @@ describe('a scope of several limits', () => {
     expect((await app.get('/token', attempt('alice', '203.0.113.1'))).status).toBe(201);
   });
 
-  test('one use of a scope with one limit may charge another key', async () => {
+  test('one use of a scope with a single limit may change the key', async () => {
     @Controller()
     class Other {
       @Post('a') @ThrottleScope('one') a() {
@@ -143,7 +143,7 @@ describe('a scope of several limits', () => {
     ]);
   });
 
-  test('what cannot be meant is a mistake at start-up', async () => {
+  test('invalid declarations are errors at start-up', async () => {
     @Controller()
     class Wrong {
       @Get('key') @ThrottleScope('login', { key: 'user' }) key() {}
@@ -179,7 +179,7 @@ describe('a scope of several limits', () => {
     ]);
   });
 
-  test('A32 shadow: true of the module only reports, but for limits that say otherwise', async () => {
+  test('A32 shadow: true of the module applies to all limits that do not set it', async () => {
     @Controller()
     class Shadowed {
       @Get('a') @RateLimit('1/min') a() {
@@ -205,7 +205,7 @@ describe('a scope of several limits', () => {
     ).toHaveLength(2);
   });
 
-  test('presets spread among scopes, start without a warning, and hold', async () => {
+  test('presets spread into scopes start without a warning and limit as documented', async () => {
     @Controller()
     class Preset {
       @Post('login') @ThrottleScope('login') login() {
@@ -252,7 +252,7 @@ describe('a scope of several limits', () => {
     expect(many).toEqual([...times(90, 200), 429]);
   });
 
-  test('a route whose every limit counts what a client invents is warned of; an address beside it ends that', async () => {
+  test('a route whose limits all count values that a client can invent causes a warning; a limit by address prevents it', async () => {
     @Controller()
     class Invented {
       @Post('a') @RateLimit({ rate: '1/min', key: 'header:x-api-key' }) a() {}

@@ -29,7 +29,7 @@ describe.each(platforms)('several limits on %s', (platform) => {
 describe('several limits', () => {
   const start = starter('fastify');
 
-  test('A18 3/s and 6/min: the fourth is charged to neither, and then the minute binds', async () => {
+  test('A18 3/s and 6/min: the fourth request is charged to neither, and then 6/min denies', async () => {
     @Controller()
     class Two {
       @Get() @RateLimit({ name: 'second', rate: '3/s' }) @RateLimit({ name: 'minute', rate: '6/min' }) get() {
@@ -68,7 +68,7 @@ describe('several limits', () => {
     );
   });
 
-  test('A21 handlers have buckets of their own; with the same scope they share one', async () => {
+  test('A21 handlers have separate buckets; with the same scope they share one', async () => {
     @Controller()
     class Handlers {
       @Get('a') @RateLimit('2/min') a() {
@@ -92,7 +92,7 @@ describe('several limits', () => {
     expect((await app.get('/c')).json.details.throttle_type).toBe('shared');
   });
 
-  test('A21 controllers of the same name in different modules have buckets of their own', async () => {
+  test('A21 controllers of the same name in different modules have separate buckets', async () => {
     const controller = (path: string) => {
       @Controller(path)
       class Same {
@@ -110,7 +110,7 @@ describe('several limits', () => {
     expect(await statuses(app, 2, '/two')).toEqual([200, 429]);
   });
 
-  test('controllers of the same name in modules of the same name are a start-up error, where they have limits of their own', async () => {
+  test('controllers of the same name in modules of the same name are an error at start-up if they have their own limits', async () => {
     const twins = (...decorators: MethodDecorator[] | ClassDecorator[]) =>
       ['one', 'two'].map((path) => {
         @Controller(path)
@@ -160,7 +160,7 @@ describe('several limits', () => {
     expect((await app.get('/free')).headers.get('ratelimit')).toBeNull();
   });
 
-  test('A23 an exempt caller gets 200 of 200, spends nothing and sees no headers', async () => {
+  test('A23 an exempt caller gets 200 of 200, is not charged and sees no headers', async () => {
     const app = await start({
       controllers: [Staffed],
       options: { exempt: (context) => context.user?.isStaff === true },
@@ -177,7 +177,7 @@ describe('several limits', () => {
     ['a promise of true', async () => true, times(4, 200)],
     ['a promise of false', async () => false, [200, 200, 429, 429]],
     ['false', () => false, [200, 200, 429, 429]],
-  ])('an exempt function that gives %s', async (_what, exempt, expected) => {
+  ])('an exempt function that returns %s', async (_what, exempt, expected) => {
     const app = await start({ controllers: [Staffed], options: { exempt } });
     expect(await statuses(app, 4, '/')).toEqual(expected);
     expect(app.store.size).toBe(expected.includes(429) ? 1 : 0);
@@ -185,7 +185,7 @@ describe('several limits', () => {
   });
 
   test.each([
-    ['is rejected', () => Promise.reject(new Error('no roles'))],
+    ['rejects', () => Promise.reject(new Error('no roles'))],
     [
       'throws',
       () => {
@@ -261,7 +261,7 @@ describe('several limits', () => {
     ]);
   });
 
-  test('a limit nearer to the method takes the place of the one of the same name, with a bucket of its own', async () => {
+  test('a limit closer to the method overrides one with the same name, with a separate bucket', async () => {
     @Controller()
     @RateLimit({ name: 'burst', rate: '3/min' })
     class Near {
@@ -287,7 +287,7 @@ describe('several limits', () => {
     expect(await statuses(app, 6, '/far')).toEqual([...times(5, 200), 429]);
   });
 
-  test('SkipRateLimit takes away limits from further out, all or by name, and leaves the own ones', async () => {
+  test('SkipRateLimit removes outer limits, all or by name, and keeps the limits of its own level', async () => {
     @Controller('inner')
     @SkipRateLimit('burst')
     @RateLimit({ name: 'class', rate: '4/min' })
@@ -327,7 +327,7 @@ describe('several limits', () => {
     expect(await policies('/inner/all', 'POST')).toBeNull();
   });
 
-  test('decorators are stackable, inherited by subclasses, and a subclass has buckets of its own', async () => {
+  test('decorators stack and are inherited by subclasses, and a subclass has separate buckets', async () => {
     @RateLimit('10/min')
     class Base {
       @Get('stacked') @RateLimit('5/min') @RateLimit('3/min') stacked() {
@@ -350,7 +350,7 @@ describe('several limits', () => {
     expect(await statuses(app, 3, '/right/stacked')).toEqual([200, 200, 429]);
   });
 
-  test('A25 sliding-window 10/min under one request a second goes on admitting about ten a minute', async () => {
+  test('A25 sliding-window 10/min under one request a second keeps admitting about ten a minute', async () => {
     @Controller()
     class Polled {
       @Get() @RateLimit('10/min') get() {
@@ -382,7 +382,7 @@ describe('several limits', () => {
     }
   });
 
-  test('A29 a token bucket tells the wait to the second: 4 for five units, 1 for 0.6 seconds', async () => {
+  test('A29 the wait of a token bucket is exact to the second: 4 for five units, 1 for 0.6 seconds', async () => {
     @Controller()
     class Bucket {
       @Get()
@@ -413,7 +413,7 @@ describe('several limits', () => {
     expect((await app.get('/?cost=1')).status).toBe(200);
   });
 
-  test('A31 a burst over the edge of two windows passes fixed-window and not sliding-window', async () => {
+  test('A31 a burst across the boundary of two windows passes fixed-window but not sliding-window', async () => {
     @Controller()
     class Edges {
       @Get('fixed') @RateLimit({ rate: '5/min', algorithm: 'fixed-window' }) fixed() {
@@ -436,7 +436,7 @@ describe('several limits', () => {
     }
   });
 
-  test('the module sets the key and the algorithm of limits that do not say', async () => {
+  test('the module sets the default key and algorithm', async () => {
     @Controller()
     class Defaults {
       @Get() @RateLimit('2/min') get() {
@@ -454,7 +454,7 @@ describe('several limits', () => {
     expect(await statuses(app, 3, '/', { from: '203.0.113.3' })).toEqual([200, 200, 429]);
   });
 
-  test('A32 a shadow limit denies nobody and stands in no header', async () => {
+  test('A32 a shadow limit denies nobody and is in no header', async () => {
     @Controller()
     class Shadowed {
       @Get()
@@ -469,7 +469,7 @@ describe('several limits', () => {
     expect((await app.get('/')).headers.get('ratelimit')).toBe('"real";r=3;t=60');
   });
 
-  test('what a shadow limit would have denied is logged once a minute at most, and names the limit', async () => {
+  test('a denial by a shadow limit is logged at most once a minute, with the name of the limit', async () => {
     @Controller()
     class Shadowed {
       @Get()
@@ -503,7 +503,7 @@ describe('several limits', () => {
     expect(app.logged).toEqual([]);
   });
 
-  test('a denial blocks for as long as its limit says', async () => {
+  test('a denial blocks for the duration that its limit sets', async () => {
     @Controller()
     class Blocking {
       @Get() @RateLimit({ rate: '2/min', block: '15min' }) get() {
@@ -519,13 +519,13 @@ describe('several limits', () => {
     expect((await app.get('/')).status).toBe(200);
   });
 
-  test('enabled: false: a block stores nothing', async () => {
+  test('with enabled: false, a block stores nothing', async () => {
     const app = await start({ options: { enabled: false } });
     await app.app.get(RateLimiter).block({ identity: 'ip:203.0.113.7', for: '1h' });
     expect(app.store.size).toBe(0);
   });
 
-  test('A34 enabled: false lets everything pass and stores nothing', async () => {
+  test('A34 with enabled: false, everything passes and nothing is stored', async () => {
     @Controller()
     class Off {
       @Get() @RateLimit('1/min') get() {

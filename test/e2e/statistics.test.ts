@@ -20,7 +20,7 @@ beforeEach(inOneHour);
 describe.each(platforms)('statistics on %s', (platform) => {
   const open = starter(platform, SETUP);
 
-  test('count a request that another guard refuses between two steps as one that passed its limits', async () => {
+  test('count a request that another guard rejects between the phases as allowed', async () => {
     @Controller()
     class Strict {
       @Get('strict')
@@ -44,7 +44,7 @@ describe.each(platforms)('statistics on %s', (platform) => {
     expect(byUser).toEqual([{ user: 'user:alice', total: 1, denied: 0 }]);
   });
 
-  test('count the address of a client that hangs up while another guard is at work', async () => {
+  test('count the address of a client that disconnects while another guard runs', async () => {
     let enter = (): void => undefined;
     const entered = new Promise<void>((resolve) => {
       enter = resolve;
@@ -119,7 +119,7 @@ describe('statistics', () => {
     ]);
   });
 
-  test('name no user who was charged together with something else', async () => {
+  test('name no user who was charged in combination with another key', async () => {
     @Controller()
     class Together {
       @Get('both') @UseGuards(new AuthGuard()) @RateLimit({ rate: '9/min', key: 'user+ip' }) both() {
@@ -132,7 +132,7 @@ describe('statistics', () => {
     expect([currentHour.allowed, byUser]).toEqual([1, []]);
   });
 
-  test('count what was refused for want of the store as denied and degraded, of no client', async () => {
+  test('count a request rejected because the store failed as denied and degraded, for no client', async () => {
     const app = await open({
       root: (store) =>
         RateLimitModule.forRoot({
@@ -156,14 +156,14 @@ describe('statistics', () => {
     },
   );
 
-  test('are kept for as many hours as is said', async () => {
+  test('are kept for keepHours', async () => {
     const app = await open({ options: { statistics: { keepHours: 3 } } });
     expect((await statsOf(app).snapshot()).hours).toHaveLength(3);
     await expect(statsOf(app).snapshot({ hours: 4 })).rejects.toThrow('Give a whole number from 1 to 3.');
   });
 
   test.each([{ keepHours: 0 }, { keepHours: '7' }, { keep: 3 }, 'yes', null])(
-    'statistics: %j is a mistake',
+    'statistics: %j is an error',
     async (statistics) => {
       await expect(open({ options: { statistics } as never })).rejects.toThrow(
         'Give true, false or { keepHours: 168 }, with up to 744 hours.',
@@ -209,7 +209,7 @@ describe('statistics of a fleet', () => {
     );
   });
 
-  test('are of all processes, also of those that have ended', async () => {
+  test('include all processes, also those that have ended', async () => {
     // So patient that the store decides, however busy the machine is.
     const onRedis = () => ({
       options: {
@@ -224,7 +224,7 @@ describe('statistics of a fleet', () => {
     for (let i = 0; i < 4; i++) await other.get('/two', { from: '203.0.113.8' });
     for (let i = 0; i < 2; i++) await third.get('/two', { from: '203.0.113.7' });
     await third.app.close();
-    // Where a busy machine is late with an answer, a snapshot says that it is not complete.
+    // On a busy machine a reply may be late; the snapshot then says that it is not complete.
     const complete = (app: TestApp) =>
       until('the store answers in time', async () => {
         const snapshot = await statsOf(app).snapshot();

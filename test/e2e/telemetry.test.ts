@@ -67,7 +67,7 @@ describe('OpenTelemetry', () => {
     });
   });
 
-  test('tells how long decisions took, by store and outcome', async () => {
+  test('measures how long decisions took, by store and outcome', async () => {
     const beganMs = performance.now();
     const { app, store, points, metrics } = await opened();
     for (let i = 0; i < 3; i++) await app.get('/two');
@@ -84,7 +84,7 @@ describe('OpenTelemetry', () => {
     });
     const [allowed] = Object.values(found) as { sum: number; max: number }[];
     expect(allowed?.sum).toBeGreaterThan(0);
-    // Where a busy machine held the test up, a decision took no longer than the test.
+    // On a busy machine too, a decision took no longer than the test.
     expect(allowed?.max).toBeLessThan(Math.max(1, (performance.now() - beganMs) / 1_000));
     const { descriptor } =
       (await metrics()).find(({ descriptor }) => descriptor.name.endsWith('duration')) ?? {};
@@ -100,7 +100,7 @@ describe('OpenTelemetry', () => {
     expect(Object.fromEntries(counts)).toEqual({ 'held allowed': 1, 'held denied': 1 });
   });
 
-  test('tells of buckets, and of the state of each breaker', async () => {
+  test('observes buckets and the state of each breaker', async () => {
     const { app, store, points } = await opened();
     expect(await points('rate_limit.breaker.state')).toEqual({
       'held  closed': 1,
@@ -118,7 +118,7 @@ describe('OpenTelemetry', () => {
     expect(await own.points('rate_limit.buckets')).toEqual({ memory: 1 });
   });
 
-  test('a closed application is asked for its state no more, but for what it has decided', async () => {
+  test('after the application closes, its state is no longer observed, but its decisions are', async () => {
     const { app, points } = await opened();
     await app.get('/two');
     await app.app.close();
@@ -146,7 +146,7 @@ describe('OpenTelemetry', () => {
     expect(await points('rate_limit.decisions')).toEqual({ 'same Same.get allowed': 3 });
   });
 
-  test('what was no decision is not timed, and what fails says why', async () => {
+  test('a call without decisions is not timed, and a failure names its cause', async () => {
     @Controller()
     class Odd {
       @Get('users') @UseGuards(new AuthGuard()) @RateLimit({ rate: '5/min', key: 'user' }) users() {
@@ -171,7 +171,7 @@ describe('OpenTelemetry', () => {
     expect(currentHour).toMatchObject({ total: 3, denied: 1, degraded: 0 });
   });
 
-  test('decisions on Redis are those of Redis', async () => {
+  test('decisions on Redis have the store redis', async () => {
     const { meter, points } = measured();
     const redis = await startRedis();
     const app = await open({
@@ -196,7 +196,7 @@ describe('OpenTelemetry', () => {
     ]);
   });
 
-  test('a meter that fails is reported once, and no request feels it', async () => {
+  test('a meter that fails is reported once, and affects no request', async () => {
     const { meter } = measured();
     const failing = Object.create(meter, {
       createHistogram: {
@@ -215,7 +215,7 @@ describe('OpenTelemetry', () => {
     ]);
   });
 
-  test.each([{}, 'prometheus', { createHistogram() {} }])('meter: %j is a mistake', async (meter) => {
+  test.each([{}, 'prometheus', { createHistogram() {} }])('meter: %j is an error', async (meter) => {
     await expect(open({ options: { meter } as never })).rejects.toThrow(
       `Give a Meter, such as metrics.getMeter('nestjs-ratelimit') of @opentelemetry/api.`,
     );

@@ -128,7 +128,7 @@ describe.each(platforms)('GraphQL on %s', (platform) => {
     expect((await query('{ hello }', undefined, '203.0.113.7')).data).toEqual({ hello: 'hello' });
   });
 
-  test('a user limit is decided once a guard of the field knows the user', async () => {
+  test('a user limit is decided after the guard of the field has set the user', async () => {
     await start();
     for (const passes of [true, true, false]) {
       expect((await query('{ mine }', 'alice')).errors === undefined).toBe(passes);
@@ -140,13 +140,13 @@ describe.each(platforms)('GraphQL on %s', (platform) => {
 describe('GraphQL', () => {
   const { start, query } = graphql('express');
 
-  test('fields of a type are not charged: their query was', async () => {
+  test('fields of a type are not charged, only their query', async () => {
     await start();
     for (let i = 0; i < 6; i++) expect((await query('{ items { name } }')).data.items).toHaveLength(3);
     expect((await query('{ items { name } }')).errors[0].extensions.details.throttle_type).toBe('class');
   });
 
-  test('a store that fails has a code of its own', async () => {
+  test('a store that fails has its own error code', async () => {
     const consume = () => {
       throw new Error('store is down');
     };
@@ -159,7 +159,7 @@ describe('GraphQL', () => {
     });
   });
 
-  test('a body of text leaves the code', async () => {
+  test('a body of text keeps the error code', async () => {
     await start({ body: ({ decidedBy }) => `slow down: ${decidedBy?.name}` });
     await query('{ a: hello b: hello c: hello }');
     expect((await query('{ hello }')).errors[0]).toMatchObject({
@@ -226,7 +226,7 @@ describe('WebSockets', () => {
     },
   );
 
-  test('a gateway without a guard is not limited, and the log says so', async () => {
+  test('a gateway without a guard is not limited, and this is logged', async () => {
     const app = await start({ providers: [gateway()], root: unregistered, prepare: overWs });
     const socket = await sayTo(app);
     for (let i = 0; i < 5; i++) expect((await socket.say('on')).event).toBe('said');
@@ -236,7 +236,7 @@ describe('WebSockets', () => {
     socket.close();
   });
 
-  test('a user limit is decided once a guard of the gateway knows the user', async () => {
+  test('a user limit is decided after the guard of the gateway has set the user', async () => {
     class SocketAuth implements CanActivate {
       canActivate(context: ExecutionContext) {
         const name = context.switchToWs().getData<string>();
@@ -260,7 +260,7 @@ describe('WebSockets', () => {
     socket.close();
   });
 
-  test('an application that has ended decides nothing for the next one with the same gateway', async () => {
+  test('a closed application decides nothing for the next one with the same gateway', async () => {
     const type = gateway();
     const eventsOf = async (app: TestApp) => {
       const socket = await sayTo(app);
@@ -395,7 +395,7 @@ describe('microservices', () => {
   });
 });
 
-describe('calls that the library was not told of', () => {
+describe('calls that the library does not know', () => {
   @Injectable()
   class Bot {
     @RateLimit('1/min') answer(): string {
@@ -412,7 +412,7 @@ describe('calls that the library was not told of', () => {
     }
   }
 
-  test('a context type that it does not know passes uncharged', async () => {
+  test('a call of an unknown context type passes without a charge', async () => {
     const app = await serve('express', { providers: [Bot] });
     const creator = app.app.get(ExternalContextCreator);
     const bot = app.app.get(Bot);
@@ -432,7 +432,7 @@ describe('calls that the library was not told of', () => {
     await app.close();
   });
 
-  test('a route unknown at start-up is compiled at its first call; its mistake is logged once, and the module limits apply', async () => {
+  test('a route unknown at start-up is compiled at its first call; its errors are logged once, and the limits of the module apply', async () => {
     const app = await serve('express', { options: { limits: [{ name: 'burst', rate: '3/min' }] } });
     const creator = app.app.get(ExternalContextCreator);
     const unknown = new Unknown();

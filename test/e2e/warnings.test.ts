@@ -46,7 +46,7 @@ describe('warnings at start-up', () => {
     return warned;
   };
 
-  test('a static limit that can never bind', async () => {
+  test('name a static limit that can never deny', async () => {
     @Controller()
     class Redundant {
       @Get('a') @RateLimit({ name: 'wide', rate: '100/min' }) a() {}
@@ -61,7 +61,7 @@ describe('warnings at start-up', () => {
     ]);
   });
 
-  test('of two limits that are the same, one', async () => {
+  test('name one of two equal limits', async () => {
     @Controller()
     class Same {
       @Get()
@@ -72,7 +72,7 @@ describe('warnings at start-up', () => {
     expect(await warningsOf({ controllers: [Same] })).toHaveLength(1);
   });
 
-  test('nothing of a limit that binds on one route, where the tighter one is skipped', async () => {
+  test('do not name a limit that denies on one route, because the tighter one is skipped there', async () => {
     @Controller()
     class Skipping {
       @Get('both') both() {}
@@ -92,7 +92,7 @@ describe('warnings at start-up', () => {
     ]);
   });
 
-  test('nothing of a limit that two others deny first, each on a route of its own', async () => {
+  test('do not name a limit if different limits deny first on different routes', async () => {
     @Controller()
     @RateLimit({ name: 'inner', rate: '8/min' })
     @RateLimit({ name: 'class', rate: '10/min' })
@@ -104,7 +104,22 @@ describe('warnings at start-up', () => {
     expect(await warningsOf({ controllers: [Split], options: { limits } })).toEqual([]);
   });
 
-  test('a limit that admits no request, for what each costs', async () => {
+  test('do not name a limit if the tighter one applies only to some methods or conditions', async () => {
+    @Controller()
+    class Some {
+      @Get('methods')
+      @RateLimit({ name: 'all', rate: '10/min' })
+      @RateLimit({ name: 'writes', rate: '1/min', methods: ['POST'] })
+      methods() {}
+      @Get('when')
+      @RateLimit({ name: 'all', rate: '10/min' })
+      @RateLimit({ name: 'some', rate: '1/min', when: () => false })
+      when() {}
+    }
+    expect(await warningsOf({ controllers: [Some] })).toEqual([]);
+  });
+
+  test('name a limit that denies every request because of its cost', async () => {
     @Controller()
     class Dear {
       @Get('dear') @RateLimit({ name: 'dear', rate: '5/min', cost: 6 }) dear() {}
@@ -118,7 +133,7 @@ describe('warnings at start-up', () => {
     ]);
   });
 
-  test('a limit on a method that Nest never calls for a request', async () => {
+  test('name a limit on a method that Nest never calls for a request', async () => {
     @Injectable()
     class Service {
       @RateLimit('1/min') work() {}
@@ -128,7 +143,7 @@ describe('warnings at start-up', () => {
     ]);
   });
 
-  test('a limit on a class of which Nest calls no method for a request', async () => {
+  test('name a limit on a class whose methods Nest never calls for a request', async () => {
     @Injectable()
     @RateLimit('1/min')
     class Service {
@@ -139,7 +154,7 @@ describe('warnings at start-up', () => {
     ]);
   });
 
-  test('limits that nothing decides', async () => {
+  test('name routes with limits but without a guard that decides them', async () => {
     @Controller()
     class Open {
       @Get('a') @RateLimit('1/min') a() {
@@ -159,11 +174,11 @@ describe('warnings at start-up', () => {
     ]);
   });
 
-  describe('routes whose limits are all decided after the other guards', () => {
+  describe('about routes whose limits are all decided after the other guards', () => {
     const text =
       "all limits are decided after the other guards, so requests that these reject, such as guessed passwords and tokens, are not limited. Add a limit with key: 'ip', or with phase: 'before-guards'.";
 
-    test('are named in one warning', async () => {
+    test('name them in one warning', async () => {
       @Controller()
       @UseGuards(StrictGuard)
       class Three {
@@ -187,7 +202,7 @@ describe('warnings at start-up', () => {
       expect(await warningsOf({ controllers: [One] })).toEqual([`One.one: ${text}`]);
     });
 
-    test('are no others: with an earlier limit, without another guard, or without limits', async () => {
+    test('are not logged with an earlier limit, without another guard, or without limits', async () => {
       @Controller()
       class Fine {
         @Get('a')
@@ -203,7 +218,7 @@ describe('warnings at start-up', () => {
       expect(await warningsOf({ controllers: [Fine], options: { exempt: () => false } })).toEqual([]);
     });
 
-    test('are none with an earlier limit of the module', async () => {
+    test('are not logged with an earlier limit of the module', async () => {
       @Controller()
       class Login {
         @Get() @UseGuards(StrictGuard) @RateLimit({ rate: '5/min', key: 'user' }) get() {}
@@ -243,7 +258,7 @@ describe('warnings at start-up', () => {
         { rate: '50/min', cost: () => 1, phase: 'before-guards' },
       ],
       ['users, with an early phase', { rate: '50/min', key: 'user|ip', phase: 'before-guards' }],
-    ])('are none with a limit on %s', async (_what, limit) => {
+    ])('are not logged with a limit on %s', async (_what, limit) => {
       expect(await warningsBeside(limit)).toEqual([]);
     });
 
@@ -256,12 +271,12 @@ describe('warnings at start-up', () => {
       ['a late key function', { rate: '50/min', key: () => 'everybody', phase: 'after-guards' }],
       ['a late rate function', { rate: () => '50/min', key: 'ip', phase: 'after-guards' }],
       ['a late cost function', { rate: '50/min', cost: () => 1, key: 'ip', phase: 'after-guards' }],
-    ])('are so despite a limit that is %s', async (_what, limit) => {
+    ])('are logged despite a limit that is %s', async (_what, limit) => {
       expect(await warningsBeside(limit)).toEqual([`Guarded.get: ${text}`]);
     });
   });
 
-  describe('a subclass of the guard that never decides, since the registered one goes first', () => {
+  describe('about a subclass of the guard that never decides, because the registered guard runs first', () => {
     @Injectable()
     class OwnGuard extends RateLimitGuard {}
     @Controller()
@@ -296,13 +311,13 @@ describe('warnings at start-up', () => {
       expect(await warningsOf({ controllers: [Own], root: unregistered })).toEqual([]);
     });
 
-    test('but not the registered guard once more', async () => {
+    test('are not logged if the registered guard is registered again', async () => {
       const providers = [{ provide: APP_GUARD, useExisting: RateLimitGuard }];
       expect(await warningsOf({ controllers: [Limited], providers })).toEqual([]);
     });
   });
 
-  test('nothing, where there is nothing to say', async () => {
+  test('are not logged for a correct configuration', async () => {
     @Controller()
     class Fine {
       @Get() @RateLimit('10/min') @ThrottleScope('shared') get() {}
@@ -322,7 +337,7 @@ describe('warnings at start-up', () => {
 describe.each(platforms)('warnings while requests run on %s', (platform) => {
   const start = starter(platform, { middleware: false });
 
-  test('a user who is set behind all guards is warned about once', async () => {
+  test('name once a route whose user is set after all guards', async () => {
     @Injectable()
     class LateAuth implements NestInterceptor {
       intercept(context: ExecutionContext, next: CallHandler) {
@@ -355,7 +370,7 @@ describe.each(platforms)('warnings while requests run on %s', (platform) => {
 describe('warnings while requests run', () => {
   const start = starter('fastify', { middleware: false });
 
-  describe('a limit for signed-in users alone', () => {
+  describe('about a limit that is only for signed-in users', () => {
     @Controller()
     class ForUsers {
       @Get('user') @RateLimit({ name: 'own', rate: '2/min', key: 'user' }) user() {
@@ -379,7 +394,7 @@ describe('warnings while requests run', () => {
     const options = { scopes: { own: { rate: '2/min', key: 'user' } } } as const;
 
     test.each(['user', 'guarded', 'scope'])(
-      'is warned about once after a hundred callers of whom none was signed in: %s',
+      'are logged once after a hundred callers, none of whom was signed in: %s',
       async (path) => {
         const app = await start({ controllers: [ForUsers], options });
         expect(await statuses(app, 99, `/${path}`)).toEqual(times(99, 200));
@@ -392,7 +407,7 @@ describe('warnings while requests run', () => {
       },
     );
 
-    test('is not warned about once somebody was signed in, nor is one for addresses as well', async () => {
+    test('are not logged once a user was signed in, nor for a limit that also counts addresses', async () => {
       const app = await start({ controllers: [ForUsers], options, middleware: true });
       await app.get('/user', { as: 'alice' });
       await app.get('/guarded', { as: 'alice' });
@@ -401,7 +416,7 @@ describe('warnings while requests run', () => {
       expect(app.logged).toEqual([]);
     });
 
-    test('is not warned about as one of the module, whose public routes nobody has to sign in for', async () => {
+    test('are not logged for a limit of the module, which may have public routes', async () => {
       @Controller()
       class Public {
         @Get() get() {

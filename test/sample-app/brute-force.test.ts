@@ -44,26 +44,26 @@ describe.each([
     ).status;
   const at = (email: unknown, password = 'guess') => JSON.stringify({ email, password });
 
-  test('what a client writes into X-Forwarded-For in front of its own address frees nobody', async () => {
+  test('addresses that a client adds to X-Forwarded-For do not evade the limit', async () => {
     const seen: number[] = [];
     for (let i = 0; i < 7; i++) seen.push(await guess(at('a@example.org'), `198.51.100.${i}, 203.0.113.9`));
     expect(seen).toEqual([...times(5, 401), 429, 429]);
     expect(await guess(at('a@example.org'), 'garbage, , 203.0.113.9')).toBe(429);
   });
 
-  test('another e-mail each time is denied at the 21st', async () => {
+  test('the 21st guess with different e-mails is denied', async () => {
     const seen: number[] = [];
     for (let i = 0; i < 22; i++) seen.push(await guess(at(`user${i}@example.org`)));
     expect(seen).toEqual([...times(20, 401), 429, 429]);
   });
 
-  test('another address each time is denied at the 101st', async () => {
+  test('the 101st guess from different addresses is denied', async () => {
     const seen: number[] = [];
     for (let i = 0; i < 101; i++) seen.push(await guess(at('alice@example.org'), `198.51.100.${i}`));
     expect(seen).toEqual([...times(100, 401), 429]);
   });
 
-  test('one e-mail in other letters, widths and spaces is one account', async () => {
+  test('one e-mail in other cases, widths and spaces is one account', async () => {
     const variants = [
       'alice@example.org',
       'ALICE@EXAMPLE.ORG',
@@ -77,7 +77,7 @@ describe.each([
     expect(seen).toEqual([...times(5, 401), 429]);
   });
 
-  test('a body without an e-mail, or with what is none, is charged to the address', async () => {
+  test('for a body without a valid e-mail, the address is charged', async () => {
     const bodies = [
       '{}',
       at(null),
@@ -92,7 +92,7 @@ describe.each([
     expect(seen).toEqual([...times(5, 401), 429, 429]);
   });
 
-  test('what reaches for prototypes is charged to the address, where the platform lets it in at all', async () => {
+  test('for a body that tries prototype pollution, the address is charged, if the platform accepts it at all', async () => {
     const tricks = [
       '{"__proto__":{"email":"alice@example.org"}}',
       '{"constructor":{"prototype":{"email":"a"}}}',
@@ -102,7 +102,7 @@ describe.each([
     expect(seen).toEqual(platform === 'fastify' ? times(6, 400) : [...times(5, 401), 429]);
   });
 
-  test('long values are limited like others, and what is too long never gets to a limit', async () => {
+  test('long values are limited like others, and bodies that are too long never reach a limit', async () => {
     const long = `${'x'.repeat(50_000)}@example.org`;
     const seen: number[] = [];
     for (let i = 0; i < 6; i++) seen.push(await guess(at(long)));
@@ -111,7 +111,7 @@ describe.each([
     expect(await guess('{"email":', '203.0.113.10')).toBe(400);
   });
 
-  test('who knows the password is not counted', async () => {
+  test('correct passwords do not count', async () => {
     const right = at('alice@example.org', 'wonderland');
     for (let i = 0; i < 10; i++) expect(await guess(right)).toBe(200);
     for (let i = 0; i < 5; i++) expect(await guess(at('alice@example.org'))).toBe(401);

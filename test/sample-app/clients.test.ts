@@ -19,13 +19,13 @@ describe.each(['express', 'fastify'] as const)('clients of the shop on %s', (pla
   });
   afterEach(() => app.close());
 
-  test('autocannon: 200 of 500 searches pass, exactly as many as the limit', async () => {
+  test('autocannon: exactly 200 of 500 searches pass, as many as the limit allows', async () => {
     const result = await autocannon({ url: `${url}/products/search?q=tea`, amount: 500, connections: 20 });
     expect(result.statusCodeStats).toEqual({ '200': { count: 200 }, '429': { count: 300 } });
     expect([result.errors, result.timeouts, result['5xx']]).toEqual([0, 0, 0]);
   });
 
-  test('got: waits as long as Retry-After says, and then succeeds', async () => {
+  test('got: waits for the time in Retry-After, and then succeeds', async () => {
     const waits: number[] = [];
     const client = got.extend({
       retry: {

@@ -12,7 +12,7 @@ const dashboard = JSON.parse(
   readFileSync(fileURLToPath(new URL('../../docs/grafana-dashboard.json', import.meta.url)), 'utf8'),
 ) as Dashboard;
 
-test('the shop serves metrics to Prometheus, and the dashboard draws none but those', async () => {
+test('the shop serves metrics to Prometheus, and the dashboard uses only those', async () => {
   const port = await freePort();
   const metrics = serveMetrics(port);
   const shop = await createShop({ meter: metrics.meter, logger: ['error'] });

@@ -38,19 +38,19 @@ describe('two processes of the shop on one Redis', () => {
   const post = async (at: number, path: string): Promise<number> =>
     (await fetch(`${shops[at % shops.length]}${path}`, { method: 'POST' })).status;
 
-  test('guesses of a password in turn are denied at the sixth', async () => {
+  test('the sixth guess of a password is denied, whichever process it reaches', async () => {
     const seen: number[] = [];
     for (let at = 0; at < 7; at++) seen.push(await post(at, '/auth/login'));
     expect(seen).toEqual([401, 401, 401, 401, 401, 429, 429]);
   });
 
-  test('A24 of 50 parallel requests at 3/hour exactly 3 pass', async () => {
+  test('A24 exactly 3 of 50 parallel requests at 3/hour pass', async () => {
     const seen = await Promise.all(Array.from({ length: 50 }, (_, at) => post(at, '/auth/register')));
     expect(seen.filter((status) => status === 201)).toHaveLength(3);
     expect(seen.filter((status) => status === 429)).toHaveLength(47);
   });
 
-  test('A37 without Redis nobody pays, everybody reads, and log-ins stay limited', async () => {
+  test('A37 without Redis payments fail, pages are served, and logins stay limited', async () => {
     const health = async (at: number) =>
       ((await (await fetch(`${shops[at]}/health`)).json()) as Record<string, { store: string }>)[
         'rate-limits'

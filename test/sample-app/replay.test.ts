@@ -100,7 +100,7 @@ const realLog =
 const logs: [name: string, text: string][] = [['a generated log', generatedLog()]];
 if (existsSync(realLog)) logs.push(['a real log', readFileSync(realLog, 'utf8')]);
 
-test.each(logs)('a replay of %s counts what an independent count finds', async (_name, text) => {
+test.each(logs)('a replay of %s agrees with an independent count', async (_name, text) => {
   const expected = countIndependently(text);
   const { requests, unread } = parseLog(text);
   expect(unread).toEqual([]);
@@ -110,7 +110,7 @@ test.each(logs)('a replay of %s counts what an independent count finds', async (
   expect(counted.denied).toBeGreaterThan(0);
 });
 
-test('a line that is no log line is left out, and told of', () => {
+test('an invalid line is left out and reported', () => {
   const { requests, unread } = parseLog(
     'nonsense\n1.2.3.4 - - [01/Jan/2026:00:00:00 +0000] "GET / HTTP/1.1" 200 1\n\n- "-" 408\n',
   );
@@ -118,7 +118,7 @@ test('a line that is no log line is left out, and told of', () => {
   expect(unread).toEqual([1, 4]);
 });
 
-test('a replay to a shop that runs is counted there, at the speed that is said', async () => {
+test('a replay to a running shop is counted there, at the given speed', async () => {
   const shop = await createShop({ logger: ['error'] });
   try {
     await shop.listen(0, '127.0.0.1');

@@ -29,7 +29,7 @@ function start(
 }
 
 describe('npm start', () => {
-  test('PORT is honoured, and the shop stops when it is told to', async () => {
+  test('PORT sets the port, and the shop stops on SIGTERM', async () => {
     const { said, stop } = await start({ PORT: '0' });
     const [url] = /http:\/\/localhost:\d+\//.exec(said) ?? [];
     expect(url).toBeDefined();
@@ -37,6 +37,7 @@ describe('npm start', () => {
     for (const token of ['alice-token', 'bob-token', 'carol-token', 'erin-token', 'sam-token'])
       expect(page).toContain(token);
     expect(page).toContain(`curl -i ${url}cart`);
+    expect(said).not.toContain('WARN');
     await stop();
   });
 
@@ -48,7 +49,7 @@ describe('npm start', () => {
     server.close();
   });
 
-  test('a PORT that is none gives a clear message', async () => {
+  test('an invalid PORT gives a clear message', async () => {
     const { said, code } = await start({ PORT: 'http' });
     expect([code, said]).toEqual([1, expect.stringContaining('PORT is "http", which is not a port')]);
   });
@@ -95,17 +96,39 @@ describe.each(['express', 'fastify'] as const)('the limits of the shop on %s', (
     expect((await ask(method, path, headers)).policy).toContain(policy);
   });
 
-  test('everywhere: anonymous and signed-in callers, bursts and whole days', async () => {
+  test('all other routes: limits on anonymous and signed-in callers, bursts and whole days', async () => {
     expect((await ask('GET', '/pages?path=/about')).policy).toBe(
       '"flood";q=600;w=60, "anon";q=100;w=3600, "burst";q=60;w=60, "sustained";q=1000;w=86400',
     );
   });
 
-  test('staff is exempt, and a wrong token is refused', async () => {
+  test('staff are exempt, and a wrong token is rejected', async () => {
     for (let i = 0; i < 30; i++)
       expect(await ask('POST', '/orders', as('sam'))).toEqual({ status: 201, policy: null });
     expect((await ask('GET', '/pages?path=/about', as('nobody'))).status).toBe(401);
     expect((await ask('POST', '/orders')).status).toBe(401);
+  });
+
+  test('searches are charged to the signed-in user, and empty ones to nobody', async () => {
+    const search = async (words: string, from: string) => {
+      const headers = { ...as('bob'), 'x-forwarded-for': from };
+      const response = await fetch(`${url}/products/search?${words}`, { headers });
+      return response.headers.get('ratelimit');
+    };
+    expect(await search('q=tea', '203.0.113.1')).toContain('"search";r=199');
+    expect(await search('q=tea', '203.0.113.2')).toContain('"search";r=198');
+    expect(await search('', '203.0.113.1')).not.toContain('search');
+    expect(await search('q=tea', '203.0.113.1')).toContain('"search";r=197');
+  });
+
+  test('a summary of a year costs the signed-in user five', async () => {
+    const summary = async (path: string, name: string) => {
+      const response = await fetch(`${url}/account/summary${path}`, { headers: as(name) });
+      return response.headers.get('ratelimit');
+    };
+    expect(await summary('', 'bob')).toContain('"expensive";r=9');
+    expect(await summary('?of=year', 'bob')).toContain('"expensive";r=4');
+    expect(await summary('', 'alice')).toContain('"expensive";r=9');
   });
 
   test('guessing a password is denied at the sixth attempt', async () => {

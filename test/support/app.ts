@@ -42,7 +42,7 @@ export function authenticate(request: WithUser): void {
   if (token !== undefined && users[token] !== undefined) request.user = users[token];
 }
 
-/** Authentication as a guard: refuses callers without a known token where it is `strict`. */
+/** Authentication as a guard. If it is `strict`, it rejects callers without a known token. */
 export class AuthGuard implements CanActivate {
   constructor(readonly strict = false) {}
 
@@ -53,7 +53,7 @@ export class AuthGuard implements CanActivate {
   }
 }
 
-/** Authentication as middleware, ahead of all guards. */
+/** Authentication as middleware, before all guards. */
 export class AuthMiddleware implements NestMiddleware {
   use(request: WithUser, _response: unknown, next: () => void): void {
     authenticate(request);
@@ -66,11 +66,11 @@ export interface TestApp {
   readonly url: string;
   readonly clock: TestClock;
   readonly store: MemoryStore;
-  /** What was logged at warn and error, by Nest and by us. */
+  /** The lines that Nest and the library logged at warn and error. */
   readonly logged: string[];
   /** Those of them that were logged at warn. */
   readonly warned: string[];
-  /** What was logged of denials. */
+  /** The entries of the denial log. */
   readonly denials: readonly object[];
   /** One request, by default a GET from 127.0.0.1. */
   get(path: string, options?: Call): Promise<Answer>;
@@ -81,7 +81,7 @@ export interface Call {
   readonly method?: string;
   /** The bearer token of a test user. */
   readonly as?: string;
-  /** The client's address, told by the trusted proxy on loopback. */
+  /** The client's address, as the trusted proxy on loopback reports it. */
   readonly from?: string;
   readonly headers?: Record<string, string>;
   readonly body?: unknown;
@@ -100,7 +100,7 @@ export interface AppOptions extends ModuleMetadata {
   /** In place of `RateLimitModule.forRoot(options)`. */
   readonly root?: (store: MemoryStore) => DynamicModule;
   readonly prepare?: (app: INestApplication) => void;
-  /** Whether a middleware knows users. Default: yes. */
+  /** True sets users in a middleware. Default true. */
   readonly middleware?: boolean;
   readonly store?: MemoryStore;
   readonly clock?: TestClock;
@@ -111,7 +111,7 @@ export interface AppOptions extends ModuleMetadata {
 class ListeningLogger {
   readonly lines: string[] = [];
   readonly warnings: string[] = [];
-  /** What was logged as objects: denials. */
+  /** The lines logged as objects: denials. */
   readonly denials: object[] = [];
   log(): void {}
   error(message: unknown): void {
@@ -127,7 +127,7 @@ class ListeningLogger {
   }
 }
 
-/** What Node's client has received. What a test does not ask for is not made. */
+/** A response received by Node's client. Parses only what a test reads. */
 class Received implements Answer {
   #headers: Headers | undefined;
 
@@ -159,7 +159,7 @@ class Received implements Answer {
   }
 }
 
-/** By Node's client: `fetch` takes twice as much of the processor, and the suites send thousands of requests. */
+/** Uses Node's client: `fetch` needs twice the CPU time, and the suites send thousands of requests. */
 function call(
   url: string,
   agent: Agent,
@@ -183,14 +183,14 @@ function call(
   });
 }
 
-/** A module class that holds the given metadata. */
+/** Returns a module class with the given metadata. */
 export function moduleOf(metadata: ModuleMetadata, name = 'AppModule'): Type {
   const { [name]: type } = { [name]: class {} };
   Module(metadata)(type as Type);
   return type as Type;
 }
 
-/** Applications that a failing test has left open, which would keep Jest waiting for ever. */
+/** Applications that a failing test has left open: Jest would wait for them forever. */
 const open = new Set<INestApplication>();
 afterAll(async () => {
   for (const app of open) await app.close();
@@ -208,7 +208,7 @@ async function adapterOf(platform: Platform): Promise<AbstractHttpAdapter> {
   return new FastifyAdapter({ trustProxy: 'loopback' });
 }
 
-/** Serves an application over a real socket on one of the platforms, with a clock that the test turns. */
+/** Serves an application over a real socket on one of the platforms, with a clock that the test controls. */
 export async function serve(
   platform: Platform,
   { options, root, prepare, middleware = true, ...given }: AppOptions,
@@ -228,7 +228,7 @@ export async function serve(
   open.add(app);
   prepare?.(app);
   await app.listen(0, '127.0.0.1');
-  // Or else a server may end an idle connection just when a client, whom a busy machine held up, asks again.
+  // Otherwise a server may close an idle connection just when a client on a busy machine sends a request.
   (app.getHttpServer() as Server).keepAliveTimeout = 0;
   const url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
   const agent = new Agent({ keepAlive: true });
@@ -250,7 +250,7 @@ export async function serve(
   };
 }
 
-/** Starts applications on a platform, with the given options where a test has no others, until its test ends. */
+/** Starts applications on a platform, with default options that a test may override, until the test ends. */
 export function starter(
   platform: Platform,
   usual: AppOptions = {},
@@ -267,16 +267,16 @@ export function starter(
 }
 
 const HOUR_MS = 3_600_000;
-/** More than a test takes that counts requests. */
+/** Longer than any test that counts requests. */
 const LONG_MS = 10_000;
 
-/** Waits for the next hour where this one is about to end: what a test counts is to be of one hour. */
+/** Waits for the next hour if this one is about to end, so that all counts of a test fall into one hour. */
 export async function inOneHour(): Promise<void> {
   const leftMs = HOUR_MS - (systemClock.now() % HOUR_MS);
   if (leftMs < LONG_MS) await sleep(leftMs);
 }
 
-/** The statuses of `count` requests, one after the other. */
+/** Returns the statuses of `count` sequential requests. */
 export async function statuses(
   app: TestApp,
   count: number,
@@ -288,5 +288,5 @@ export async function statuses(
   return seen;
 }
 
-/** `count` times `status`. */
+/** Returns a list of `count` times `status`. */
 export const times = (count: number, status: number): number[] => Array.from({ length: count }, () => status);

@@ -26,7 +26,7 @@ export function mostInItsWindows(admissions: readonly Admission[], windowMs: num
   let sum = 0;
   let startMs = Number.NEGATIVE_INFINITY;
   for (const { atMs, cost } of admissions) {
-    // What costs nothing starts no window.
+    // A cost of 0 starts no window.
     if (cost > 0 && startMs + windowMs <= atMs) {
       startMs = atMs;
       sum = 0;
@@ -44,7 +44,7 @@ export function mostOverBucket(
 ): number {
   let worst = Number.NEGATIVE_INFINITY;
   let lastMs = 0;
-  // What the worst span that ends here holds beyond its share of time, times the window.
+  // The excess of the worst span that ends here beyond its share of time, times the window.
   let held = 0;
   for (const { atMs, cost } of admissions) {
     held = held - limit * (atMs - lastMs) + cost * windowMs;
@@ -55,7 +55,7 @@ export function mostOverBucket(
   return worst / windowMs - capacity;
 }
 
-/** Whether what was admitted keeps the bound that the policy's algorithm promises. */
+/** Returns true if the admitted requests keep the bound that the policy's algorithm promises. */
 export function keepsBound(admissions: readonly Admission[], policy: Policy): boolean {
   switch (policy.algorithm) {
     case 'sliding-window':

@@ -6,7 +6,7 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 
 const SCREENSHOTS = fileURLToPath(new URL('../screenshots', import.meta.url));
 
-/** How much of a screen there is. */
+/** The size of the screen. */
 export const SIZES = {
   desktop: { viewport: { width: 1_280, height: 900 } },
   phone: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
@@ -48,7 +48,7 @@ export class Screen {
     await this.page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: true });
   }
 
-  /** What keeps people from using it, by the rules of axe: all of them, or those that are named. */
+  /** The accessibility violations by all rules of axe, or only by the named ones. */
   async violations(...rules: readonly string[]): Promise<readonly string[]> {
     await this.page.evaluate(axe.source);
     const options = rules.length === 0 ? {} : { runOnly: rules };

@@ -8,7 +8,7 @@ import { CountedClock, HeldStore, type Manner, turn } from './held-store.js';
 
 export const MINUTE = 60_000;
 
-/** What a request asks of one limit: by default a charge of 1 to a user at 5 a minute. */
+/** A charge of a request under one limit. Default: a charge of 1 to a user at 5 a minute. */
 export interface Asked extends Partial<Omit<PolicyInput, 'rate'>> {
   readonly limit?: number;
   readonly windowMs?: number;
@@ -54,7 +54,7 @@ export class Guarded {
   readonly counted = new CountedClock(this.clock);
   readonly held: HeldStore;
   readonly store: ResilientStore;
-  /** What was told of the store. */
+  /** The events of the store. */
   readonly heard: string[] = [];
   /** Why requests were decided without the store. */
   readonly causes: unknown[] = [];
@@ -99,19 +99,19 @@ export class Guarded {
     return (await this.peek(asked)).decisions[0] as Decision;
   }
 
-  /** What becomes of so many requests with one limit, one after the other. */
+  /** The verdicts on `count` sequential requests with one limit. */
   async verdicts(count: number, asked: Asked = {}): Promise<boolean[]> {
     const verdicts: boolean[] = [];
     for (let i = 0; i < count; i++) verdicts.push((await this.decide(asked)).allowed);
     return verdicts;
   }
 
-  /** How many of so many requests are admitted. */
+  /** The number of admitted requests of `count`. */
   async admitted(count: number, asked: Asked = {}): Promise<number> {
     return (await this.verdicts(count, asked)).filter(Boolean).length;
   }
 
-  /** What the store would say, itself. */
+  /** The decision that the store itself would make. */
   inStore(asked: Asked = {}): Decision {
     return this.held.inner.peek([asCharge(asked)]).decisions[0] as Decision;
   }

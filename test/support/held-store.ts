@@ -11,7 +11,7 @@ import type { Awaitable } from '../../lib/core/awaitable.js';
  */
 export type Manner = 'at-once' | 'answers' | 'throws' | 'rejects' | 'hangs' | 'slow';
 
-/** What a store that is down throws. */
+/** The error of a store that is down. */
 export const DOWN = new Error('store is down');
 
 /** A call that waits for the test. */
@@ -28,11 +28,11 @@ export class HeldStore implements Store {
   manner: Manner = 'answers';
   /** Parts of it that reject, whatever its manner is. */
   readonly failing = new Set<string>();
-  /** What it was asked to charge, each call once, without probes. */
+  /** The calls that charge, each once, without probes. */
   readonly asked: (readonly Charge[])[] = [];
   /** The identities of probes, each call once. */
   readonly probes: string[] = [];
-  /** What it was asked besides, each call once. */
+  /** The other calls, each once. */
   readonly told: string[] = [];
   /** Tells who listens that it is back. */
   ready: () => void = () => undefined;

@@ -1,7 +1,7 @@
 import { mostInAnyWindow } from './bounds.js';
 import { Servant } from './servant.js';
 
-/** What became of one request. */
+/** The result of one request. */
 export interface Answered {
   readonly client: string;
   readonly path: string;
@@ -37,14 +37,14 @@ export class HttpLoad {
     this.servant.end();
   }
 
-  /** What was sent since then and is answered, by `nowMs` of servant.ts. */
+  /** The completed requests since then, by `nowMs` of servant.ts. */
   async since(sentMs: number): Promise<readonly Answered[]> {
     this.#answers.push(...(await this.servant.ask<Answered[]>('answers')));
     return this.#answers.filter((answer) => answer.sentMs >= sentMs);
   }
 }
 
-/** How many were answered with each status. */
+/** The number of responses by status. */
 export function statusesOf(answers: readonly Answered[]): Record<number, number> {
   const counts: Record<number, number> = {};
   for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;

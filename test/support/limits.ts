@@ -1,6 +1,7 @@
 import { createHasher } from '../../lib/identity/hash.js';
 import type { RateLimitContext } from '../../lib/nest/context/call-context.js';
-import { compileLimit, type Limit, type LimitDefaults, type LimitOrigin } from '../../lib/plan/limit.js';
+import { compileLimit, type Limit, type LimitOrigin } from '../../lib/plan/limit.js';
+import type { LimitDefaults } from '../../lib/plan/limit-functions.js';
 import type { AnyLimitOptions } from '../../lib/plan/options.js';
 import { rejectResolvers } from '../../lib/plan/resolvers.js';
 

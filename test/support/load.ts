@@ -12,7 +12,7 @@ export const busy = (identity: string): Charge[] =>
     chargeOf({ identity, name: algorithm, algorithm, limit: 20, windowMs: 200 }),
   );
 
-/** What a failing test has left running, which would keep Jest waiting for ever. */
+/** Load that a failing test has left running: Jest would wait for it forever. */
 const running = new Set<Load>();
 afterAll(() => {
   for (const load of running) load.end();
@@ -79,7 +79,7 @@ export class Load {
   async #ask(): Promise<void> {
     this.#underWay++;
     while (!this.#stops) {
-      // What is known at once would leave no time for anything else.
+      // A synchronous reply would leave no time for anything else.
       let restMs = 1;
       try {
         const { decisions } = await this.store.consume(this.charges(this.#asked++));

@@ -52,7 +52,7 @@ const nothing = () => ({
   events: [],
   admitted: [],
 });
-/** What a test asks about, since `forget`. */
+/** The counts for a test since `forget`. */
 const seen = nothing();
 let mendedMs = null;
 

@@ -1,4 +1,4 @@
-// What a user gets: the packed library, installed into small applications outside of the repository.
+// The library as users get it: packed, and installed into small applications outside of the repository.
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// What a process of its own answers its test: see servant.ts.
+// Replies to its test from a separate process: see servant.ts.
 
 /** Answers each message with what the function of its name gives, and ends with the test. */
 export function serve(answers) {

@@ -2,7 +2,7 @@ import { Controller, Get, UseGuards } from '@nestjs/common';
 import { RateLimit } from 'nestjs-ratelimit';
 import { AuthGuard } from './app.js';
 
-/** A route for each thing that those who watch limits are told of. */
+/** A route for each kind of event and metric. */
 @Controller()
 export class Shop {
   @Get('two') @RateLimit({ name: 'two', rate: '2/min' }) two() {

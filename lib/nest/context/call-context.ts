@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import type { ExecutionContext } from '@nestjs/common';
 import { parseCookie } from 'cookie';
 import type { AddressNormalizer } from '../../identity/addresses.js';
@@ -90,8 +91,12 @@ export class RateLimitContext implements Caller {
   get address(): string | null {
     if (this.#address === undefined) {
       const { normalizeAddress, transport } = this.#reader;
+      const address = this.#platformAddress();
+      // Most addresses are IPv4, which is charged unchanged.
       this.#address =
-        normalizeAddress(this.#platformAddress()) ?? normalizeAddress(transport.peerAddress(this.#request));
+        address !== undefined && isIPv4(address)
+          ? address
+          : (normalizeAddress(address) ?? normalizeAddress(transport.peerAddress(this.#request)));
     }
     return this.#address;
   }

@@ -7,19 +7,17 @@ const MAX_INSPECTED = 1_000;
 /** Warns of an application behind a proxy that it does not trust: all its callers have the proxy's address. */
 export class ProxyDetector {
   readonly #logger = new Logger('RateLimit');
+  /** False once enough requests have been inspected. */
+  isLooking = true;
   #inspected = 0;
 
   constructor(readonly normalizeAddress: AddressNormalizer) {}
 
-  get isLooking(): boolean {
-    return this.#inspected < MAX_INSPECTED;
-  }
-
   /** Inspects a request whose `X-Forwarded-For` only the platform has read. */
   inspect(header: string | undefined, address: string | undefined, peer: string | undefined): void {
-    this.#inspected++;
+    this.isLooking = ++this.#inspected < MAX_INSPECTED;
     if (header === undefined || address !== peer || peer === undefined) return;
-    this.#inspected = MAX_INSPECTED;
+    this.isLooking = false;
     this.#logger.warn(
       `A request came with an X-Forwarded-For header, but nothing is trusted to write one, so ${this.normalizeAddress(peer)} was charged. If that is your proxy, all of its callers share their limits: set trustProxy of RateLimitModule, or of your platform.`,
     );

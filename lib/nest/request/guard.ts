@@ -166,8 +166,7 @@ export class RateLimitGuard implements CanActivate {
 
   #fail(check: RequestCheck, startMs: number, error: unknown): never {
     if (this.limitPublisher.measures) check.durationMs += performance.now() - startMs;
-    if (!check.isPublished) this.limitPublisher.requestFailed(check, error);
-    check.isPublished = true;
+    this.#publish(check, null, error);
     const outage = error instanceof StoreUnavailableError ? error : null;
     // An unknown rate was reported where the application was asked for it.
     if (outage === null && !(error instanceof UnknownRateError))
@@ -175,10 +174,11 @@ export class RateLimitGuard implements CanActivate {
     throw this.limitResponder.unavailable(check.context, outage);
   }
 
-  #publish(check: RequestCheck): void {
+  #publish(check: RequestCheck, outcome: Outcome | null = check.outcome, error?: unknown): void {
     if (check.isPublished) return;
     check.isPublished = true;
-    this.limitPublisher.request(check);
+    const { plan, context: caller, durationMs } = check;
+    this.limitPublisher.publish({ kind: 'request', plan, caller, outcome, error, durationMs });
   }
 
   /** Gives charges back without waiting: a store that fails then lets them expire. */

@@ -27,7 +27,6 @@ import {
   STATISTICS,
   STATISTICS_REQUESTED,
 } from '../handlers/tokens.js';
-import { RateLimitGuard } from '../request/guard.js';
 import { Responder } from '../request/responder.js';
 import { findHandlers, guardOverrides } from './find-handlers.js';
 import type { RateLimitAsyncResult, RateLimitScope, RateLimitScopes } from './options.js';
@@ -120,7 +119,7 @@ function makePlans(
 ): PlanRegistry {
   const compiler = new RouteCompiler<RateLimitContext>(settings.limits, scopes);
   compiler.validateModuleLimits(errors);
-  const { exempts, identifies } = guardOverrides(modules, RateLimitGuard);
+  const { exempts, identifies } = guardOverrides(modules);
   const plans = new PlanRegistry(compiler, { exempts: exempts || settings.exempt !== null, identifies });
   const { all, uncalled } = findHandlers(modules);
   plans.compile(all, errors);
@@ -173,7 +172,7 @@ export const BOOTSTRAP_PROVIDERS: readonly Provider[] = [
   {
     provide: RateLimiter,
     useFactory: (scopes: Scopes<never>, store: GuardedStore, { enabled, identityFormat }: Settings) =>
-      RateLimiter.over(scopes, store, identityFormat, enabled),
+      new RateLimiter(scopes, store, identityFormat, enabled),
     inject: [SCOPES, GUARDED_STORE, SETTINGS],
   },
   { provide: LIMITER, useExisting: RateLimiter },

@@ -141,7 +141,7 @@ export class UserDiagnostics {
       if (callers.isWarned || !context.fork().authenticated) return;
       callers.isWarned = true;
       this.#logger.warn(
-        `${plan.route}: request.user was set only after its limits were decided, so its callers counted as anonymous. Set it in middleware or in a guard.`,
+        `${plan.route}: request.user was set only after its limits were decided, so its callers counted as anonymous. Set it in middleware, or in a guard if the limits are decided after guards.`,
       );
     });
   }

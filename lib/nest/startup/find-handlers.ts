@@ -14,6 +14,7 @@ import {
   isNestedField,
   transportOf,
 } from '../handlers/metadata.js';
+import { GUARD_BRAND } from '../handlers/tokens.js';
 
 /** A method that Nest calls for requests or messages, and its class. */
 export interface Handler {
@@ -138,14 +139,23 @@ export const limitingGuards = (config: ApplicationConfig, type: Type, method: ob
     .filter((guard) => guardRole(guard) === 'limiting')
     .map((guard) => (typeof guard === 'function' ? guard : (guard as object).constructor));
 
-/** Returns the decisions that guards of the application, subclasses of `base`, take over. */
-export function guardOverrides(modules: ModulesContainer, base: Type): GuardOverrides {
+/** Returns the prototype of `RateLimitGuard` that a guard inherits from, of whatever copy of the library. */
+function libraryPrototype(prototype: object): object {
+  return Object.hasOwn(prototype, GUARD_BRAND)
+    ? prototype
+    : libraryPrototype(Object.getPrototypeOf(prototype) as object);
+}
+
+/** Returns the decisions that guards of the application, subclasses of `RateLimitGuard`, take over. */
+export function guardOverrides(modules: ModulesContainer): GuardOverrides {
   const overridden = new Set<string>();
   for (const { providers, injectables } of modules.values()) {
     for (const { metatype } of [...providers.values(), ...injectables.values()]) {
       if (typeof metatype !== 'function' || guardRole(metatype) !== 'limiting') continue;
+      const own = metatype.prototype as Record<string, unknown>;
+      const base = libraryPrototype(own) as Record<string, unknown>;
       for (const name of ['identity', 'shouldSkip']) {
-        if (metatype.prototype[name] !== base.prototype[name]) overridden.add(name);
+        if (own[name] !== base[name]) overridden.add(name);
       }
     }
   }

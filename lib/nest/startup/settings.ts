@@ -1,6 +1,5 @@
 import type { ErrorReporter } from '../../core/error-reporter.js';
 import type { ErrorCollector } from '../../core/errors.js';
-import { DEFAULT_ALGORITHM, DEFAULT_FAIL_MODE } from '../../core/policy.js';
 import { RateLimitHeaders } from '../../http/headers.js';
 import { addressNormalizer, DEFAULT_IPV6_PREFIX } from '../../identity/addresses.js';
 import { hashingFor } from '../../identity/hash.js';
@@ -8,7 +7,7 @@ import { compileTrustProxy } from '../../identity/proxies.js';
 import type { LogIdentities } from '../../observe/denial-log.js';
 import type { MeterLike } from '../../observe/telemetry.js';
 import { callback, oncePerContext, syncCallback } from '../../plan/callbacks.js';
-import type { LimitDefaults } from '../../plan/limit.js';
+import type { LimitDefaults } from '../../plan/limit-functions.js';
 import { compileKeyRule } from '../../plan/limit-functions.js';
 import type { KeyFunction, KeyResolver, KeyRule } from '../../plan/options.js';
 import { isResolverClass, type ProviderResolver } from '../../plan/resolvers.js';
@@ -98,7 +97,7 @@ export function compileSettings(
     defaults: {
       // An invalid default is one error, not one for every limit that takes it.
       key: isKey ? onceEach(key) : DEFAULT_KEY,
-      algorithm: options.algorithm ?? DEFAULT_ALGORITHM,
+      algorithm: options.algorithm,
       tier:
         tier &&
         oncePerContext(
@@ -112,8 +111,8 @@ export function compileSettings(
         ),
       ...hashing,
       resolve,
-      shadow: options.shadow ?? false,
-      failMode: options.failMode ?? DEFAULT_FAIL_MODE,
+      shadow: options.shadow,
+      failMode: options.failMode,
       report,
     },
     exempt:

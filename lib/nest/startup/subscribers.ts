@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { systemClock } from '../../core/clock.js';
-import { DenialLog } from '../../observe/denial-log.js';
+import { createDenialLog } from '../../observe/denial-log.js';
 import { emitEvents } from '../../observe/emit-events.js';
 import type { RateLimitEvents } from '../../observe/events.js';
 import type { Publisher } from '../../observe/publisher.js';
@@ -41,7 +41,7 @@ export function subscribeAll(
   if (telemetry !== null) publisher.subscribe(telemetry.onPublished, { measures: true });
   if (logIdentities !== null) {
     const warn = (line: object): void => logger.warn(line);
-    publisher.subscribe(new DenialLog(systemClock, logIdentities, defaults.hash, warn).onPublished);
+    publisher.subscribe(createDenialLog(systemClock, logIdentities, defaults.hash, warn));
   }
   publisher.subscribe(emitEvents(events));
   return telemetry;

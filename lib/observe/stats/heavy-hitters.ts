@@ -9,6 +9,17 @@ export interface Hit {
   readonly denied: number;
 }
 
+/** A counted key. `count` and `denied` are those since the last drain. */
+interface Slot {
+  key: string;
+  count: number;
+  denied: number;
+  /** Occurrences that are certain: those since the key took the slot. */
+  certain: number;
+  /** Upper bound of the occurrences: it includes what the key took over from its predecessor in the slot. */
+  bound: number;
+}
+
 /** Longer keys are not counted, so that memory is bounded in bytes, too. */
 const MAX_KEY_LENGTH = 256;
 
@@ -18,97 +29,60 @@ const MAX_KEY_LENGTH = 256;
  * was added more than N / slots times is held. Its count is too low by at most N / slots, and never too high.
  */
 export class HeavyHitters {
-  readonly #slotOf = new Map<string, number>();
-  // By slot. Typed arrays, so that the search for the lowest count touches little memory.
-  readonly #keys: string[] = [];
-  /** Upper bounds of the occurrences. */
-  readonly #counts: Float64Array;
-  /** The part of a count that the key took over from its predecessor in the slot. */
-  readonly #errors: Float64Array;
-  readonly #denied: Float64Array;
-  /** The parts of the guaranteed counts, and of the denials, that have been drained. */
-  readonly #drained: Float64Array;
-  readonly #drainedDenied: Float64Array;
-  /** A lower bound of all counts. No slot before the hand has this count. */
+  readonly #slots: Slot[] = [];
+  readonly #slotOf = new Map<string, Slot>();
+  /** A lower bound of all bounds. No slot before the hand has this bound. */
   #lowest = 1;
   #hand = 0;
 
-  /** @param slots Number of keys that are held. */
-  constructor(readonly slots: number) {
-    const numbers = () => new Float64Array(slots);
-    this.#counts = numbers();
-    this.#errors = numbers();
-    this.#denied = numbers();
-    this.#drained = numbers();
-    this.#drainedDenied = numbers();
-  }
+  /** @param size Number of keys that are held. */
+  constructor(readonly size: number) {}
 
   add(key: string, isDenied: boolean): void {
     if (key.length > MAX_KEY_LENGTH) return;
     const slot = this.#slotOf.get(key) ?? this.#insert(copyString(key));
-    (this.#counts[slot] as number)++;
-    if (isDenied) (this.#denied[slot] as number)++;
+    slot.count++;
+    slot.certain++;
+    slot.bound++;
+    if (isDenied) slot.denied++;
   }
 
   /** Returns the counts of the `max` most frequent keys since their last drain, from the highest. */
   drain(max: number): Hit[] {
     const hits: Hit[] = [];
-    const slots = this.#keys.map((_, slot) => slot);
-    for (const slot of slots.sort((a, b) => this.#guaranteed(b) - this.#guaranteed(a)).slice(0, max)) {
-      const count = this.#guaranteed(slot) - (this.#drained[slot] as number);
-      if (count === 0) continue;
-      const denied = (this.#denied[slot] as number) - (this.#drainedDenied[slot] as number);
-      hits.push({ key: this.#keys[slot] as string, count, denied });
-      this.#drained[slot] = this.#guaranteed(slot);
-      this.#drainedDenied[slot] = this.#denied[slot] as number;
+    for (const slot of [...this.#slots].sort((a, b) => b.certain - a.certain).slice(0, max)) {
+      const { key, count, denied } = slot;
+      if (count > 0) hits.push({ key, count, denied });
+      slot.count = slot.denied = 0;
     }
     return hits;
   }
 
-  clear(): void {
-    this.#slotOf.clear();
-    this.#keys.length = 0;
-    this.#lowest = 1;
-    this.#hand = 0;
-    for (const numbers of [this.#counts, this.#errors, this.#denied, this.#drained, this.#drainedDenied]) {
-      numbers.fill(0);
-    }
-  }
-
-  /** Returns the occurrences of a key that are certain. */
-  #guaranteed(slot: number): number {
-    return (this.#counts[slot] as number) - (this.#errors[slot] as number);
-  }
-
-  /** Gives a key a free slot, otherwise that of a key with the lowest count. */
-  #insert(key: string): number {
-    let slot = this.#keys.length;
-    if (slot === this.slots) {
+  /** Gives a key a free slot, otherwise that of a key with the lowest bound. */
+  #insert(key: string): Slot {
+    let slot: Slot;
+    if (this.#slots.length < this.size) {
+      slot = { key, count: 0, denied: 0, certain: 0, bound: 0 };
+      this.#slots.push(slot);
+    } else {
       slot = this.#lowestSlot();
-      this.#slotOf.delete(this.#keys[slot] as string);
-      this.#errors[slot] = this.#counts[slot] as number;
-      this.#denied[slot] = 0;
-      this.#drained[slot] = 0;
-      this.#drainedDenied[slot] = 0;
+      this.#slotOf.delete(slot.key);
+      slot.key = key;
+      slot.count = slot.denied = slot.certain = 0;
     }
-    this.#keys[slot] = key;
     this.#slotOf.set(key, slot);
     return slot;
   }
 
-  /** Finds a slot with the lowest count. Counts only grow, so all slots are searched once per step of the lowest: constant time per key. */
-  #lowestSlot(): number {
-    const counts = this.#counts;
+  /** Finds a slot with the lowest bound. Bounds only grow, so all slots are searched once per step of the lowest: constant time per key. */
+  #lowestSlot(): Slot {
     for (;;) {
-      for (; this.#hand < this.slots; this.#hand++) {
-        if (counts[this.#hand] === this.#lowest) return this.#hand;
+      for (; this.#hand < this.size; this.#hand++) {
+        const slot = this.#slots[this.#hand] as Slot;
+        if (slot.bound === this.#lowest) return slot;
       }
       this.#hand = 0;
-      let lowest = counts[0] as number;
-      for (let slot = 1; slot < this.slots; slot++) {
-        if ((counts[slot] as number) < lowest) lowest = counts[slot] as number;
-      }
-      this.#lowest = lowest;
+      this.#lowest = Math.min(...this.#slots.map(({ bound }) => bound));
     }
   }
 }

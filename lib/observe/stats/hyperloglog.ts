@@ -10,16 +10,6 @@ class Uint64 {
   high = 0;
   low = 0;
 
-  set(high: number, low: number): void {
-    this.high = high;
-    this.low = low;
-  }
-
-  xor({ high, low }: Uint64): void {
-    this.high ^= high;
-    this.low ^= low;
-  }
-
   /** Multiplies by the constant of MurmurHash64A, 0xc6a4a7935bd1e995. */
   multiply(): void {
     const { high, low } = this;
@@ -45,17 +35,20 @@ const block = new Uint64();
 /** Sets `hash` to the hash of a text of ASCII characters: MurmurHash64A with the seed of Redis. */
 function setHash(text: string): void {
   const { length } = text;
-  hash.set(0, length);
+  hash.high = 0;
+  hash.low = length;
   hash.multiply();
   hash.low ^= 0xadc83b19;
   for (let at = 0; at < length; at += 8) {
-    block.set(fourBytes(text, at + 4), fourBytes(text, at));
+    block.high = fourBytes(text, at + 4);
+    block.low = fourBytes(text, at);
     if (at + 8 <= length) {
       block.multiply();
       block.fold();
       block.multiply();
     }
-    hash.xor(block);
+    hash.high ^= block.high;
+    hash.low ^= block.low;
     hash.multiply();
   }
   hash.fold();
@@ -89,7 +82,7 @@ function rankOfHash(): number {
  * cost is bounded, and nothing is lost.
  */
 export class HyperLogLog {
-  readonly #registers = new Uint8Array(REGISTERS);
+  #registers = new Uint8Array(REGISTERS);
 
   /** Adds a client, a text of ASCII characters. Returns the register that it raised; -1 for none. */
   add(client: string): number {
@@ -103,11 +96,7 @@ export class HyperLogLog {
 
   /** Adds all clients of another one. */
   merge(other: HyperLogLog): void {
-    const [into, from] = [this.#registers, other.#registers];
-    for (let at = 0; at < REGISTERS; at++) {
-      const rank = from[at] as number;
-      if (rank > (into[at] as number)) into[at] = rank;
-    }
+    this.#registers = this.#registers.map((rank, at) => Math.max(rank, other.#registers[at] as number));
   }
 
   estimate(): number {

@@ -5,7 +5,7 @@ import { emptyHour, emptyTally, type HourCounts, limitKey, type Tally } from '..
 import type { PublishedPlan } from '../publisher.js';
 import { HeavyHitters } from './heavy-hitters.js';
 import type { HyperLogLog } from './hyperloglog.js';
-import { mergeTally } from './snapshot.js';
+import { totalOf } from './snapshot.js';
 
 /** The part of an outcome that is recorded. */
 export type RecordedOutcome = Pick<Outcome, 'allowed' | 'degraded' | 'decisions'>;
@@ -42,17 +42,6 @@ const MAX_NAMES = 5_000;
 /** The name under which everything is counted beyond `MAX_NAMES`. */
 const OTHER = 'other';
 
-/** Counts under a name since the last drain. */
-class Counter implements Tally {
-  allowed = 0;
-  denied = 0;
-  shadowDenied = 0;
-  degraded = 0;
-  isTouched = false;
-
-  constructor(readonly name: string) {}
-}
-
 /** Adds one request, or one decision. */
 function count(tally: Tally, isAllowed: boolean, isShadowDenied: boolean, isDegraded: boolean): void {
   if (isAllowed) tally.allowed++;
@@ -61,37 +50,27 @@ function count(tally: Tally, isAllowed: boolean, isShadowDenied: boolean, isDegr
   if (isDegraded) tally.degraded++;
 }
 
-/** Counters by name. Remembers which have counted anything, so that a drain does not visit the others. */
+/** Counts by name since the last drain. */
 class CounterTable {
-  readonly #counters = new Map<string, Counter>();
-  #touched: Counter[] = [];
+  readonly #counters = new Map<string, Tally>();
 
   /** Returns the counter of a name, or that of `OTHER` once there are too many. */
-  get(name: string): Counter {
-    let counter = this.#counters.get(name);
-    if (counter === undefined) {
-      if (this.#counters.size >= MAX_NAMES && name !== OTHER) return this.get(OTHER);
-      counter = new Counter(name);
-      this.#counters.set(name, counter);
-    }
-    return counter;
-  }
-
-  count(counter: Counter, isAllowed: boolean, isShadowDenied: boolean, isDegraded: boolean): void {
-    count(counter, isAllowed, isShadowDenied, isDegraded);
-    if (counter.isTouched) return;
-    counter.isTouched = true;
-    this.#touched.push(counter);
+  get(name: string): Tally {
+    const counter = this.#counters.get(name);
+    if (counter !== undefined) return counter;
+    if (this.#counters.size >= MAX_NAMES && name !== OTHER) return this.get(OTHER);
+    const created = emptyTally();
+    this.#counters.set(name, created);
+    return created;
   }
 
   /** Moves the counts into tallies by name. */
   drain(into: Map<string, Tally>): void {
-    for (const counter of this.#touched) {
-      mergeTally(into, counter.name, counter);
-      counter.allowed = counter.denied = counter.shadowDenied = counter.degraded = 0;
-      counter.isTouched = false;
+    for (const [name, counter] of this.#counters) {
+      if (totalOf(counter) === 0) continue;
+      into.set(name, { ...counter });
+      Object.assign(counter, emptyTally());
     }
-    this.#touched = [];
   }
 }
 
@@ -99,17 +78,16 @@ class CounterTable {
 export class Recorder {
   readonly #routes = new CounterTable();
   /** Counters of routes, at the ids of their plans. */
-  readonly #byPlan: (Counter | undefined)[] = [];
+  readonly #byPlan: (Tally | undefined)[] = [];
   readonly #limits = new CounterTable();
   /** Counters of limits by their policies: names need not be joined for each request. */
-  readonly #byPolicy = new WeakMap<Policy, Counter>();
-  readonly #deniedClients = new HeavyHitters(TRACKED);
-  readonly #users = new HeavyHitters(TRACKED);
+  readonly #byPolicy = new WeakMap<Policy, Tally>();
+  #deniedClients = new HeavyHitters(TRACKED);
+  #users = new HeavyHitters(TRACKED);
   #newClients = new Map<number, string>();
   #lastClient: string | null = null;
   /** All requests since the start. */
   readonly totals: Tally = emptyTally();
-  #isEmpty = true;
 
   /**
    * @param hour Hours since the epoch.
@@ -124,7 +102,6 @@ export class Recorder {
 
   record(route: RecordedRoute, outcome: RecordedOutcome, client: string | null, user: string | null): void {
     const { allowed, degraded, decisions } = outcome;
-    this.#isEmpty = false;
     let isShadowDenied = false;
     // No iterator, which would be made for each request.
     for (let at = 0; at < decisions.length; at++) {
@@ -133,10 +110,10 @@ export class Recorder {
       const isShadow = !decision.allowed && shadow;
       if (isShadow) isShadowDenied = true;
       const counter = this.#byPolicy.get(policy) ?? this.#limitCounter(policy);
-      this.#limits.count(counter, decision.allowed || shadow, isShadow, degraded);
+      count(counter, decision.allowed || shadow, isShadow, degraded);
     }
     this.#byPlan[route.id] ??= this.#routes.get(route.route);
-    this.#routes.count(this.#byPlan[route.id] as Counter, allowed, isShadowDenied, degraded);
+    count(this.#byPlan[route.id] as Tally, allowed, isShadowDenied, degraded);
     count(this.totals, allowed, isShadowDenied, degraded);
     if (client !== null) {
       if (!allowed) this.#deniedClients.add(client, true);
@@ -147,10 +124,9 @@ export class Recorder {
 
   /** Returns the counts since the last drain; null for none. */
   drain(): Drained | null {
-    if (this.#isEmpty) return null;
-    this.#isEmpty = true;
     const counts = emptyHour(this.hour);
     this.#routes.drain(counts.routes);
+    if (counts.routes.size === 0) return null;
     this.#limits.drain(counts.limits);
     for (const { key, count } of this.#deniedClients.drain(MAX_DRAINED)) {
       counts.deniedClients.set(`ip:${key}`, count);
@@ -168,11 +144,11 @@ export class Recorder {
     this.hour = hour;
     this.clients = clients;
     this.#lastClient = null;
-    this.#deniedClients.clear();
-    this.#users.clear();
+    this.#deniedClients = new HeavyHitters(TRACKED);
+    this.#users = new HeavyHitters(TRACKED);
   }
 
-  #limitCounter(policy: Policy): Counter {
+  #limitCounter(policy: Policy): Tally {
     const counter = this.#limits.get(limitKey(policy.name, policy.scope));
     this.#byPolicy.set(policy, counter);
     return counter;

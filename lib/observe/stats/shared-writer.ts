@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { type LRU, lru } from 'tiny-lru';
-import { type Clock, runAfter } from '../../core/clock.js';
+import type { Clock } from '../../core/clock.js';
 import type { ErrorReporter } from '../../core/error-reporter.js';
+import { StoreTimeoutError, withTimeout } from '../../resilience/timeout-queue.js';
 import {
   emptyHour,
   type HourCounts,
@@ -9,7 +10,7 @@ import {
   type SharedCounts,
 } from '../../store/shared-counters.js';
 import type { Drained } from './recorder.js';
-import { type CountedHour, HOUR_MS, mergeHour, sumRequests } from './snapshot.js';
+import { type CountedHour, HOUR_MS, mergeHour, sumRequests, totalOf } from './snapshot.js';
 
 const SOURCE = 'statistics';
 /** Time that a reader, and the end of the process, wait for the store. */
@@ -55,10 +56,8 @@ export class SharedWriter {
   #writing: Promise<void> | null = null;
   #sequence = 0;
   #writes = 0;
-  /** Hours whose last write failed. A store may keep each in another place. */
+  /** Hours whose last write failed: an outage, which is reported once. A store may keep each hour in another place. */
   readonly #failed = new Set<number>();
-  /** Set once the current outage has been reported. */
-  #isFailing = false;
   /** Replies that came too late for their reader, and are still to come. */
   #late = 0;
   /** Hours that are over, so that a reader who refreshes reads only the current one. */
@@ -94,7 +93,6 @@ export class SharedWriter {
   write(): Promise<void> {
     const batch = this.#next();
     if (this.#writing !== null || batch === undefined) return this.#writing ?? Promise.resolve();
-    batch.isSent = true;
     this.#writing = this.#write(batch).finally(() => {
       this.#writing = null;
     });
@@ -168,29 +166,27 @@ export class SharedWriter {
   }
 
   async #write(batch: Batch): Promise<void> {
+    batch.isSent = true;
     const { sequence, counts } = batch;
     const { hour } = counts;
     const clients = [...batch.clients.values()];
     try {
       await this.shared.add({ writer: this.#writer, sequence, counts, clients }, this.keepMs);
     } catch (error) {
+      if (this.#failed.size === 0)
+        this.report(SOURCE, 'The store takes no counts. They are kept and written later.', error);
       this.#failed.add(hour);
-      if (this.#isFailing) return;
-      this.#isFailing = true;
-      this.report(SOURCE, 'The store takes no counts. They are kept and written later.', error);
       return;
     }
     this.#failed.delete(hour);
-    if (this.#failed.size === 0) this.#isFailing = false;
     this.#past.delete(hour);
     this.#remove((one) => one === batch);
   }
 
-  /** Writes until everything is written, or every hour that is left has failed again. */
+  /** Tries every batch once more. */
   async #writeAll(): Promise<void> {
     await this.#writing;
-    this.#failed.clear();
-    while (this.#batches.some(({ counts }) => !this.#failed.has(counts.hour))) await this.write();
+    for (const batch of this.#batches) await this.#write(batch);
   }
 
   #remove(isRemoved: (batch: Batch) => boolean): readonly Batch[] {
@@ -200,35 +196,28 @@ export class SharedWriter {
   }
 
   #reportLost(batches: readonly Batch[], reason: string): void {
-    let requests = 0;
-    for (const { counts } of batches) {
-      const { allowed, denied } = sumRequests(counts);
-      requests += allowed + denied;
-    }
+    const requests = batches.reduce((sum, { counts }) => sum + totalOf(sumRequests(counts)), 0);
     if (requests === 0) return;
     this.report(SOURCE, `The counts of ${requests} requests are lost, since the store ${reason}.`);
   }
 
   /** Asks the store. A client may queue the requests to a silent server, so none is added before it has replied. */
-  #ask<T>(request: () => Promise<T>): Promise<T> {
-    if (this.#late > 0) return Promise.reject(new Error('The store has not replied yet.'));
+  async #ask<T>(request: () => Promise<T>): Promise<T> {
+    if (this.#late > 0) throw new Error('The store has not replied yet.');
     return this.#withTimeout(request());
   }
 
-  #withTimeout<T>(reply: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      let isLate = false;
-      const stop = runAfter(this.clock, STORE_TIMEOUT_MS, () => {
-        isLate = true;
+  async #withTimeout<T>(reply: Promise<T>): Promise<T> {
+    try {
+      return await withTimeout(STORE_TIMEOUT_MS, this.clock, () => reply);
+    } catch (error) {
+      if (error instanceof StoreTimeoutError) {
         this.#late++;
-        reject(new Error(`The store has not replied within ${STORE_TIMEOUT_MS} ms.`));
-      });
-      const onSettled = () => {
-        if (isLate) this.#late--;
-        else stop();
-      };
-      reply.then(resolve, reject).finally(onSettled);
-    });
+        const onSettled = (): number => this.#late--;
+        reply.then(onSettled, onSettled);
+      }
+      throw error;
+    }
   }
 }
 

@@ -95,35 +95,26 @@ const TRIM_AT = 2 * MAX_LISTED;
 
 export const HOUR_MS = 3_600_000;
 
-export const toCounts = ({ allowed, denied, shadowDenied, degraded }: Tally): Counts => ({
-  total: allowed + denied,
-  allowed,
-  denied,
-  shadowDenied,
-  degraded,
+/** Returns the number of all requests, or decisions. */
+export const totalOf = ({ allowed, denied }: Tally): number => allowed + denied;
+
+export const toCounts = (tally: Tally): Counts => ({ total: totalOf(tally), ...tally });
+
+const addTallies = (a: Tally, b: Tally): Tally => ({
+  allowed: a.allowed + b.allowed,
+  denied: a.denied + b.denied,
+  shadowDenied: a.shadowDenied + b.shadowDenied,
+  degraded: a.degraded + b.degraded,
 });
 
-const addTally = (into: Tally, from: Tally): void => {
-  into.allowed += from.allowed;
-  into.denied += from.denied;
-  into.shadowDenied += from.shadowDenied;
-  into.degraded += from.degraded;
-};
-
-/** Adds a tally to the one of its name. */
-export function mergeTally(into: Map<string, Tally>, name: string, from: Tally): void {
-  let tally = into.get(name);
-  if (tally === undefined) {
-    tally = emptyTally();
-    into.set(name, tally);
-  }
-  addTally(tally, from);
+function mergeTallies(into: Map<string, Tally>, from: ReadonlyMap<string, Tally>): void {
+  for (const [name, tally] of from) into.set(name, addTallies(into.get(name) ?? emptyTally(), tally));
 }
 
 /** Adds the counts of an hour to those of another one. */
 export function mergeHour(into: HourCounts, from: HourCounts): void {
-  for (const [name, tally] of from.routes) mergeTally(into.routes, name, tally);
-  for (const [name, tally] of from.limits) mergeTally(into.limits, name, tally);
+  mergeTallies(into.routes, from.routes);
+  mergeTallies(into.limits, from.limits);
   for (const [client, denied] of from.deniedClients) {
     into.deniedClients.set(client, (into.deniedClients.get(client) ?? 0) + denied);
   }
@@ -137,15 +128,12 @@ export function mergeHour(into: HourCounts, from: HourCounts): void {
 
 function trim<T>(list: Map<string, T>, rank: (value: T) => number): void {
   if (list.size <= TRIM_AT) return;
-  const lowest = [...list].sort(([, a], [, b]) => rank(b) - rank(a)).slice(MAX_LISTED);
-  for (const [name] of lowest) list.delete(name);
+  for (const [name] of sortHighest(list, rank).slice(MAX_LISTED)) list.delete(name);
 }
 
 /** Sums up all requests of an hour: each is counted under one route. */
 export function sumRequests({ routes }: HourCounts): Tally {
-  const sum = emptyTally();
-  for (const tally of routes.values()) addTally(sum, tally);
-  return sum;
+  return [...routes.values()].reduce(addTallies, emptyTally());
 }
 
 /** Puts hours together. The last one is the current hour. */
@@ -157,52 +145,31 @@ export function createSnapshot(
 ): StatsSnapshot {
   const sum = emptyHour(0);
   for (const { counts } of hours) mergeHour(sum, counts);
-  const stats = hours.map(hourStats);
-  const byRoute = [...sum.routes].map(([route, tally]) => ({ route, ...toCounts(tally) }));
-  const byLimit = [...sum.limits].map(([key, tally]) => ({ ...splitLimitKey(key), ...toCounts(tally) }));
-  const clients = [...sum.deniedClients].map(([identity, denied]) => ({ identity, denied }));
-  const users = [...sum.users].map(([user, { total, denied }]) => ({ user, total, denied }));
-  const deniedRoutes = byRoute
-    .filter(({ denied }) => denied > 0)
-    .map(({ route, denied }) => ({ route, denied }));
+  const stats = hours.map(({ counts, uniqueClients }) => ({
+    startMs: counts.hour * HOUR_MS,
+    ...toCounts(sumRequests(counts)),
+    uniqueClients,
+  }));
+  const deniedRoutes = sortHighest(sum.routes, ({ denied }) => denied).filter(([, { denied }]) => denied > 0);
   return {
     isComplete,
     currentHour: stats.at(-1) as HourStats,
     hours: stats,
     uniqueClients,
-    topDeniedClients: sortHighest(
-      clients,
-      ({ denied }) => denied,
-      ({ identity }) => identity,
-    ).slice(0, top),
-    topDeniedRoutes: sortHighest(
-      deniedRoutes,
-      ({ denied }) => denied,
-      ({ route }) => route,
-    ).slice(0, top),
-    byRoute: sortHighest(
-      byRoute,
-      ({ total }) => total,
-      ({ route }) => route,
-    ),
-    byLimit: sortHighest(
-      byLimit,
-      ({ total }) => total,
-      ({ limit, scope }) => `${limit} ${scope}`,
-    ),
-    byUser: sortHighest(
-      users,
-      ({ total }) => total,
-      ({ user }) => user,
-    ).slice(0, top),
+    topDeniedClients: sortHighest(sum.deniedClients, (denied) => denied)
+      .slice(0, top)
+      .map(([identity, denied]) => ({ identity, denied })),
+    topDeniedRoutes: deniedRoutes.slice(0, top).map(([route, { denied }]) => ({ route, denied })),
+    byRoute: sortHighest(sum.routes, totalOf).map(([route, tally]) => ({ route, ...toCounts(tally) })),
+    byLimit: sortHighest(sum.limits, totalOf).map(([key, tally]) => ({
+      ...splitLimitKey(key),
+      ...toCounts(tally),
+    })),
+    byUser: sortHighest(sum.users, ({ total }) => total)
+      .slice(0, top)
+      .map(([user, { total, denied }]) => ({ user, total, denied })),
   };
 }
-
-const hourStats = ({ counts, uniqueClients }: CountedHour): HourStats => ({
-  startMs: counts.hour * HOUR_MS,
-  ...toCounts(sumRequests(counts)),
-  uniqueClients,
-});
 
 /** The reverse of `limitKey`. */
 function splitLimitKey(key: string): { limit: string; scope: string } {
@@ -211,5 +178,7 @@ function splitLimitKey(key: string): { limit: string; scope: string } {
 }
 
 /** Sorts equal counts by name, so that a list that is refreshed does not jump about. */
-const sortHighest = <T>(list: T[], count: (item: T) => number, name: (item: T) => string): T[] =>
-  list.sort((a, b) => count(b) - count(a) || (name(a) < name(b) ? -1 : 1));
+const sortHighest = <T>(
+  counts: ReadonlyMap<string, T>,
+  rank: (value: T) => number,
+): [name: string, value: T][] => [...counts].sort(([a, x], [b, y]) => rank(y) - rank(x) || (a < b ? -1 : 1));

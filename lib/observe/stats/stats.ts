@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../../core/clock.js';
 import type { ErrorReporter } from '../../core/error-reporter.js';
 import { type OptionRules, validateOptions, wholeNumber } from '../../core/validate.js';
-import { emptyHour, emptyTally, type HourCounts, type SharedCounters } from '../../store/shared-counters.js';
+import { emptyHour, type HourCounts, type SharedCounters } from '../../store/shared-counters.js';
 import { StoreUnavailableError } from '../../store/store.js';
 import type { Published } from '../publisher.js';
 import { HyperLogLog } from './hyperloglog.js';
@@ -92,8 +92,7 @@ export class RateLimitStats {
   readonly #keepHours: number;
   readonly #clock: Clock;
   readonly #writer: SharedWriter | null;
-  /** Created with the first request: where statistics are off, there is none. */
-  #recorder: Recorder | null = null;
+  readonly #recorder: Recorder;
   /** The hours that this process has counted. */
   readonly #ownHours = new Map<number, OwnHour>();
   /** Stops the timer of writes; null while there is none. */
@@ -106,6 +105,8 @@ export class RateLimitStats {
     this.#keepHours = keepHours;
     this.#clock = clock;
     this.#writer = shared === undefined ? null : new SharedWriter(shared, clock, keepHours * HOUR_MS, report);
+    const hour = this.#hour();
+    this.#recorder = new Recorder(hour, this.#ownHour(hour).clients, this.#writer !== null);
   }
 
   /** @internal */
@@ -125,14 +126,16 @@ export class RateLimitStats {
    *   characters is left out of the list of users.
    */
   record(route: RecordedRoute, outcome: RecordedOutcome, client: string | null, user: string | null): void {
-    this.#currentRecorder().record(route, outcome, client, user);
+    const hour = this.#hour();
+    if (hour !== this.#recorder.hour) this.#startHour(hour);
+    this.#recorder.record(route, outcome, client, user);
     if (this.#stopTimer === null && this.#writer !== null && !this.#isClosed)
       this.#startWriting(this.#writer);
   }
 
   /** The requests of this process since it started. */
   get totals(): Counts {
-    return toCounts(this.#recorder?.totals ?? emptyTally());
+    return toCounts(this.#recorder.totals);
   }
 
   /**
@@ -214,23 +217,15 @@ export class RateLimitStats {
 
   /** Moves the counts since the last drain to those of this process, and to the next write. */
   #drain(): void {
-    const drained = this.#recorder?.drain() ?? null;
+    const drained = this.#recorder.drain();
     if (drained === null) return;
     mergeHour(this.#ownHour(drained.counts.hour).counts, drained.counts);
     this.#writer?.add(drained);
   }
 
-  #currentRecorder(): Recorder {
-    const hour = this.#hour();
-    if (this.#recorder === null) {
-      this.#recorder = new Recorder(hour, this.#ownHour(hour).clients, this.#writer !== null);
-    } else if (hour !== this.#recorder.hour) this.#startHour(this.#recorder, hour);
-    return this.#recorder;
-  }
-
-  #startHour(recorder: Recorder, hour: number): void {
+  #startHour(hour: number): void {
     this.#drain();
-    recorder.begin(hour, this.#ownHour(hour).clients);
+    this.#recorder.begin(hour, this.#ownHour(hour).clients);
     const oldest = hour - this.#keepHours + 1;
     for (const kept of this.#ownHours.keys()) {
       if (kept < oldest) this.#ownHours.delete(kept);

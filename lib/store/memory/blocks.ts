@@ -17,7 +17,7 @@ export class Blocks {
   /** @param maxBlocks How many buckets may be blocked at a time. */
   constructor(readonly maxBlocks: number) {}
 
-  /** Whether any bucket may be blocked. */
+  /** False if no bucket can be blocked. */
   get hasBlocks(): boolean {
     return this.#blocked.size > 0;
   }

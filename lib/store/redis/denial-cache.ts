@@ -5,7 +5,7 @@ import { type Charges, type Decisions, encodeCharge } from './protocol.js';
 
 interface CachedDenial {
   readonly decisions: Decisions;
-  /** When the reply arrived, by the clock of this process; it was true slightly earlier. */
+  /** Arrival of the reply, by the clock of this process; it was true slightly earlier. */
   readonly repliedAtMs: number;
   /** Until then it certainly holds. */
   readonly untilMs: number;
@@ -14,7 +14,7 @@ interface CachedDenial {
   revalidatingSinceMs: number;
 }
 
-/** When a call was sent, and the number of invalidations before that. */
+/** Time of a call, and the number of invalidations before it. */
 export interface SendToken {
   readonly atMs: number;
   readonly invalidationCount: number;
@@ -72,7 +72,7 @@ export class DenialCache implements ReplyListener<SendToken> {
 
   constructor(readonly now: () => number) {}
 
-  /** Whether there may be an entry for a request. If not, it may be sent directly, with this cache as its listener. */
+  /** Returns false if there is no entry for a request, which may then be sent with this cache as its listener. */
   mayContain(charges: Charges): boolean {
     return this.#byIdentity.has(charges[0]?.identity ?? '');
   }
@@ -125,7 +125,7 @@ export class DenialCache implements ReplyListener<SendToken> {
     if (keys !== undefined) for (const key of [...keys]) this.#drop(key);
   }
 
-  /** Whether no identity of a request was invalidated since then. */
+  /** Checks that no identity of a request was invalidated since then. */
   #isCurrent(invalidationCount: number, charges: Charges): boolean {
     if (invalidationCount < this.#outdatedBefore) return false;
     return charges.every(({ identity }) => (this.#invalidations.peek(identity) ?? 0) <= invalidationCount);

@@ -6,7 +6,7 @@ import { Redis, type RedisOptions } from 'ioredis';
 import type { RedisDriver, ScriptName } from './driver.js';
 import { SCRIPTS } from './scripts.gen.js';
 
-/** What the store needs of a client: a `Redis` or a `Cluster` of ioredis 5 or 6. */
+/** A `Redis` or a `Cluster` of ioredis 5 or 6, as far as the store uses it. */
 export interface RedisClient {
   readonly isCluster?: boolean;
   readonly options: {
@@ -95,7 +95,7 @@ export function wrapClient(client: RedisClient): RedisDriver {
 }
 
 const MAX_RECONNECT_DELAY_MS = 250;
-/** How long decisions wait for the first connection. */
+/** Decisions wait no longer than this for the first connection. */
 const OPENING_MS = 2_000;
 
 /**

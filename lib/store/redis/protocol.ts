@@ -6,7 +6,7 @@ import type { Policy } from '../../core/policy.js';
 export type Charges = readonly Charge[];
 export type Decisions = readonly Decision[];
 
-/** What the `consume` script does: charge, only decide, or start the blocks of denials. */
+/** Modes of the `consume` script: charge, only decide, or start the blocks of denials. */
 export type Mode = 'consume' | 'peek' | 'block';
 
 export const DEFAULT_PREFIX = 'ratelimit';

@@ -48,7 +48,7 @@ export class RedisStore implements Store {
   readonly #driver: RedisDriver;
   readonly #keyOf: KeyFormat;
   readonly #clock: Clock | undefined;
-  /** Whether identities are in slots of their own. */
+  /** True if identities are in slots of their own. */
   readonly #isCluster: boolean;
   readonly #batcher: Batcher<SendToken>;
   readonly #denials: DenialCache;

@@ -11,25 +11,16 @@ import {
 import type { RedisDriver } from './driver.js';
 import type { KeyFormat } from './protocol.js';
 
-function* clientArguments(clients: readonly string[]): Iterable<string | number> {
-  yield clients.length;
-  yield* clients;
-}
+type Row = readonly (string | number)[];
 
-function* tallyArguments(tallies: ReadonlyMap<string, Tally>): Iterable<string | number> {
-  yield tallies.size;
-  for (const [name, { allowed, denied, shadowDenied, degraded }] of tallies) {
-    yield name;
-    yield `${allowed} ${denied} ${shadowDenied} ${degraded}`;
-  }
-}
+/** Returns the arguments of a list: its length, and the values of its rows. */
+const listArguments = (rows: readonly Row[]): Row => [rows.length, ...rows.flat()];
 
-function* listArguments({ deniedClients, users }: HourCounts): Iterable<string | number> {
-  yield deniedClients.size;
-  for (const entry of deniedClients) yield* entry;
-  yield users.size;
-  for (const [user, { total, denied }] of users) yield* [user, total, denied];
-}
+const tallyRows = (tallies: ReadonlyMap<string, Tally>): readonly Row[] =>
+  [...tallies].map(([name, { allowed, denied, shadowDenied, degraded }]) => [
+    name,
+    `${allowed} ${denied} ${shadowDenied} ${degraded}`,
+  ]);
 
 /** Reads a hash or list of names and numbers. */
 function* parsePairs(reply: unknown): Iterable<[name: string, value: number]> {
@@ -49,10 +40,7 @@ const RESULTS: Readonly<Record<string, keyof Tally>> = {
 function readTallies(reply: unknown, into: HourCounts, writer: string): number {
   let applied = 0;
   for (const [field, count] of parsePairs(reply)) {
-    if (field.startsWith('w:')) {
-      if (field === `w:${writer}`) applied = count;
-      continue;
-    }
+    if (field === `w:${writer}`) applied = count;
     const tallies = field.startsWith('r') ? into.routes : into.limits;
     const result = RESULTS[field.charAt(1)];
     if (result === undefined) continue;
@@ -80,10 +68,12 @@ export class RedisCounters implements SharedCounters {
       sequence,
       keepMs,
       MAX_LISTED,
-      ...clientArguments(clients),
-      ...tallyArguments(counts.routes),
-      ...tallyArguments(counts.limits),
-      ...listArguments(counts),
+      clients.length,
+      ...clients,
+      ...listArguments(tallyRows(counts.routes)),
+      ...listArguments(tallyRows(counts.limits)),
+      ...listArguments([...counts.deniedClients]),
+      ...listArguments([...counts.users].map(([user, { total, denied }]) => [user, total, denied])),
     ]);
   }
 

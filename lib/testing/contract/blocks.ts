@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import type { Checks } from './checks.js';
+import type { Checks } from './subject.js';
 
-/** Blocks of a bucket after a denial, and of an identity. */
+/** Blocks of a bucket after a denial and of an identity, and resets of an identity and of one scope of it. */
 export const blocks: Checks = {
   async 'a denial blocks its own bucket, and no later request extends the block'(subject) {
-    const blocking = { blockDurationsMs: 600_000 };
+    const blocking = { blockDurationsMs: [600_000] };
     await subject.spend(5, blocking);
     assert.equal((await subject.one(blocking)).retryAfterMs, 600_000);
     subject.clock.advance(599_999);
@@ -44,7 +44,7 @@ export const blocks: Checks = {
   },
 
   async 'a shadow limit, a peek and a cost above the limit start no block'(subject) {
-    const blocking = { blockDurationsMs: 600_000 };
+    const blocking = { blockDurationsMs: [600_000] };
     await subject.one({ ...blocking, cost: 6 });
     assert.equal((await subject.peek()).allowed, true);
     await subject.spend(5);
@@ -55,8 +55,8 @@ export const blocks: Checks = {
   },
 
   async 'a blocked bucket also denies a cost of 0'(subject) {
-    await subject.spend(5, { blockDurationsMs: 1_000 });
-    await subject.one({ blockDurationsMs: 1_000 });
+    await subject.spend(5, { blockDurationsMs: [1_000] });
+    await subject.one({ blockDurationsMs: [1_000] });
     assert.equal((await subject.one({ cost: 0 })).allowed, false);
   },
 
@@ -80,9 +80,28 @@ export const blocks: Checks = {
     await subject.store.unblock('user:1');
     assert.equal((await subject.one()).remaining, 2);
     await subject.spend(2);
-    assert.equal((await subject.one({ blockDurationsMs: 900_000 })).retryAfterMs, 900_000);
+    assert.equal((await subject.one({ blockDurationsMs: [900_000] })).retryAfterMs, 900_000);
     await subject.store.unblock('user:1');
     const { retryAfterMs } = await subject.one();
     assert.ok(retryAfterMs !== null && retryAfterMs <= 60_000);
+  },
+
+  async 'reset removes the charges and blocks of only one identity'(subject) {
+    await subject.spend(5);
+    await subject.spend(5, { scope: 'other' });
+    await subject.spend(5, { identity: 'user:2' });
+    await subject.store.block('user:1', 900_000);
+    await subject.store.reset({ identity: 'user:1' });
+    assert.equal((await subject.peek()).remaining, 5);
+    assert.equal((await subject.peek({ scope: 'other' })).remaining, 5);
+    assert.equal((await subject.peek({ identity: 'user:2' })).remaining, 0);
+  },
+
+  async 'reset of one scope keeps the others'(subject) {
+    await subject.spend(5);
+    await subject.spend(5, { scope: 'other' });
+    await subject.store.reset({ identity: 'user:1', scope: 'scope' });
+    assert.equal((await subject.peek()).remaining, 5);
+    assert.equal((await subject.peek({ scope: 'other' })).remaining, 0);
   },
 };

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import type { Checks } from './checks.js';
-import { charge } from './subject.js';
+import { type ChargeOptions, type Checks, charge } from './subject.js';
 
-/** Decisions about charges, costs and peeks. */
+/** Decisions about charges, costs, peeks and refunds, about several limits together, and separate buckets. */
 export const charges: Checks = {
   async 'a cost above the limit is always denied, and not charged'(subject) {
     const decision = await subject.one({ cost: 6 });
@@ -43,5 +42,72 @@ export const charges: Checks = {
     const [decision] = await subject.consume(request);
     assert.equal(decision?.atMs, subject.clock.now());
     assert.equal(decision?.charge, request);
+  },
+
+  async 'a refund of an expired charge does not refund later charges under a lower limit'(subject) {
+    const original = { algorithm: 'token-bucket', limit: 1_000, windowMs: 3_600_000 } as const;
+    const lowered = { ...original, limit: 10 };
+    const decision = await subject.one(original);
+    subject.clock.advance(1_000);
+    await subject.spend(9, lowered);
+    subject.clock.advance(59_000);
+    await subject.store.refund([decision]);
+    assert.equal((await subject.one(lowered)).allowed, false);
+  },
+
+  async 'a denied request is charged to none of its limits'(subject) {
+    const tight = charge({ name: 'tight', limit: 1 });
+    const loose = charge({ name: 'loose', limit: 10 });
+    await subject.consume(loose, tight);
+    const denied = await subject.consume(loose, tight);
+    assert.deepEqual(
+      denied.map(({ allowed, remaining }) => [allowed, remaining]),
+      [
+        [true, 9],
+        [false, 0],
+      ],
+    );
+    assert.equal((await subject.peek({ name: 'loose', limit: 10 })).remaining, 9);
+  },
+
+  async 'a shadow limit never denies, and is not charged for a request above it'(subject) {
+    const shadow = charge({ name: 'shadow', limit: 1, shadow: true });
+    const real = charge({ name: 'real', limit: 10 });
+    await subject.consume(real, shadow);
+    const [first, second] = await subject.consume(real, shadow);
+    assert.deepEqual([first?.allowed, first?.remaining, second?.allowed], [true, 8, false]);
+  },
+
+  async 'a shadow limit is not charged for a request that another limit denies'(subject) {
+    const shadow = charge({ name: 'shadow', limit: 5, shadow: true });
+    const real = charge({ name: 'real', limit: 1 });
+    await subject.consume(real, shadow);
+    await subject.consume(real, shadow);
+    assert.equal((await subject.peek({ name: 'shadow' })).remaining, 4);
+  },
+
+  async 'identities, scopes, policies, windows and algorithms have separate buckets'(subject) {
+    await subject.spend(5);
+    for (const other of [
+      { identity: 'user:2' },
+      { scope: 'other' },
+      { name: 'other' },
+      { windowMs: 61_000 },
+      { algorithm: 'fixed-window' as const },
+    ]) {
+      assert.equal((await subject.one(other)).remaining, 4, JSON.stringify(other));
+    }
+  },
+
+  async 'names and identities that contain separators have separate buckets'(subject) {
+    const pairs: ChargeOptions[] = [
+      { scope: 'a:b', name: 'c', identity: 'x' },
+      { scope: 'a', name: 'b:c', identity: 'x' },
+      { scope: 'a%3Ab', name: 'c', identity: 'x' },
+      { scope: 'a', name: 'b', identity: 'x}:a:{x' },
+      { scope: 'a', name: 'b', identity: '{x' },
+      { scope: 'a', name: 'b', identity: '*' },
+    ];
+    for (const pair of pairs) assert.equal((await subject.one(pair)).remaining, 4, JSON.stringify(pair));
   },
 };

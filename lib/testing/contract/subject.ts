@@ -1,52 +1,31 @@
 import assert from 'node:assert/strict';
 import type { AlgorithmName } from '../../core/algorithms/index.js';
 import type { Charge, Decision } from '../../core/decision.js';
-import { definePolicy } from '../../core/policy.js';
+import { definePolicy, type PolicyInput } from '../../core/policy.js';
+import type { Rate } from '../../core/rate.js';
 import type { Store } from '../../store/store.js';
 import type { TestClock } from '../test-clock.js';
 
+/** Behaviours of one topic: each has a sentence, and a check that rejects a store without that behaviour. */
+export type Checks = Readonly<Record<string, (subject: Subject) => Promise<void>>>;
+
 /** The parts of a charge that a check can set. */
-export interface ChargeOptions {
-  readonly limit?: number;
-  readonly windowMs?: number;
-  readonly burst?: number;
-  readonly algorithm?: AlgorithmName;
-  readonly scope?: string;
-  readonly name?: string;
-  readonly identity?: string;
-  readonly cost?: number;
-  readonly shadow?: boolean;
-  readonly blockDurationsMs?: number | readonly number[];
-}
+export type ChargeOptions = Partial<Rate & Omit<PolicyInput, 'rate'> & Omit<Charge, 'policy'>>;
 
 /** Returns a charge; by default of 1 unit, to one bucket of 5 per minute. */
-export function charge({
-  limit = 5,
-  windowMs = 60_000,
-  name = 'limit',
-  scope = 'scope',
-  identity = 'user:1',
-  cost = 1,
-  shadow = false,
-  blockDurationsMs = [],
-  algorithm,
-  burst,
-}: ChargeOptions = {}): Charge {
+export function charge(options: ChargeOptions = {}): Charge {
+  const { identity = 'user:1', cost = 1, shadow = false, blockDurationsMs = [], ...rule } = options;
+  const { limit = 5, windowMs = 60_000, name = 'limit', scope = 'scope', algorithm, burst } = rule;
   const policy = definePolicy({ name, scope, rate: { limit, windowMs }, algorithm, burst });
-  return {
-    policy,
-    identity,
-    cost,
-    shadow,
-    blockDurationsMs: typeof blockDurationsMs === 'number' ? [blockDurationsMs] : blockDurationsMs,
-  };
+  return { policy, identity, cost, shadow, blockDurationsMs };
 }
 
-/** A store under test, and its clock. */
+/** A store under test, its clock, and the algorithm of charges that do not name one. */
 export class Subject {
   constructor(
     readonly store: Store,
     readonly clock: TestClock,
+    readonly algorithm?: AlgorithmName,
   ) {}
 
   async consume(...charges: readonly Charge[]): Promise<readonly Decision[]> {
@@ -54,11 +33,12 @@ export class Subject {
   }
 
   async one(options: ChargeOptions = {}): Promise<Decision> {
-    return (await this.consume(charge(options)))[0] as Decision;
+    return (await this.consume(charge({ algorithm: this.algorithm, ...options })))[0] as Decision;
   }
 
   async peek(options: ChargeOptions = {}): Promise<Decision> {
-    return (await this.store.peek([charge(options)])).decisions[0] as Decision;
+    const reply = await this.store.peek([charge({ algorithm: this.algorithm, ...options })]);
+    return reply.decisions[0] as Decision;
   }
 
   /** Makes several charges in sequence, and fails if one is denied. */

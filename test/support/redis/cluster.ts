@@ -1,7 +1,7 @@
 import { until } from '../until.js';
 import { type RedisServer, startRedis } from './server.js';
 
-/** What a node says about itself. */
+/** The description that a node gives of itself. */
 interface Self {
   readonly node: RedisServer;
   readonly id: string;

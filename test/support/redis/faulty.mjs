@@ -6,7 +6,7 @@ import { serve } from '../serve.mjs';
 const [, , host, port] = process.argv;
 
 let way = { delayMs: 0 };
-/** How often clients have called a script. */
+/** The number of script calls by clients. */
 let calls = 0;
 /** When everything that came for a socket has been handed on. */
 const handed = new WeakMap();

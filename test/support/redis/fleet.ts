@@ -1,21 +1,21 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-/** What each process of a fleet is to do. */
+/** The work of each process of a fleet. */
 export interface Orders {
   readonly url: string;
   readonly prefix: string;
   readonly scopes: Readonly<Record<string, unknown>>;
-  /** How many callers there are; they take turns under each scope. */
+  /** The number of callers; they take turns under each scope. */
   readonly identities: number;
   readonly decisions: number;
-  /** How many decisions are under way at a time. */
+  /** The number of concurrent decisions. */
   readonly atOnce: number;
-  /** What decisions cost, in turn. */
+  /** The costs of decisions, in turn. */
   readonly costs: readonly number[];
 }
 
-/** What became of its decisions. */
+/** The results of its decisions. */
 export interface Report {
   readonly admitted: readonly (readonly [scope: string, identity: string, atMs: number, cost: number])[];
   readonly denied: number;

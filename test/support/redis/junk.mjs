@@ -43,6 +43,6 @@ serve({
     before = heapBytes();
     await junk(20_000, 1_000_000);
   },
-  /** What its heap has grown by, once it had met the first of them. */
+  /** The growth of its heap since the first of them. */
   grownBytes: () => heapBytes() - before,
 });

@@ -1,6 +1,6 @@
 import { Servant } from '../servant.js';
 
-/** What a proxy does with what it is sent. */
+/** The behaviour of a proxy. */
 export type ProxyWay =
   /** Hands everything on, this many milliseconds later in both directions together. */
   | { readonly delayMs: number }
@@ -25,7 +25,7 @@ export class FaultyProxy {
     return this.servant.ask('become', way);
   }
 
-  /** How often clients have called a script. */
+  /** The number of script calls by clients. */
   calls(): Promise<number> {
     return this.servant.ask('calls');
   }

@@ -4,7 +4,7 @@ import { type RedisServer, startRedis } from './server.js';
 /** A master and its replicas, and the sentinels that watch them. */
 export class SentinelSet {
   constructor(
-    /** What the sentinels call the master. */
+    /** The name of the master. */
     readonly name: string,
     readonly servers: readonly RedisServer[],
     readonly sentinels: readonly RedisServer[],

@@ -153,11 +153,11 @@ export class RedisServer {
 export interface RedisOptions {
   /** Default: a free port. */
   readonly port?: number;
-  /** Whether every write is on disk before it is answered. Default: nothing is kept. */
+  /** True writes each command to disk before the reply. Default: nothing is written. */
   readonly appendOnly?: boolean;
   /** Further lines of redis.conf. */
   readonly config?: readonly string[];
-  /** Whether it is a sentinel. */
+  /** True for a sentinel. */
   readonly sentinel?: boolean;
 }
 

@@ -5,7 +5,7 @@ import { RedisStore } from 'nestjs-ratelimit/redis';
 
 process.once('message', async ({ url, prefix, scopes, identities, decisions, atOnce, costs }) => {
   const store = new RedisStore({ url, prefix });
-  // What is shown is what the store admits: no decision is made without it, however busy the machine is.
+  // Shows only what the store admits: it makes every decision, however busy the machine is.
   const limiter = new RateLimiter({ scopes, store, timeoutMs: 60_000 });
   const names = Object.keys(scopes);
   const admitted = [];

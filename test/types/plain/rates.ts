@@ -1,5 +1,6 @@
 import { Controller, Get } from '@nestjs/common';
 import {
+  type BeforeGuards,
   presets,
   RateLimit,
   type RateLimitContext,
@@ -103,6 +104,9 @@ export function userOf(context: RateLimitContext): unknown {
   return context.user?.name;
 }
 
+const byTenant = ({ header }: BeforeGuards<RateLimitContext>) => header('x-tenant');
+const byUser = ({ userId }: RateLimitContext) => userId;
+
 /** Before the guards there is no user, whatever the function is for. */
 @Controller()
 export class Phases {
@@ -137,6 +141,11 @@ export class Phases {
   @ThrottleScope('any', { cost: ({ method }) => (method === 'GET' ? 1 : 2), phase: 'before-guards' })
   i() {}
 
+  @Get('10') @RateLimit({ rate: '9/min', key: byTenant, phase: 'before-guards' }) u() {}
+  @Get('11') @RateLimit({ rate: '9/min', key: byTenant, phase: 'after-guards' }) v() {}
+  @Get('12') @RateLimit({ rate: '9/min', key: byUser, phase: 'after-guards' }) w() {}
+  // @ts-expect-error it takes a context with a user
+  @Get('19') @RateLimit({ rate: '9/min', key: byUser, phase: 'before-guards' }) x() {}
   // @ts-expect-error there is no user before the guards
   @Get('20') @RateLimit({ rate: '9/min', key: ({ user }) => String(user?.id), phase: 'before-guards' }) j() {}
   // @ts-expect-error nor an id

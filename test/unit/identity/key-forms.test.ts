@@ -14,7 +14,6 @@ const valueIdentity = (location: ValueLocation, name: string, raw: unknown) =>
   KEY_FORMS[location].compile(
     name,
     compilation,
-    () => undefined,
   )({ address: null, authenticated: false, userId: null, method: undefined, value: () => raw });
 const email = (raw: unknown) => valueIdentity('body', 'email', raw);
 
@@ -89,7 +88,7 @@ describe('values of a request', () => {
 
   test('secrets need a hash that nobody else can make', () => {
     const compile = (source: ValueLocation, isKeyed: boolean) => () =>
-      KEY_FORMS[source].compile('name', { ...compilation, isKeyed }, () => undefined);
+      KEY_FORMS[source].compile('name', { ...compilation, isKeyed });
     for (const source of ['header', 'query', 'cookie'] as const) {
       expect(compile(source, false)).toThrow('[no-secret]');
       expect(compile(source, true)).not.toThrow();

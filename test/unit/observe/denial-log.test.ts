@@ -1,6 +1,6 @@
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { toOutcome } from '../../../lib/core/decision.js';
-import { DenialLog } from '../../../lib/observe/denial-log.js';
+import { createDenialLog } from '../../../lib/observe/denial-log.js';
 import { type ChargeOptions, chargeOf } from '../../support/charges.js';
 import { ALLOWED, decidedOn } from '../../support/outcomes.js';
 import { requestDecided, requestFailed } from '../../support/published.js';
@@ -8,7 +8,7 @@ import { requestDecided, requestFailed } from '../../support/published.js';
 const setUp = () => {
   const clock = new TestClock();
   const lines: object[] = [];
-  const log = new DenialLog(
+  const log = createDenialLog(
     clock,
     'plain',
     () => 'hash',
@@ -17,7 +17,7 @@ const setUp = () => {
   const publish = (options: ChargeOptions, hasShadows = false) => {
     const charge = chargeOf({ limit: 1, windowMs: 60_000, ...options });
     const outcome = toOutcome([decidedOn(charge, { resetMs: 1_500, waitMs: 1_500 })], false);
-    log.onPublished(requestDecided(outcome, { route: 'Shop.get', hasShadows }));
+    log(requestDecided(outcome, { route: 'Shop.get', hasShadows }));
   };
   const deny = (identity: string) => publish({ identity });
   return { clock, lines, log, publish, deny };
@@ -27,9 +27,9 @@ test('logs denials and shadow denials, and nothing else that is published', () =
   const { lines, log, publish, deny } = setUp();
   deny('user:1');
   publish({ identity: 'user:2', shadow: true }, true);
-  log.onPublished(requestDecided(ALLOWED));
-  log.onPublished(requestFailed(new Error('no database')));
-  log.onPublished({ kind: 'recovered', afterMs: 1, degraded: 1 });
+  log(requestDecided(ALLOWED));
+  log(requestFailed(new Error('no database')));
+  log({ kind: 'recovered', afterMs: 1, degraded: 1 });
   expect(lines).toEqual([
     expect.objectContaining({ message: 'Rate limit exceeded', route: 'Shop.get', client: 'user:1' }),
     expect.objectContaining({ message: 'Shadow rate limit exceeded', route: 'Shop.get', client: 'user:2' }),

@@ -1,6 +1,6 @@
 import { type Published, Publisher } from '../../../lib/observe/publisher.js';
 import { ALLOWED } from '../../support/outcomes.js';
-import { requestDecided, requestFailed } from '../../support/published.js';
+import { requestDecided } from '../../support/published.js';
 
 const setUp = () => {
   const publisher = new Publisher();
@@ -12,20 +12,13 @@ const setUp = () => {
 
 test('publishes one event per request, to all subscribers in order', () => {
   const { publisher, published } = setUp();
-  const { plan, caller: context } = requestDecided(ALLOWED);
-  publisher.request({ plan, context, outcome: ALLOWED, durationMs: 1 });
+  const event = requestDecided(ALLOWED);
+  publisher.publish(event);
   expect(published).toEqual([
-    ['first', requestDecided(ALLOWED)],
-    ['second', requestDecided(ALLOWED)],
+    ['first', event],
+    ['second', event],
   ]);
   expect(published[0]?.[1]).toBe(published[1]?.[1]);
-});
-
-test.each([new Error('no database'), undefined])('publishes a failure without an outcome: %s', (error) => {
-  const { publisher, published } = setUp();
-  const { plan, caller: context } = requestFailed(error);
-  publisher.requestFailed({ plan, context, durationMs: 1 }, error);
-  expect(published[0]).toEqual(['first', requestFailed(error)]);
 });
 
 test('measures only for a subscriber that wants durations', () => {

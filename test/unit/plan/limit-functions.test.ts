@@ -116,20 +116,24 @@ describe('costs', () => {
   afterEach(() => reports.splice(0));
 
   test('the default is 1, and a number is known at start-up', () => {
-    expect(compileCost(undefined, 'Shop.get', report)).toBe(1);
-    expect([0, 5].map((cost) => compileCost(cost, 'Shop.get', report))).toEqual([0, 5]);
+    expect(compileCost({ cost: undefined }, { source: 'Shop.get', report })).toBe(1);
+    expect([0, 5].map((cost) => compileCost({ cost }, { source: 'Shop.get', report }))).toEqual([0, 5]);
   });
 
   test.each([-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '5', null])(
     '%p cannot be charged',
     (cost) => {
-      expect(() => compileCost(cost as number, 'Shop.get', report)).toThrow(RateLimitConfigError);
-      expect(() => compileCost(cost as number, 'Shop.get', report)).toThrow('cannot be charged.');
+      expect(() => compileCost({ cost: cost as number }, { source: 'Shop.get', report })).toThrow(
+        RateLimitConfigError,
+      );
+      expect(() => compileCost({ cost: cost as number }, { source: 'Shop.get', report })).toThrow(
+        'cannot be charged.',
+      );
     },
   );
 
   const costOf = (cost: CostFunction<Caller>): Promise<number> => {
-    const compiled = compileCost(cost, 'Shop.get', report);
+    const compiled = compileCost({ cost }, { source: 'Shop.get', report });
     if (typeof compiled === 'number') throw new Error('It is a number.');
     return compiled(caller);
   };
@@ -165,7 +169,7 @@ describe('costs', () => {
 
 describe('methods', () => {
   test('without them a limit applies to all calls', () => {
-    expect(compileMethods(undefined)).toBeNull();
+    expect(compileMethods({ methods: undefined })).toBeNull();
   });
 
   test.each<[string[], string, boolean]>([
@@ -176,15 +180,15 @@ describe('methods', () => {
     [['POST', 'PUT'], 'HEAD', false],
     [['DELETE'], 'OPTIONS', false],
   ])('methods %j and a %s', (methods, method, expected) => {
-    expect(compileMethods(methods)?.has(method)).toBe(expected);
+    expect(compileMethods({ methods })?.has(method)).toBe(expected);
   });
 
   test('methods that name none would leave the limit out, which is an error', () => {
-    expect(() => compileMethods([])).toThrow(
+    expect(() => compileMethods({ methods: [] })).toThrow(
       '[bad-option] methods is empty, so the limit would never apply. Name the methods, or leave it out',
     );
-    expect(() => compileMethods([undefined as never])).toThrow('methods cannot hold undefined.');
-    expect(() => compileMethods(['get'])).toThrow('methods cannot hold "get".');
+    expect(() => compileMethods({ methods: [undefined as never] })).toThrow('methods cannot hold undefined.');
+    expect(() => compileMethods({ methods: ['get'] })).toThrow('methods cannot hold "get".');
   });
 });
 
@@ -194,13 +198,15 @@ describe('conditions', () => {
     skipIf?: ConditionFunction<Caller> | undefined;
   }) => {
     const { reports, report } = setUp();
-    const condition = compileCondition(options, 'Shop.get', report);
+    const condition = compileCondition(options, { source: 'Shop.get', report });
     return { reports, applies: () => condition?.(caller) };
   };
 
   test('none is no condition', () => {
-    expect(compileCondition({}, 'Shop.get', fail)).toBeNull();
-    expect(compileCondition({ when: undefined, skipIf: undefined }, 'Shop.get', fail)).toBeNull();
+    expect(compileCondition({}, { source: 'Shop.get', report: fail })).toBeNull();
+    expect(
+      compileCondition({ when: undefined, skipIf: undefined }, { source: 'Shop.get', report: fail }),
+    ).toBeNull();
   });
 
   test.each<[boolean | undefined, boolean | undefined, boolean]>([
@@ -250,12 +256,12 @@ describe('conditions', () => {
 describe('countWhen', () => {
   const setUpCount = (countWhen: CountFunction<Caller>) => {
     const { reports, report } = setUp();
-    const counts = compileCountWhen(countWhen, 'Shop.get', report);
+    const counts = compileCountWhen({ countWhen }, { source: 'Shop.get', report });
     return { reports, counts: (status: number) => counts?.(caller, { status }) };
   };
 
   test('without it every call counts', () => {
-    expect(compileCountWhen(undefined, 'Shop.get', fail)).toBeNull();
+    expect(compileCountWhen({}, { source: 'Shop.get', report: fail })).toBeNull();
   });
 
   test('it sees the context and the result', async () => {

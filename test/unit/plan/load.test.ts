@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jest } from '@jest/globals';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { LoadMeter, type LoadSample, type LoadThresholds } from '../../../lib/plan/load.js';
+import { type LoadLevel, type LoadSample, type LoadThresholds, loadMeter } from '../../../lib/plan/load.js';
 import { turn } from '../../support/held-store.js';
 import { until } from '../../support/until.js';
 
@@ -10,7 +10,7 @@ const setUp = (thresholds?: LoadThresholds) => {
   const clock = new TestClock();
   let load: LoadSample = { utilization: 0, delayMs: 0 };
   const measure = jest.fn(() => load);
-  const meter = new LoadMeter({ clock, measure, thresholds });
+  const meter = loadMeter({ clock, measure, thresholds });
   return {
     clock,
     meter,
@@ -20,7 +20,7 @@ const setUp = (thresholds?: LoadThresholds) => {
       load = { utilization: 0, delayMs: 0, ...given };
       return Array.from({ length: count }, () => {
         clock.advance(500);
-        return meter.level();
+        return meter();
       });
     },
   };
@@ -78,13 +78,13 @@ describe('the load of a process', () => {
 
   test('it looks twice a second at most', () => {
     const { meter, measure, clock } = setUp();
-    for (let i = 0; i < 100; i++) meter.level();
+    for (let i = 0; i < 100; i++) meter();
     expect(measure).toHaveBeenCalledTimes(1);
     clock.advance(499);
-    meter.level();
+    meter();
     expect(measure).toHaveBeenCalledTimes(1);
     clock.advance(1);
-    meter.level();
+    meter();
     expect(measure).toHaveBeenCalledTimes(2);
   });
 
@@ -98,18 +98,18 @@ describe('the load of a process', () => {
   test('a clock that goes back does not stop it', () => {
     let nowMs = 10_000_000;
     let utilization = 0;
-    const meter = new LoadMeter({
+    const meter = loadMeter({
       clock: { now: () => nowMs, every: () => () => undefined },
       measure: () => ({ utilization, delayMs: 0 }),
     });
-    meter.level();
+    meter();
     nowMs = 0;
     utilization = 1;
     for (let i = 0; i < 20; i++) {
       nowMs += 500;
-      meter.level();
+      meter();
     }
-    expect(meter.level()).toBe('critical');
+    expect(meter()).toBe('critical');
   });
 
   test.each<LoadThresholds>([
@@ -119,7 +119,7 @@ describe('the load of a process', () => {
     { elevated: { delayMs: -1 } },
     { elevated: { utilization: Number.NaN } },
   ])('thresholds out of order are a mistake: %j', (thresholds) => {
-    expect(() => new LoadMeter({ thresholds })).toThrow('[bad-rate]');
+    expect(() => loadMeter({ thresholds })).toThrow('[bad-rate]');
   });
 
   test('of the event loop itself: quiet at first, critical while it is busy, and no handle is left', async () => {
@@ -128,13 +128,13 @@ describe('the load of a process', () => {
     // Each goes by one measure alone, since the other one never reaches so much.
     const meterWithout = (measure: keyof LoadSample) => {
       const never = { [measure]: 1_000_000 };
-      return new LoadMeter({ clock, thresholds: { elevated: never, critical: never } });
+      return loadMeter({ clock, thresholds: { elevated: never, critical: never } });
     };
     const [byUtilization, byDelay] = [meterWithout('delayMs'), meterWithout('utilization')];
     /** The level since the last look, with nothing of what was before. */
-    const levelOf = (meter: LoadMeter) => {
+    const levelOf = (meter: () => LoadLevel) => {
       clock.advance('1h');
-      return meter.level();
+      return meter();
     };
     expect([levelOf(byUtilization), levelOf(byDelay)]).toEqual(['normal', 'normal']);
     expect(process.getActiveResourcesInfo()).toEqual(before);

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  the identity's hash
 -- ARGV[1]  now, see clock
--- ARGV[2]  for how many milliseconds
+-- ARGV[2]  length of the block in milliseconds
 --
 -- Returns 1.
 

@@ -1,21 +1,21 @@
--- Decides requests in order. The charges of a request are written when each that is no shadow is admitted,
--- else none is. A request that cannot be decided, because one of its keys holds something else, fails alone.
+-- Decides requests in order. If every charge of a request that is not a shadow is admitted, its charges are written,
+-- otherwise none. A request that cannot be decided, because a key holds another type, fails without the others.
 --
 -- KEYS     the identities' hashes, each once
 -- ARGV[1]  now, see clock
 -- ARGV[2]  `consume`; `peek`, which writes nothing; `block`, which writes no charge but starts blocks
--- ARGV[3]  the requests, in numbers of two characters each, see numbers; for each:
---   how many times it comes; how many charges it has; and for each charge the place of its key in KEYS and
---   the place of its kind
+-- ARGV[3]  the requests, as numbers of two characters each, see numbers; for each:
+--   how many times it occurs; its number of charges; and for each charge the index of its key in KEYS and the index
+--   of its kind
 -- then for each kind of charge
 --   its field; and `algorithm windowMs limit capacity cost shadow blocks`, as whole numbers, shadow as 0 or
 --   1, blocks as milliseconds joined by commas, or nothing
 --
--- Returns { numbers, and the texts of errors }. The numbers are doubles of eight bytes, the lowest first: now;
--- for each request 0, or 1 where the next of the errors is its; and behind a 0, for each charge
---   used, reset, wait (-1 for ever), blocked (milliseconds left, below 0 when it has just begun), birth (0
---   when it was not charged)
--- One text, since clients take several times as long to read as many numbers.
+-- Returns { numbers, error messages ... }. The numbers are little-endian doubles of eight bytes: now; for each request
+-- 0, or 1 if it has the next of the errors; and after a 0, for each charge
+--   used, reset, wait (-1: never), blocked (milliseconds left; negative if the block has just started), generation
+--   (`birth` below; 0 if nothing was charged)
+-- The numbers are one string, since clients take several times as long to parse them as an array.
 
 -- @include clock
 -- @include algorithms
@@ -24,8 +24,8 @@
 local mode, asking = ARGV[2], ARGV[3]
 local call, max, byte, double, ceil = redis.call, math.max, string.byte, struct.pack, math.ceil
 
--- Two numbers of two characters each, which count from `0` on, to the base of 64: cheaper to read than decimals,
--- of which each would be a text first.
+-- Reads two numbers of two characters each, in base 64 from `0` on. Decimals would cost more, since each has to become
+-- a string first.
 local ZERO = 48 * 64 + 48
 
 local function numbers(at)
@@ -53,26 +53,25 @@ end
 
 for at = 4, #ARGV, 2 do kinds[at / 2 - 1] = kindOf(ARGV[at], string.match(ARGV[at + 1], KIND)) end
 
--- What has been read, in lists instead of a table for each, which would take longer than to decide. Of an identity,
--- by the place of its key: until when it is blocked. Of a bucket, by the place of its key times `width` and the
--- column of its field: birth, state, marks or false, and until when its key is kept, if that is known.
+-- Everything read so far, in lists: a table for each bucket would take longer than to decide. For an identity, by the
+-- index of its key: when its block ends. For a bucket, by the index of its key times `width` plus the column of its
+-- field: generation, state, marks or false, and when its key expires, if known.
 local blockedUntil = {}
 local births, states, marks, keptUntil = {}, {}, {}, {}
 
--- What is to be written: keys; of a key the last of its buckets, of a bucket the one before, or 0, and the charge
--- that it is written for: what has ended under it ends the bucket.
+-- Everything to write: keys; for a key the last of its buckets; for a bucket the one before it, or 0, and the charge
+-- that it is written for: if its state has ended under that charge's rule, the bucket is removed.
 local changed, lastOf, beforeOf, chargeOf = {}, {}, {}, {}
 
--- The request in hand, charge by charge: the place of its key, its bucket and its kind. These lists serve every
--- request in turn.
+-- The current request, charge by charge: the index of its key, its bucket and its kind. Reused by every request.
 local owners, buckets, asked, waits = {}, {}, {}, {}
--- And of one of its identities: the fields that are read, whose they are, and what is written.
+-- One of its identities: the fields to read, the buckets they belong to, and what to write.
 local names, readers, values = { BLOCK }, {}, {}
 
 local NOTHING = {}
 
--- The key of a bucket is kept a little longer than the bucket counts, so that not every charge has to ask for how long
--- it is: a window's until the next eighth of it has begun.
+-- A key is kept slightly longer than its buckets count, until the start of the window's next eighth, so that not every
+-- charge has to check its expiry.
 local function eighthAfter(ends, eighth)
   return (floor(ends / eighth) + 1) * eighth
 end
@@ -85,13 +84,13 @@ local function take(bucket, raw, charge)
   local bornAt, state, marked = unpacked(raw)
   state = opened(state, charge, bornAt)
   births[bucket], states[bucket], marks[bucket] = bornAt, state, marked
-  -- Not under a clock that a test turns, see keepFor.
+  -- Not under the clock of a test, see keepFor.
   if charge.algorithm.lasts and not marked and #state > 0 and ARGV[1] == '' then
     keptUntil[bucket] = eighthAfter(now + charge.algorithm.reset(state, charge), charge.eighth)
   end
 end
 
--- One read of all that a request needs of an identity.
+-- Reads everything that a request needs of an identity in one call.
 local function read(from, to)
   local owner = owners[from]
   local count = 1
@@ -121,8 +120,8 @@ local function blockedFor(i)
   return max(marked and marked[BLOCKED_UNTIL] or 0, blockedUntil[owners[i]]) - now
 end
 
--- Blocks a bucket, for longer each time until no block has been for as long as the longest, and returns for
--- how long.
+-- Blocks a bucket and returns for how long. Each block is longer than the one before, until no block was running for as
+-- long as the longest.
 local function strike(bucket, lengths)
   local marked = marks[bucket] or { 0, 0, 0 }
   local before = marked[STRIKES_END] > now and marked[STRIKES] or 0
@@ -138,9 +137,9 @@ local function evaluate(i)
   if charge.limit == 0 then return NEVER end
   local state, moved = charge.algorithm.settle(states[bucket], charge)
   states[bucket] = state
-  -- Written even by a denial: otherwise the wait would start again at each look.
+  -- Even a denial writes this: otherwise the wait would start again each time.
   if moved and mode ~= 'peek' then change(i) end
-  -- Even for a cost of 0, so that a spoilt bucket fails before any is charged.
+  -- Even for a cost of 0, so that a corrupt bucket fails before any bucket is charged.
   local wait = charge.algorithm.wait(state, charge, charge.cost)
   if charge.cost == 0 then wait = 0 end
   local blocked = blockedFor(i)
@@ -213,11 +212,11 @@ while at <= #asking do
   end
 end
 
--- For how long the key of a bucket is to live at least, and for how long else; 0 when it does.
+-- Returns how long a bucket's key must live at least, and what to set if it does not; 0 if it already does.
 local function lifeOf(bucket, charge)
   local lasts, marked = charge.algorithm.lasts, marks[bucket]
   local untilMs = now + charge.algorithm.reset(states[bucket], charge)
-  -- Of marked ones too, since marks may be taken away: see take.
+  -- For marked buckets too, since marks may be removed: see take.
   if lasts then untilMs = eighthAfter(untilMs, charge.eighth) end
   if marked then
     untilMs = max(untilMs, marked[BLOCKED_UNTIL], marked[STRIKES_END])
@@ -232,8 +231,8 @@ local function written(bucket, charge)
   return packed(births[bucket], closed(states[bucket], charge, births[bucket]), marks[bucket])
 end
 
--- One write an identity. A server that refuses one (out of memory, a replica) refuses the first of a script,
--- so that nothing is written by halves.
+-- Writes each identity in one call. A server that refuses writes (out of memory, a replica) refuses the first one of a
+-- script, so nothing is written partially.
 for i = 1, #changed do
   local owner = changed[i]
   local key, bucket = KEYS[owner], lastOf[owner]

@@ -1,9 +1,9 @@
--- Forgets what an identity was charged, or its blocks.
+-- Removes the charges of an identity, or its blocks.
 --
 -- KEYS[1]  the identity's hash
 -- ARGV[1]  now, see clock
--- ARGV[2]  `charges`, with the blocks of their buckets; or `blocks` alone
--- ARGV[3]  for `charges` of one scope how its fields begin, `scope:`; else empty, and nothing is left
+-- ARGV[2]  `charges`, which includes the blocks of the buckets; or `blocks`, which removes only these
+-- ARGV[3]  for `charges` of one scope, the prefix of its fields: `scope:`; empty to remove everything
 --
 -- Returns 1.
 

@@ -1,11 +1,11 @@
--- Gives back charges that still count, to buckets that are the ones charged.
+-- Gives back charges that still count, if the bucket that was charged still exists.
 --
 -- KEYS     the identities' hashes, each once
 -- ARGV[1]  now, see clock
--- then for each charge: the place of its key in KEYS; its field; `algorithm windowMs limit capacity`; its
---   cost; when it was charged; when after that its bucket was to be full; the bucket's birth
+-- then for each charge: the index of its key in KEYS; its field; `algorithm windowMs limit capacity`; its cost; when
+--   it was charged; how long after that its bucket would be full; the bucket's generation (`birth` below)
 --
--- Returns how many were given back.
+-- Returns the number of charges given back.
 
 -- @include clock
 -- @include algorithms

@@ -1,0 +1,67 @@
+import type { CanActivate, Type } from '@nestjs/common';
+import type { ModulesContainer } from '@nestjs/core';
+import { RateLimitGuard } from '../../../../lib/nest/request/guard.js';
+import { guardOverrides } from '../../../../lib/nest/startup/find-handlers.js';
+
+/** The modules of an application, as far as guards are found in them. */
+const modulesWith = (...guards: Type<CanActivate>[]): ModulesContainer => {
+  const module = {
+    providers: new Map(guards.slice(0, 1).map((metatype) => [metatype, { metatype }])),
+    injectables: new Map(guards.slice(1).map((metatype) => [metatype, { metatype }])),
+  };
+  return new Map([['ShopModule', module]]) as unknown as ModulesContainer;
+};
+
+class Exempting extends RateLimitGuard {
+  protected override shouldSkip() {
+    return true;
+  }
+}
+class Identifying extends RateLimitGuard {
+  protected override identity() {
+    return 'tenant:acme';
+  }
+}
+class Denying extends RateLimitGuard {
+  protected override deny(): never {
+    throw new Error('denied');
+  }
+}
+class Theirs implements CanActivate {
+  canActivate() {
+    return true;
+  }
+  shouldSkip() {
+    return true;
+  }
+}
+
+describe('the decisions that guards of the application take over', () => {
+  test.each<[string, Type<CanActivate>[], boolean, boolean]>([
+    ['none', [], false, false],
+    ['the guard itself', [RateLimitGuard], false, false],
+    ['a subclass that denies in its own way', [Denying], false, false],
+    ['one that exempts callers', [RateLimitGuard, Exempting], true, false],
+    ['one that identifies callers', [Identifying], false, true],
+    ['a subclass of one', [class extends Identifying {}], false, true],
+    ['one of each', [Exempting, Identifying], true, true],
+    ['a guard of another kind', [Theirs], false, false],
+  ])('%s', (_what, guards, exempts, identifies) => {
+    expect(guardOverrides(modulesWith(...guards))).toEqual({ exempts, identifies });
+  });
+
+  test('the guard of another copy of the library takes nothing over', async () => {
+    const copy = (await import(`../../../../lib/nest/request/guard.js?${'copy'}`)) as {
+      readonly RateLimitGuard: typeof RateLimitGuard;
+    };
+    expect(copy.RateLimitGuard).not.toBe(RateLimitGuard);
+    class TheirExempting extends copy.RateLimitGuard {
+      protected override shouldSkip() {
+        return true;
+      }
+    }
+    const overridesOf = (guard: Type<CanActivate>) => guardOverrides(modulesWith(RateLimitGuard, guard));
+    expect(overridesOf(copy.RateLimitGuard)).toEqual({ exempts: false, identifies: false });
+    expect(overridesOf(TheirExempting)).toEqual({ exempts: true, identifies: false });
+  });
+});
