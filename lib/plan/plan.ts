@@ -4,7 +4,7 @@ import type { Limit } from './limit.js';
 /** The limits that are decided in one call of the store. */
 export interface Phase<Context> {
   readonly limits: readonly Limit<Context>[];
-  /** True if no function of the application is asked, so that the phase is decided in one synchronous loop. */
+  /** True if no option is a function of the application, so that the phase is decided in one synchronous loop. */
   readonly isStatic: boolean;
   /** True in the last phase, if the application may exempt callers. */
   readonly asksExempt: boolean;
@@ -44,10 +44,11 @@ export function requirePhase<Context>(
   errors: ErrorCollector,
 ): void {
   if (phase !== undefined || callbacks.length === 0) return;
+  const are = callbacks.length === 1 ? 'is a function or class' : 'are functions or classes';
   errors.add(
     'missing-phase',
     source,
-    `The ${callbacks.join(' and ')} of the limit ${describeValue(name)} ${callbacks.length === 1 ? 'is a function or class' : 'are functions or classes'} of the application, and another guard (${followingGuard}) runs after RateLimitGuard, so the user may not be known yet.`,
+    `The ${callbacks.join(' and ')} of the limit ${describeValue(name)} ${are} of the application, and another guard (${followingGuard}) runs after RateLimitGuard, so the user may not be known yet.`,
     `Write phase: 'after-guards' if it reads the user whom a guard sets; write phase: 'before-guards' if it reads only the request, so that requests that a guard rejects are limited too.`,
   );
 }
@@ -64,13 +65,14 @@ function isOnlyFor<Context>(callers: 'users' | 'anonymous', { keyForms }: Limit<
  * Assigns the limits of a route to the phases that they are decided in; null if there are none.
  *
  * @param hasFollowingGuard False where no other guard runs after ours: then both phases are one.
+ * @param exempts True if the application may exempt callers.
  */
 export function compilePlan<Context>(
   id: number,
   route: string,
   limits: readonly Limit<Context>[],
   hasFollowingGuard: boolean,
-  { exempts, identifies }: GuardOverrides,
+  exempts: boolean,
 ): Plan<Context> | null {
   if (limits.length === 0) return null;
   const late = hasFollowingGuard ? limits.filter(isLate) : [];
@@ -78,7 +80,7 @@ export function compilePlan<Context>(
   const toPhase = (own: readonly Limit<Context>[], asksExempt: boolean): Phase<Context> => ({
     limits: own,
     asksExempt,
-    isStatic: !asksExempt && !identifies && own.every((limit) => limit.isStatic),
+    isStatic: !asksExempt && own.every((limit) => limit.isStatic),
   });
   const refundable = limits.filter((limit) => limit.countWhen !== null);
   return Object.freeze({

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { Injectable, Module, Scope } from '@nestjs/common';
+import { Injectable, Logger, Module, Scope } from '@nestjs/common';
 import {
   MemoryStore,
   OnRateLimit,
@@ -13,6 +13,10 @@ import { storeWith } from '../support/stores.js';
 import { Shop } from '../support/watched-shop.js';
 
 const NAMES: readonly RateLimitEventName[] = ['allowed', 'denied', 'shadow-denied', 'blocked', 'degraded'];
+
+const fail = (): never => {
+  throw new Error('the disk is full');
+};
 
 /** Records the events of an application: name, route, limits and wait. */
 function hear({ app }: TestApp) {
@@ -208,6 +212,17 @@ describe('the denial log', () => {
     await statuses(app, 2, '/shadow');
     expect(app.denials).toHaveLength(2);
     for (const line of app.denials) expect((line as { client?: string }).client).toEqual(client);
+    await app.close();
+  });
+
+  test('that fails, because the logger of the application throws, leaves a denial a denial', async () => {
+    const app = await start();
+    Logger.overrideLogger({
+      log: fail,
+      warn: fail,
+      error: fail,
+    });
+    expect(await statuses(app, 4, '/two')).toEqual([200, 200, 429, 429]);
     await app.close();
   });
 

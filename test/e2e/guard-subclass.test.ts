@@ -1,5 +1,5 @@
 import { Controller, Get, Inject, Injectable, UseGuards } from '@nestjs/common';
-import { APP_GUARD } from '@nestjs/core';
+import { APP_GUARD, ModuleRef } from '@nestjs/core';
 import {
   type LimitInfo,
   RateLimit,
@@ -24,7 +24,7 @@ class Shop {
   }
   @Get('staged')
   @UseGuards(new AuthGuard())
-  @RateLimit({ name: 'address', rate: '5/min', key: 'ip' })
+  @RateLimit({ name: 'address', rate: '5/min', key: 'ip', phase: 'before-guards' })
   @RateLimit({ name: 'user', rate: '1/min', key: 'user' })
   staged() {
     return 'ok';
@@ -47,6 +47,16 @@ const guardWith = ({ identity, shouldSkip }: { identity?: Identity; shouldSkip?:
   }
   return OwnGuard;
 };
+
+@Injectable()
+class GuardByFactory extends RateLimitGuard {
+  protected override identity(context: RateLimitContext) {
+    return `tenant:${context.header('x-tenant')}`;
+  }
+  protected override shouldSkip(context: RateLimitContext) {
+    return context.header('x-tenant') === 'internal';
+  }
+}
 
 class Tenant {
   name = 'acme';
@@ -423,5 +433,43 @@ describe('a subclass of the guard', () => {
     expect(await statuses(app, 2, '/', tenant('a'))).toEqual([200, 429]);
     expect((await app.get('/', tenant('b'))).status).toBe(200);
     expect(app.logged).toEqual([]);
+  });
+
+  test('decides if a factory creates it', async () => {
+    const useFactory = (ref: ModuleRef) => ref.create(GuardByFactory);
+    const app = await open({
+      providers: [{ provide: APP_GUARD, useFactory, inject: [ModuleRef] }],
+      root: (store) => RateLimitModule.forRoot({ store, registerGuard: false }),
+    });
+    expect(await statuses(app, 3, '/', tenant('a'))).toEqual([200, 200, 429]);
+    expect((await app.get('/', tenant('b'))).status).toBe(200);
+    expect(await statuses(app, 3, '/', tenant('internal'))).toEqual(times(3, 200));
+  });
+
+  describe('whose identity() runs before another guard, on limits without a phase', () => {
+    @Controller()
+    @UseGuards(new AuthGuard())
+    class Early {
+      @Get('a') @RateLimit('5/min') a() {}
+      @Get('b') @RateLimit('5/min') b() {}
+    }
+    @Controller()
+    class Clear {
+      @Get('a') @UseGuards(new AuthGuard()) @RateLimit({ rate: '5/min', phase: 'before-guards' }) a() {}
+      @Get('b') @UseGuards(new AuthGuard()) @RateLimit({ rate: '5/min', phase: 'after-guards' }) b() {}
+      @Get('c') @RateLimit('5/min') c() {}
+    }
+    const identity: Identity = (context, limit) => limit.identify(context);
+    const text = expect.stringContaining('a guard of the application overrides identity()');
+
+    test('is named in one warning', async () => {
+      const { logged } = await start(guardWith({ identity }), { controllers: [Early] });
+      expect(logged).toEqual([expect.stringMatching(/^Early\.a and 1 other: .*phase: 'after-guards'/)]);
+    });
+
+    test('is not named if the limits state a phase, or no other guard runs', async () => {
+      const { logged } = await start(guardWith({ identity }), { controllers: [Clear] });
+      expect(logged).not.toContainEqual(text);
+    });
   });
 });

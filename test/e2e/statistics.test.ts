@@ -156,6 +156,17 @@ describe('statistics', () => {
     },
   );
 
+  test('that are off are empty, and the log says how to turn them on', async () => {
+    const app = await open({ options: {} });
+    await app.get('/');
+    const first = await statsOf(app).snapshot();
+    await statsOf(app).snapshot();
+    expect(first.currentHour.total).toBe(0);
+    expect(app.logged).toEqual([
+      'RateLimitStats: Statistics are off, so this process counts nothing. Set statistics: true for RateLimitModule.',
+    ]);
+  });
+
   test('are kept for keepHours', async () => {
     const app = await open({ options: { statistics: { keepHours: 3 } } });
     expect((await statsOf(app).snapshot()).hours).toHaveLength(3);

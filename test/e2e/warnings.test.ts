@@ -244,8 +244,6 @@ describe('warnings at start-up', () => {
       ['addresses, with an early phase', { rate: '50/min', key: 'ip', phase: 'before-guards' }],
       ['all requests', { rate: '50/min', key: 'global' }],
       ['addresses and all requests', { rate: '50/min', key: 'ip+global' }],
-      ['headers', { rate: '50/min', key: 'header:x-api-key' }],
-      ['headers or addresses', { rate: '50/min', key: 'header:x-api-key|ip' }],
       ['headers and addresses', { rate: '50/min', key: 'ip+header:x-api-key' }],
       [
         'addresses, at a rate by load',
@@ -271,6 +269,8 @@ describe('warnings at start-up', () => {
       ['a late key function', { rate: '50/min', key: () => 'everybody', phase: 'after-guards' }],
       ['a late rate function', { rate: () => '50/min', key: 'ip', phase: 'after-guards' }],
       ['a late cost function', { rate: '50/min', cost: () => 1, key: 'ip', phase: 'after-guards' }],
+      ['on headers, which a client can invent', { rate: '50/min', key: 'header:x-api-key' }],
+      ['on headers or addresses', { rate: '50/min', key: 'header:x-api-key|ip' }],
     ])('are logged despite a limit that is %s', async (_what, limit) => {
       expect(await warningsBeside(limit)).toEqual([`Guarded.get: ${text}`]);
     });
@@ -413,6 +413,22 @@ describe('warnings while requests run', () => {
       await app.get('/guarded', { as: 'alice' });
       await app.get('/scope', { as: 'alice' });
       for (const path of ['/user', '/guarded', '/scope', '/either']) await statuses(app, 120, path);
+      expect(app.logged).toEqual([]);
+    });
+
+    test('are not logged for requests that an earlier limit denies before guards have set the user', async () => {
+      @Controller()
+      class Flooded {
+        @Get()
+        @UseGuards(new AuthGuard())
+        @RateLimit({ name: 'own', rate: '2/min', key: 'user' })
+        @RateLimit({ name: 'all', rate: '1/min', key: 'ip' })
+        get() {
+          return 'ok';
+        }
+      }
+      const app = await start({ controllers: [Flooded] });
+      expect(await statuses(app, 201, '/')).toEqual([200, ...times(200, 429)]);
       expect(app.logged).toEqual([]);
     });
 

@@ -11,6 +11,7 @@ export const requestDecided = (outcome: Outcome, plan: Partial<PublishedPlan> = 
   caller: CALLER,
   outcome,
   error: undefined,
+  isComplete: true,
   durationMs: 1,
 });
 
@@ -21,5 +22,6 @@ export const requestFailed = (error: unknown): RequestDecided => ({
   caller: CALLER,
   outcome: null,
   error,
+  isComplete: true,
   durationMs: 1,
 });

@@ -83,7 +83,7 @@ export class RateLimitGuard implements CanActivate {
 
   /** Decides the limits of a phase in one call of the store: passes, or throws. */
   #decide(check: RequestCheck, phase: RoutePhase): Awaitable<true> {
-    if (!phase.isStatic) return this.#decideAsync(check, phase);
+    if (!phase.isStatic || this.#overridesIdentity) return this.#decideAsync(check, phase);
     const startMs = this.#startMs();
     let reply: Awaitable<StoreReply> | null;
     try {
@@ -120,6 +120,8 @@ export class RateLimitGuard implements CanActivate {
   #conclude(check: RequestCheck, phase: RoutePhase, startMs: number, reply: StoreReply | null): true {
     if (this.limitPublisher.measures && reply !== null) check.durationMs += performance.now() - startMs;
     const outcome = reply === null ? SKIPPED_OUTCOME : toOutcome(reply.decisions, reply.degraded);
+    const { afterGuards } = check.plan;
+    check.isComplete = afterGuards === null || phase === afterGuards;
     check.add(outcome);
     if (!outcome.allowed) {
       this.#publish(check);
@@ -127,9 +129,8 @@ export class RateLimitGuard implements CanActivate {
     }
     this.limitResponder.setHeaders(check.context, check.outcome);
     check.deferRefunds(outcome, this.#refund);
-    const { beforeGuards, afterGuards } = check.plan;
-    if (phase === beforeGuards && afterGuards !== null) this.#awaitGuards(check, afterGuards);
-    else this.#publish(check);
+    if (check.isComplete) this.#publish(check);
+    else this.#awaitGuards(check, afterGuards as RoutePhase);
     return true;
   }
 
@@ -177,8 +178,8 @@ export class RateLimitGuard implements CanActivate {
   #publish(check: RequestCheck, outcome: Outcome | null = check.outcome, error?: unknown): void {
     if (check.isPublished) return;
     check.isPublished = true;
-    const { plan, context: caller, durationMs } = check;
-    this.limitPublisher.publish({ kind: 'request', plan, caller, outcome, error, durationMs });
+    const { plan, context: caller, isComplete, durationMs } = check;
+    this.limitPublisher.publish({ kind: 'request', plan, caller, outcome, error, isComplete, durationMs });
   }
 
   /** Gives charges back without waiting: a store that fails then lets them expire. */
@@ -212,7 +213,7 @@ export class RateLimitGuard implements CanActivate {
     throw this.limitResponder.denied(context, outcome);
   }
 
-  // Nest sets the properties after the fields are initialized.
+  // A function, since Nest sets the properties after the fields are initialized.
   readonly #report: ErrorReporter = (...args) => this.limitSettings.report(...args);
 
   readonly #isExempt = callback((context: RateLimitContext) => this.shouldSkip(context), {
@@ -223,10 +224,12 @@ export class RateLimitGuard implements CanActivate {
     fallback: () => false,
   });
 
+  get #overridesIdentity(): boolean {
+    return this.identity !== RateLimitGuard.prototype.identity;
+  }
+
   readonly #identityOf: IdentityResolver<RateLimitContext> = (context, limit) =>
-    this.identity === RateLimitGuard.prototype.identity
-      ? limit.identify(context)
-      : this.#ownIdentity(context, limit);
+    this.#overridesIdentity ? this.#ownIdentity(context, limit) : limit.identify(context);
 
   readonly #ownIdentity = callback(
     (context: RateLimitContext, limit: LimitInfo<RateLimitContext>) => this.identity(context, limit),

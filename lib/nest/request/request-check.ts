@@ -64,6 +64,8 @@ export class RequestCheck {
   outcome: Outcome = SKIPPED_OUTCOME;
   /** Time that the decisions took; 0 unless a subscriber measures. */
   durationMs = 0;
+  /** True once the last phase is decided. */
+  isComplete = false;
   /** True once subscribers know of it, or must not. */
   isPublished = false;
   #first: Outcome | null = null;

@@ -3,6 +3,7 @@ import { HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
 import { systemClock } from '../../core/clock.js';
 import { type ErrorReporter, throttled } from '../../core/error-reporter.js';
 import { ErrorCollector } from '../../core/errors.js';
+import { warnOnce } from '../../limiter/create.js';
 import { RateLimiter } from '../../limiter/rate-limiter.js';
 import { RateLimitEvents } from '../../observe/events.js';
 import { Publisher } from '../../observe/publisher.js';
@@ -28,7 +29,7 @@ import {
   STATISTICS_REQUESTED,
 } from '../handlers/tokens.js';
 import { Responder } from '../request/responder.js';
-import { findHandlers, guardOverrides } from './find-handlers.js';
+import { findHandlers } from './find-handlers.js';
 import type { RateLimitAsyncResult, RateLimitScope, RateLimitScopes } from './options.js';
 import { PlanRegistry } from './plan-registry.js';
 import { Resolvers } from './resolvers.js';
@@ -119,8 +120,7 @@ function makePlans(
 ): PlanRegistry {
   const compiler = new RouteCompiler<RateLimitContext>(settings.limits, scopes);
   compiler.validateModuleLimits(errors);
-  const { exempts, identifies } = guardOverrides(modules);
-  const plans = new PlanRegistry(compiler, { exempts: exempts || settings.exempt !== null, identifies });
+  const plans = new PlanRegistry(compiler, modules, settings.exempt !== null);
   const { all, uncalled } = findHandlers(modules);
   plans.compile(all, errors);
   errors.throwIfAny();
@@ -132,6 +132,9 @@ function makePlans(
   return plans;
 }
 
+const STATISTICS_OFF =
+  'Statistics are off, so this process counts nothing. Set statistics: true for RateLimitModule.';
+
 /** Makes, from the module's options, everything that a request needs. */
 export const BOOTSTRAP_PROVIDERS: readonly Provider[] = [
   {
@@ -142,7 +145,8 @@ export const BOOTSTRAP_PROVIDERS: readonly Provider[] = [
   { provide: ErrorCollector, useFactory: () => new ErrorCollector() },
   { provide: Resolvers, useFactory: (moduleRef: ModuleRef) => new Resolvers(moduleRef), inject: [ModuleRef] },
   { provide: RateLimitEvents, useFactory: makeEvents },
-  { provide: PUBLISHER, useFactory: () => new Publisher() },
+  // Not by Nest's logger, which may be what fails.
+  { provide: PUBLISHER, useFactory: () => new Publisher(warnOnce) },
   {
     provide: SETTINGS,
     useFactory: makeSettings,
@@ -165,8 +169,11 @@ export const BOOTSTRAP_PROVIDERS: readonly Provider[] = [
   },
   {
     provide: RateLimitStats,
-    useFactory: ({ statistics, report }: Settings, store: Store) =>
-      new RateLimitStats({ ...statistics, shared: store.counters, report }),
+    useFactory: ({ statistics, report }: Settings, store: Store) => {
+      const stats = new RateLimitStats({ ...statistics, shared: store.counters, report });
+      if (statistics === null) stats.onSnapshot = () => report('RateLimitStats', STATISTICS_OFF);
+      return stats;
+    },
     inject: [SETTINGS, RATE_LIMIT_STORE, PLANS],
   },
   {

@@ -3,7 +3,6 @@ import type { ApplicationConfig } from '@nestjs/core';
 import { describeValue } from '../../core/errors.js';
 import type { Subscriber } from '../../observe/publisher.js';
 import type { Limit } from '../../plan/limit.js';
-import type { GuardOverrides } from '../../plan/plan.js';
 import { impossibleLimits, redundantLimits } from '../../plan/redundancy.js';
 import type { RateLimitContext } from '../context/call-context.js';
 import type { RoutePlan } from '../request/request-check.js';
@@ -15,13 +14,23 @@ export interface CompiledRoute {
   readonly limits: readonly Limit<RateLimitContext>[];
 }
 
-/** Returns true if a limit counts requests that a guard rejects. */
-const holdsBackFloods = ({ rate, cost, shadow }: Limit<RateLimitContext>): boolean =>
-  !shadow && cost !== 0 && (rate.kind !== 'fixed' || rate.policy !== null);
-
 /** Returns true if a client can invent who is charged: an alternative of the key has nothing but the client's values. */
 const isForgeable = ({ keyForms }: Limit<RateLimitContext>): boolean =>
   keyForms.some((forms) => forms.every((form) => form.isForgeable));
+
+/** Returns the first of several routes and the number of the others. */
+function firstOf([first = '', ...others]: readonly string[]): string {
+  return others.length === 0
+    ? first
+    : `${first} and ${others.length} ${others.length === 1 ? 'other' : 'others'}`;
+}
+
+/** Returns true if a limit holds back a flood of requests that a guard rejects. */
+const holdsBackFloods = (limit: Limit<RateLimitContext>): boolean =>
+  !limit.shadow &&
+  limit.cost !== 0 &&
+  (limit.rate.kind !== 'fixed' || limit.rate.policy !== null) &&
+  !isForgeable(limit);
 
 /** Warns of routes on which a client that invents values is not limited at all. */
 const forgeableRoutes = ({ handler, limits }: CompiledRoute): readonly string[] =>
@@ -31,7 +40,7 @@ const forgeableRoutes = ({ handler, limits }: CompiledRoute): readonly string[] 
       ]
     : [];
 
-/** Warns of routes whose limits are all decided after the guards: what these reject is not limited. */
+/** Warns of routes on which no limit that holds back floods is decided before the guards. */
 function unprotectedRoutes(plans: readonly (RoutePlan | null)[]): readonly string[] {
   const routes = plans.filter(
     (plan) =>
@@ -40,13 +49,26 @@ function unprotectedRoutes(plans: readonly (RoutePlan | null)[]): readonly strin
       plan.afterGuards.limits.length > 0 &&
       !plan.beforeGuards.limits.some(holdsBackFloods),
   );
-  const [first] = routes;
-  if (first === undefined || first === null) return [];
-  const count = routes.length - 1;
-  const others = count === 0 ? '' : ` and ${count} ${count === 1 ? 'other' : 'others'}`;
+  if (routes.length === 0) return [];
   return [
-    `${first.route}${others}: all limits are decided after the other guards, so requests that these reject, such as guessed passwords and tokens, are not limited. Add a limit with key: 'ip', or with phase: 'before-guards'.`,
+    `${firstOf(routes.map((plan) => (plan as RoutePlan).route))}: all limits are decided after the other guards, so requests that these reject, such as guessed passwords and tokens, are not limited. Add a limit with key: 'ip', or with phase: 'before-guards'.`,
   ];
+}
+
+/**
+ * Warns of a guard of the application whose `identity()` runs before other guards, and so without the user.
+ *
+ * @param guarded Routes on which another guard runs after ours.
+ */
+export function earlyIdentities(guarded: readonly CompiledRoute[]): readonly string[] {
+  const routes = guarded.filter(({ limits }) =>
+    limits.some(({ phase, readsUser }) => phase === undefined && !readsUser),
+  );
+  return routes.length === 0
+    ? []
+    : [
+        `${firstOf(routes.map(({ handler }) => handler.name))}: a guard of the application overrides identity(), which runs before other guards, without the user whom they set. If it reads the user, write phase: 'after-guards' in the limits; if not, phase: 'before-guards' ends this warning.`,
+      ];
 }
 
 interface Guarded {
@@ -76,7 +98,7 @@ export function warnings(
   plans: readonly (RoutePlan | null)[],
   config: ApplicationConfig,
   registered: boolean,
-  { identifies }: GuardOverrides,
+  identifies: boolean,
 ): ReadonlySet<string> {
   const limited = routes.filter(({ limits }) => limits.length > 0);
   const guarded = limited.map(({ handler: { name, type, method } }) => ({
@@ -97,7 +119,6 @@ export function warnings(
 const MAX_INSPECTED = 100;
 
 interface Finishing {
-  readonly writableFinished: boolean;
   once(event: 'finish', listener: () => void): void;
 }
 
@@ -118,27 +139,25 @@ export class UserDiagnostics {
   readonly #logger = new Logger('RateLimit');
 
   readonly onPublished: Subscriber = (event) => {
-    if (event.kind !== 'request' || event.outcome === null) return;
+    // A call that was rejected earlier says nothing of its user.
+    if (event.kind !== 'request' || event.outcome === null || !event.isComplete) return;
     const plan = event.plan as RoutePlan;
     if (plan.readsUser) this.#inspect(plan, event.caller as RateLimitContext);
   };
 
   #inspect(plan: RoutePlan, context: RateLimitContext): void {
     const callers = this.#callersOf(plan);
-    if (context.authenticated) {
+    if (context.user !== undefined || context.authenticated) {
       callers.hadUser = true;
       return;
     }
     if (callers.isWarned || context.transport !== 'http') return;
-    const raw = context.execution.getArgByIndex<Finishing & { readonly raw?: Finishing }>(1);
-    const response = raw.raw ?? raw;
-    // Another guard has rejected the call before its user could matter.
-    if (response.writableFinished) return;
     callers.anonymous++;
     if (callers.anonymous === MAX_INSPECTED) this.#warnOfNoUser(plan, callers);
     if (callers.anonymous > MAX_INSPECTED && callers.anonymous % MAX_INSPECTED !== 0) return;
-    response.once('finish', () => {
-      if (callers.isWarned || !context.fork().authenticated) return;
+    const response = context.execution.getArgByIndex<Finishing & { readonly raw?: Finishing }>(1);
+    (response.raw ?? response).once('finish', () => {
+      if (callers.isWarned || context.user === undefined) return;
       callers.isWarned = true;
       this.#logger.warn(
         `${plan.route}: request.user was set only after its limits were decided, so its callers counted as anonymous. Set it in middleware, or in a guard if the limits are decided after guards.`,

@@ -1,5 +1,5 @@
 import type { Type } from '@nestjs/common';
-import { type ApplicationConfig, MetadataScanner, type ModulesContainer } from '@nestjs/core';
+import { APP_GUARD, type ApplicationConfig, MetadataScanner, type ModulesContainer } from '@nestjs/core';
 import type { RouteDeclaration } from '../../plan/compile.js';
 import type { GuardOverrides } from '../../plan/plan.js';
 import type { RateLimitContext } from '../context/call-context.js';
@@ -146,18 +146,29 @@ function libraryPrototype(prototype: object): object {
     : libraryPrototype(Object.getPrototypeOf(prototype) as object);
 }
 
-/** Returns the decisions that guards of the application, subclasses of `RateLimitGuard`, take over. */
+const isLimiting = (guard: unknown): guard is object => guardRole(guard) === 'limiting';
+
+/**
+ * Returns the decisions that guards of the application, subclasses of `RateLimitGuard`, take over. A global guard whose
+ * factory has not run yet may exempt callers.
+ */
 export function guardOverrides(modules: ModulesContainer): GuardOverrides {
-  const overridden = new Set<string>();
+  let exempts = false;
+  let identifies = false;
   for (const { providers, injectables } of modules.values()) {
-    for (const { metatype } of [...providers.values(), ...injectables.values()]) {
-      if (typeof metatype !== 'function' || guardRole(metatype) !== 'limiting') continue;
-      const own = metatype.prototype as Record<string, unknown>;
-      const base = libraryPrototype(own) as Record<string, unknown>;
-      for (const name of ['identity', 'shouldSkip']) {
-        if (own[name] !== base[name]) overridden.add(name);
+    for (const { token, metatype, instance, inject, isAlias } of [
+      ...providers.values(),
+      ...injectables.values(),
+    ]) {
+      if (isLimiting(metatype) || isLimiting(instance)) {
+        const own = isLimiting(instance) ? instance : (metatype as Type<object>).prototype;
+        const base = libraryPrototype(own) as Record<string, unknown>;
+        exempts ||= (own as typeof base).shouldSkip !== base.shouldSkip;
+        identifies ||= (own as typeof base).identity !== base.identity;
+      } else if (inject && !isAlias && !instance && String(token).startsWith(APP_GUARD)) {
+        exempts = true;
       }
     }
   }
-  return { exempts: overridden.has('shouldSkip'), identifies: overridden.has('identity') };
+  return { exempts, identifies };
 }

@@ -1,5 +1,5 @@
 import { type ExecutionContext, Logger, type Type } from '@nestjs/common';
-import type { ApplicationConfig } from '@nestjs/core';
+import type { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import { ErrorCollector } from '../../core/errors.js';
 import type { RouteCompiler, RouteDeclaration } from '../../plan/compile.js';
 import type { Limit } from '../../plan/limit.js';
@@ -9,8 +9,8 @@ import { afterGuardsGuard } from '../handlers/after-guards-guard.js';
 import { bindLastGuard, bindLastInterceptor } from '../handlers/metadata.js';
 import { resultInterceptor } from '../handlers/result-interceptor.js';
 import type { Plans, RoutePlan } from '../request/request-check.js';
-import { type CompiledRoute, warnings } from './diagnostics.js';
-import { followingGuard, type Handler, routeDeclaration } from './find-handlers.js';
+import { type CompiledRoute, earlyIdentities, warnings } from './diagnostics.js';
+import { followingGuard, guardOverrides, type Handler, routeDeclaration } from './find-handlers.js';
 
 /** The plans of an application by class and handler. */
 export class PlanRegistry implements Plans {
@@ -21,10 +21,21 @@ export class PlanRegistry implements Plans {
   #config: ApplicationConfig | undefined;
   #nextId = 0;
 
+  #overrides: GuardOverrides;
+
+  /** @param hasExempt True if the module has an `exempt` function. */
   constructor(
     readonly compiler: RouteCompiler<RateLimitContext>,
-    readonly overrides: GuardOverrides,
-  ) {}
+    readonly modules: ModulesContainer,
+    readonly hasExempt: boolean,
+  ) {
+    this.#overrides = this.#findOverrides();
+  }
+
+  #findOverrides(): GuardOverrides {
+    const { exempts, identifies } = guardOverrides(this.modules);
+    return { exempts: exempts || this.hasExempt, identifies };
+  }
 
   /** Compiles the limits of handlers, before Nest binds guards to their routes. */
   compile(handlers: readonly Handler[], errors: ErrorCollector): void {
@@ -38,7 +49,7 @@ export class PlanRegistry implements Plans {
   }
 
   #mayBeLate({ readsUser, phase }: Limit<RateLimitContext>): boolean {
-    return readsUser || phase === 'after-guards' || this.overrides.exempts;
+    return readsUser || phase === 'after-guards' || this.#overrides.exempts;
   }
 
   /**
@@ -49,12 +60,22 @@ export class PlanRegistry implements Plans {
    */
   finalize(config: ApplicationConfig, registered: boolean, errors: ErrorCollector): void {
     this.#config = config;
-    const plans = this.routes.map(({ handler: { type, method, name }, limits }) => {
+    // Factories of guards have run by now.
+    this.#overrides = this.#findOverrides();
+    const guarded: CompiledRoute[] = [];
+    const plans = this.routes.map((route) => {
+      const { handler, limits } = route;
+      const { type, method, name } = handler;
       const following = followingGuard(config, type, method);
+      if (following !== null) guarded.push(route);
       if (following !== null) for (const limit of limits) requirePhase(limit, following, errors);
       return this.#add(type, method, name, limits, following !== null);
     });
-    for (const text of warnings(this.routes, plans, config, registered, this.overrides))
+    const { identifies } = this.#overrides;
+    for (const text of [
+      ...warnings(this.routes, plans, config, registered, identifies),
+      ...(identifies ? earlyIdentities(guarded) : []),
+    ])
       this.#logger.warn(text);
   }
 
@@ -65,7 +86,7 @@ export class PlanRegistry implements Plans {
     limits: readonly Limit<RateLimitContext>[],
     hasFollowingGuard: boolean,
   ): RoutePlan | null {
-    const plan = compilePlan(this.#nextId++, route, limits, hasFollowingGuard, this.overrides);
+    const plan = compilePlan(this.#nextId++, route, limits, hasFollowingGuard, this.#overrides.exempts);
     const plans = this.byClass.get(type) ?? new Map<unknown, RoutePlan | null>();
     this.byClass.set(type, plans.set(method, plan));
     return plan;
@@ -90,12 +111,16 @@ export class PlanRegistry implements Plans {
       };
       limits = this.compiler.compile(bare, new ErrorCollector());
     }
-    // Nest has bound the guards of this handler already, so that none of ours can run after them.
-    const isLate = limits.some((limit) => this.#mayBeLate(limit));
-    if (isLate && this.#config !== undefined && followingGuard(this.#config, type, method) !== null) {
-      this.#logger.error(
-        `${name} was not known at start-up, so its limits on users are decided before its own guards have run. Provide ${route.class} as a class.`,
-      );
+    const following = this.#config === undefined ? null : followingGuard(this.#config, type, method);
+    if (following !== null) {
+      // Nest has bound the guards of this handler already, so that none of ours can run after them.
+      const unphased = new ErrorCollector();
+      for (const limit of limits) requirePhase(limit, following, unphased);
+      if (unphased.errors.length > 0 || limits.some((limit) => this.#mayBeLate(limit))) {
+        this.#logger.error(
+          `${name} was not known at start-up, so all its limits are decided before its own guards have run, without the user. Provide ${route.class} as a class.`,
+        );
+      }
     }
     return this.#add(type, method, name, limits, false);
   }

@@ -89,6 +89,8 @@ const snapshotRules = (keepHours: number): OptionRules<keyof SnapshotOptions> =>
  * const { currentHour, topDeniedClients } = await stats.snapshot({ hours: 24, top: 10 });
  */
 export class RateLimitStats {
+  /** @internal Called for each snapshot: the module warns here if statistics are off. */
+  onSnapshot: (() => void) | undefined;
   readonly #keepHours: number;
   readonly #clock: Clock;
   readonly #writer: SharedWriter | null;
@@ -146,6 +148,7 @@ export class RateLimitStats {
    */
   async snapshot(options: SnapshotOptions = {}): Promise<StatsSnapshot> {
     validateOptions(options, snapshotRules(this.#keepHours), 'RateLimitStats.snapshot');
+    this.onSnapshot?.();
     const { hours: count = Math.min(24, this.#keepHours), top = 10 } = options;
     this.#drain();
     const last = this.#hour();

@@ -240,12 +240,10 @@ export class ScratchStates {
 
   /** Returns an array of `length` arbitrary numbers, valid until the next call. */
   ofLength(length: number): BucketState {
-    let state = this.#byLength[length];
-    if (state === undefined) {
-      // Fractions, so that V8 makes an array of doubles: it would have to convert one of small integers.
-      state = new Array<number>(length).fill(0.5);
-      this.#byLength[length] = state;
-    } else if (state.length !== length) state.length = length;
+    // Fractions, so that V8 makes an array of doubles: it would have to convert one of small integers.
+    this.#byLength[length] ??= new Array<number>(length).fill(0.5);
+    const state = this.#byLength[length] as number[];
+    if (state.length !== length) state.length = length;
     return state;
   }
 }

@@ -6,10 +6,8 @@ import { type TestLimit, type TestLimitOptions, testLimit } from '../../support/
 const limit = (name: string, options: Partial<TestLimitOptions> = {}, origin: Partial<LimitOrigin> = {}) =>
   testLimit(name, { rate: '5/min', ...options }, origin);
 
-const NOBODY = { exempts: false, identifies: false };
-
-const planOf = (limits: readonly TestLimit[], hasFollowingGuard: boolean, overrides = {}) => {
-  const plan = compilePlan(7, 'Shop.get', limits, hasFollowingGuard, { ...NOBODY, ...overrides });
+const planOf = (limits: readonly TestLimit[], hasFollowingGuard: boolean, exempts = false) => {
+  const plan = compilePlan(7, 'Shop.get', limits, hasFollowingGuard, exempts);
   if (plan === null) throw new Error('There is no plan.');
   return plan;
 };
@@ -53,7 +51,7 @@ const KINDS: readonly [string, Partial<TestLimitOptions>, 'before' | 'after'][] 
 
 describe('phases', () => {
   test('no limits, no plan', () => {
-    expect(compilePlan(0, 'Shop.get', [], true, { exempts: true, identifies: true })).toBeNull();
+    expect(compilePlan(0, 'Shop.get', [], true, true)).toBeNull();
   });
 
   test.each(KINDS)('%s where another guard follows', (name, options, expected) => {
@@ -93,23 +91,11 @@ describe('phases', () => {
   test('exempt is asked in the last one, be it without limits', () => {
     const [early, late] = [limit('early'), limit('late', { key: 'user' })];
     const last = { isStatic: false, asksExempt: true };
-    expect(phasesOf([early, late], true, { exempts: true })).toEqual([
-      phase(['early']),
-      phase(['late'], last),
-    ]);
-    expect(phasesOf([early], true, { exempts: true })).toEqual([phase(['early']), phase([], last)]);
-    expect(phasesOf([early, late], false, { exempts: true })).toEqual([phase(['early', 'late'], last), null]);
+    expect(phasesOf([early, late], true, true)).toEqual([phase(['early']), phase(['late'], last)]);
+    expect(phasesOf([early], true, true)).toEqual([phase(['early']), phase([], last)]);
+    expect(phasesOf([early, late], false, true)).toEqual([phase(['early', 'late'], last), null]);
   });
 
-  test('a guard that identifies callers is asked in both', () => {
-    expect(phasesOf([limit('early'), limit('late', { key: 'user' })], true, { identifies: true })).toEqual([
-      phase(['early'], { isStatic: false }),
-      phase(['late'], { isStatic: false }),
-    ]);
-  });
-});
-
-describe('facts of a plan', () => {
   test('it is frozen, and says which route it is for', () => {
     const plan = planOf([limit('a')], true);
     expect([plan.id, plan.route, Object.isFrozen(plan)]).toEqual([7, 'Shop.get', true]);

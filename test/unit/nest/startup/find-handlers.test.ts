@@ -50,6 +50,31 @@ describe('the decisions that guards of the application take over', () => {
     expect(guardOverrides(modulesWith(...guards))).toEqual({ exempts, identifies });
   });
 
+  test.each<[string, object, boolean, boolean]>([
+    ['whose factory has run', { instance: new Identifying() }, false, true],
+    ['whose factory made one that exempts callers', { instance: new Exempting() }, true, false],
+    ['whose factory made a guard of another kind', { instance: new Theirs() }, false, false],
+    ['whose factory has not run', { instance: undefined }, true, false],
+    ['that is another provider', { instance: undefined, isAlias: true }, false, false],
+  ])('a global guard %s', (_what, state, exempts, identifies) => {
+    const wrapper = { token: 'APP_GUARD (UUID: 1)', metatype: () => undefined, inject: [], ...state };
+    const modules = new Map([
+      ['ShopModule', { providers: new Map([['guard', wrapper]]), injectables: new Map() }],
+    ]);
+    expect(guardOverrides(modules as unknown as ModulesContainer)).toEqual({ exempts, identifies });
+  });
+
+  test('a provider of another kind whose factory has not run takes nothing over', () => {
+    const wrapper = { token: 'DATABASE', metatype: () => undefined, inject: [], instance: undefined };
+    const modules = new Map([
+      ['ShopModule', { providers: new Map([['database', wrapper]]), injectables: new Map() }],
+    ]);
+    expect(guardOverrides(modules as unknown as ModulesContainer)).toEqual({
+      exempts: false,
+      identifies: false,
+    });
+  });
+
   test('the guard of another copy of the library takes nothing over', async () => {
     const copy = (await import(`../../../../lib/nest/request/guard.js?${'copy'}`)) as {
       readonly RateLimitGuard: typeof RateLimitGuard;
