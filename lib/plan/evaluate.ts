@@ -15,10 +15,10 @@ async function chargeOf<Context extends { readonly method: string | undefined }>
   const identity = await identityOf(context, limit);
   if (identity === null) return null;
   const { rate, cost, shadow, blockDurationsMs } = limit;
-  const [policy, units] = await Promise.all([
-    rate.kind === 'fixed' ? rate.policy : rate.policyFor(context),
-    typeof cost === 'number' ? cost : cost(context),
-  ]);
+  // Both are asked before either is awaited.
+  const asked = typeof cost === 'number' ? cost : cost(context);
+  const policy = rate.kind === 'fixed' ? rate.policy : await rate.policyFor(context);
+  const units = typeof asked === 'number' ? asked : await asked;
   return policy === null ? null : { policy, identity, cost: units, shadow, blockDurationsMs };
 }
 
