@@ -143,6 +143,5 @@ export type {
   SharedCounters,
   SharedCounts,
   Tally,
-  UserTally,
 } from './store/shared-counters.js';
 export { type Store, type StoreReply, type StoreTarget, StoreUnavailableError } from './store/store.js';

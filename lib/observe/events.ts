@@ -65,8 +65,6 @@ export type RateLimitEventHandler<Name extends RateLimitEventName> = (
 export interface EventStreamOptions {
   /** Ends the stream. */
   readonly signal?: AbortSignal | undefined;
-  /** Events kept for a slow reader; beyond them the oldest are dropped. 1 or more, default 1,000. */
-  readonly maxBuffered?: number | undefined;
 }
 
 export const EVENT_NAMES: readonly RateLimitEventName[] = [
@@ -78,6 +76,9 @@ export const EVENT_NAMES: readonly RateLimitEventName[] = [
   'breaker',
   'recovered',
 ];
+
+/** Events that a stream keeps for a slow reader; beyond them the oldest are dropped. */
+const MAX_BUFFERED = 1_000;
 
 /** The diagnostics channels `nestjs-ratelimit:<name>` of this process. */
 const CHANNELS = new Map(EVENT_NAMES.map((name) => [name, channel(`nestjs-ratelimit:${name}`)]));
@@ -138,12 +139,12 @@ export class RateLimitEvents {
    */
   async *stream<Name extends RateLimitEventName>(
     name: Name,
-    { signal, maxBuffered = 1_000 }: EventStreamOptions = {},
+    { signal }: EventStreamOptions = {},
   ): AsyncGenerator<RateLimitEventMap[Name], void, undefined> {
     const buffer: RateLimitEventMap[Name][] = [];
     let wake = (): void => undefined;
     const push = (event: RateLimitEventMap[Name]): void => {
-      if (buffer.length >= maxBuffered) buffer.shift();
+      if (buffer.length >= MAX_BUFFERED) buffer.shift();
       buffer.push(event);
       wake();
     };

@@ -4,8 +4,6 @@ import type { StoreEvent } from '../resilience/options.js';
 
 /** The plan of a decided request, as far as subscribers read it. */
 export interface PublishedPlan {
-  /** Index of the plan, for subscribers that keep something per route. */
-  readonly id: number;
   /** `Class.method`. */
   readonly route: string;
   readonly hasShadows: boolean;

@@ -1,6 +1,6 @@
 import type { Outcome } from '../core/decision.js';
 import type { ErrorReporter } from '../core/error-reporter.js';
-import type { StoreHealth } from '../resilience/health.js';
+import { type GuardedStore, localBuckets, storeHealth } from '../resilience/guard-store.js';
 import { StoreUnavailableError } from '../store/store.js';
 import type { Published, RequestDecided } from './publisher.js';
 
@@ -35,15 +35,6 @@ export interface MeterLike {
   createObservableGauge(name: string, options: MetricDescription): ObservableMetric;
 }
 
-/** The store, as far as it is measured. */
-export interface MeasuredStore {
-  /** Value of the attribute `rate_limit.store`, such as `redis`. */
-  readonly name: string;
-  health(): StoreHealth;
-  /** Buckets in this process: those of a store in memory, or those kept beside a shared store. */
-  buckets(): { readonly kind: 'memory' | 'local'; readonly count: number };
-}
-
 /** Result of a decision. */
 type Result = 'allowed' | 'denied' | 'shadow_denied' | 'unavailable';
 const RESULTS = 4;
@@ -76,7 +67,7 @@ export class Telemetry {
 
   constructor(
     meter: MeterLike,
-    readonly store: MeasuredStore,
+    readonly store: GuardedStore,
     readonly report: ErrorReporter,
   ) {
     this.#duration = meter.createHistogram('rate_limit.decision.duration', {
@@ -168,12 +159,12 @@ export class Telemetry {
   }
 
   readonly #observeBuckets = (result: MetricResult): void => {
-    const { kind, count } = this.store.buckets();
+    const { kind, count } = localBuckets(this.store);
     result.observe(count, { 'rate_limit.store': kind });
   };
 
   readonly #observeBreakers = (result: MetricResult): void => {
-    for (const { shard, breaker } of this.store.health().shards) {
+    for (const { shard, breaker } of storeHealth(this.store).shards) {
       for (const state of BREAKER_STATES) {
         result.observe(state === breaker ? 1 : 0, {
           'rate_limit.store': this.store.name,
@@ -188,7 +179,7 @@ export class Telemetry {
 /** Creates the instruments; returns null and reports the error if the meter cannot. */
 export function createTelemetry(
   meter: MeterLike,
-  store: MeasuredStore,
+  store: GuardedStore,
   report: ErrorReporter,
 ): Telemetry | null {
   try {

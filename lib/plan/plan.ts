@@ -12,8 +12,6 @@ export interface Phase<Context> {
 
 /** The limits of one (class, handler), compiled once, from outer to inner. */
 export interface Plan<Context> {
-  /** Index for subscribers that keep something for each route. */
-  readonly id: number;
   /** `Class.method`. */
   readonly route: string;
   /** The limits that `RateLimitGuard` decides. */
@@ -68,7 +66,6 @@ function isOnlyFor<Context>(callers: 'users' | 'anonymous', { keyForms }: Limit<
  * @param exempts True if the application may exempt callers.
  */
 export function compilePlan<Context>(
-  id: number,
   route: string,
   limits: readonly Limit<Context>[],
   hasFollowingGuard: boolean,
@@ -84,7 +81,6 @@ export function compilePlan<Context>(
   });
   const refundable = limits.filter((limit) => limit.countWhen !== null);
   return Object.freeze({
-    id,
     route,
     beforeGuards: toPhase(
       limits.filter((limit) => !late.includes(limit)),

@@ -10,13 +10,6 @@ export interface Tally {
   degraded: number;
 }
 
-/** Numbers of requests of a user. */
-export interface UserTally {
-  /** All requests, including denied ones. */
-  total: number;
-  denied: number;
-}
-
 /** Identities kept in a list of an hour: the highest counts stay. */
 export const MAX_LISTED = 500;
 
@@ -28,10 +21,10 @@ export interface HourCounts {
   readonly routes: Map<string, Tally>;
   /** By the limit's name and scope: see `limitKey`. */
   readonly limits: Map<string, Tally>;
-  /** Denials of the clients that were denied most, by identity; never more than there were. */
-  readonly deniedClients: Map<string, number>;
+  /** Denials of the clients that were denied most, by address; never more than there were. */
+  readonly deniedClients: Map<string, Tally>;
   /** Requests of the users with the most requests, by identity; never more than there were. */
-  readonly users: Map<string, UserTally>;
+  readonly users: Map<string, Tally>;
 }
 
 /** A write to the shared counts. */
@@ -66,8 +59,6 @@ export interface SharedCounters {
   add(batch: CountBatch, keepMs: number): Promise<void>;
   /** Reads the counts of an hour by all processes. */
   read(hour: number, writer: string): Promise<SharedCounts>;
-  /** Estimates the addresses that were added in any of these hours. */
-  uniqueClients(hours: readonly number[]): Promise<number>;
 }
 
 export const emptyTally = (): Tally => ({ allowed: 0, denied: 0, shadowDenied: 0, degraded: 0 });

@@ -1,7 +1,7 @@
 import type { Outcome } from 'nestjs-ratelimit';
 import type { PublishedPlan, RequestDecided } from '../../lib/observe/publisher.js';
 
-const PLAN: PublishedPlan = { id: 0, route: 'Route.get', hasShadows: false };
+const PLAN: PublishedPlan = { route: 'Route.get', hasShadows: false };
 const CALLER = { address: '203.0.113.7', transport: 'http' };
 
 /** The event about a request whose limits have been decided. */

@@ -19,7 +19,6 @@ export class PlanRegistry implements Plans {
   routes: readonly CompiledRoute[] = [];
   readonly #logger = new Logger('RateLimit');
   #config: ApplicationConfig | undefined;
-  #nextId = 0;
 
   #overrides: GuardOverrides;
 
@@ -86,7 +85,7 @@ export class PlanRegistry implements Plans {
     limits: readonly Limit<RateLimitContext>[],
     hasFollowingGuard: boolean,
   ): RoutePlan | null {
-    const plan = compilePlan(this.#nextId++, route, limits, hasFollowingGuard, this.#overrides.exempts);
+    const plan = compilePlan(route, limits, hasFollowingGuard, this.#overrides.exempts);
     const plans = this.byClass.get(type) ?? new Map<unknown, RoutePlan | null>();
     this.byClass.set(type, plans.set(method, plan));
     return plan;

@@ -6,7 +6,7 @@ import type { RateLimitEvents } from '../../observe/events.js';
 import type { Publisher } from '../../observe/publisher.js';
 import type { RateLimitStats } from '../../observe/stats/stats.js';
 import { createTelemetry, type Telemetry } from '../../observe/telemetry.js';
-import { type GuardedStore, localBuckets, storeHealth } from '../../resilience/guard-store.js';
+import type { GuardedStore } from '../../resilience/guard-store.js';
 import { createOutageLog } from '../../resilience/outage-log.js';
 import { UserDiagnostics } from './diagnostics.js';
 import type { Settings } from './settings.js';
@@ -30,14 +30,7 @@ export function subscribeAll(
   });
   publisher.subscribe(new UserDiagnostics().onPublished);
   if (statistics !== null) publisher.subscribe(stats.onPublished);
-  const telemetry =
-    meter === undefined
-      ? null
-      : createTelemetry(
-          meter,
-          { name: store.name, health: () => storeHealth(store), buckets: () => localBuckets(store) },
-          report,
-        );
+  const telemetry = meter === undefined ? null : createTelemetry(meter, store, report);
   if (telemetry !== null) publisher.subscribe(telemetry.onPublished, { measures: true });
   if (logIdentities !== null) {
     const warn = (line: object): void => logger.warn(line);

@@ -1,19 +1,11 @@
 import { copyString } from '../../identity/addresses.js';
+import { emptyTally, type Tally } from '../../store/shared-counters.js';
 
-/** A frequent key. */
-export interface Hit {
-  readonly key: string;
-  /** Occurrences that are certain. */
-  readonly count: number;
-  /** Denied ones among them. */
-  readonly denied: number;
-}
-
-/** A counted key. `count` and `denied` are those since the last drain. */
+/** A counted key. */
 interface Slot {
   key: string;
-  count: number;
-  denied: number;
+  /** Occurrences since the last drain. */
+  tally: Tally;
   /** Occurrences that are certain: those since the key took the slot. */
   certain: number;
   /** Upper bound of the occurrences: it includes what the key took over from its predecessor in the slot. */
@@ -41,34 +33,35 @@ export class HeavyHitters {
   add(key: string, isDenied: boolean): void {
     if (key.length > MAX_KEY_LENGTH) return;
     const slot = this.#slotOf.get(key) ?? this.#insert(copyString(key));
-    slot.count++;
     slot.certain++;
     slot.bound++;
-    if (isDenied) slot.denied++;
+    if (isDenied) slot.tally.denied++;
+    else slot.tally.allowed++;
   }
 
   /** Returns the counts of the `max` most frequent keys since their last drain, from the highest. */
-  drain(max: number): Hit[] {
-    const hits: Hit[] = [];
+  drain(max: number): Map<string, Tally> {
+    const drained = new Map<string, Tally>();
     for (const slot of [...this.#slots].sort((a, b) => b.certain - a.certain).slice(0, max)) {
-      const { key, count, denied } = slot;
-      if (count > 0) hits.push({ key, count, denied });
-      slot.count = slot.denied = 0;
+      if (slot.tally.allowed + slot.tally.denied === 0) continue;
+      drained.set(slot.key, slot.tally);
+      slot.tally = emptyTally();
     }
-    return hits;
+    return drained;
   }
 
   /** Gives a key a free slot, otherwise that of a key with the lowest bound. */
   #insert(key: string): Slot {
     let slot: Slot;
     if (this.#slots.length < this.size) {
-      slot = { key, count: 0, denied: 0, certain: 0, bound: 0 };
+      slot = { key, tally: emptyTally(), certain: 0, bound: 0 };
       this.#slots.push(slot);
     } else {
       slot = this.#lowestSlot();
       this.#slotOf.delete(slot.key);
       slot.key = key;
-      slot.count = slot.denied = slot.certain = 0;
+      slot.tally = emptyTally();
+      slot.certain = 0;
     }
     this.#slotOf.set(key, slot);
     return slot;

@@ -3,6 +3,7 @@ import {
   emptyTally,
   type HourCounts,
   MAX_LISTED,
+  type SharedCounts,
   type Tally,
 } from '../../store/shared-counters.js';
 
@@ -70,8 +71,6 @@ export interface StatsSnapshot {
   readonly currentHour: HourStats;
   /** The requested hours, from the oldest to the current one. */
   readonly hours: readonly HourStats[];
-  /** Different addresses in all of these hours, by the same estimate. */
-  readonly uniqueClients: number;
   /** The clients with the most denials. */
   readonly topDeniedClients: readonly DeniedClient[];
   /** The routes with the most denials. */
@@ -85,64 +84,66 @@ export interface StatsSnapshot {
 }
 
 /** Counts of an hour, and the estimate of its clients. */
-export interface CountedHour {
-  readonly counts: HourCounts;
-  readonly uniqueClients: number;
+export interface ReadHour extends Pick<SharedCounts, 'counts' | 'uniqueClients'> {
+  /** `false` if the store failed, so that only this process is included. */
+  readonly isComplete: boolean;
 }
+
+export const HOUR_MS = 3_600_000;
+
+/** Routes and limits of an hour. Their names come from code, so there are few: this is a bound for code that generates them. */
+const MAX_NAMES = 5_000;
+/** The name under which everything is counted beyond `MAX_NAMES`. */
+const OTHER = 'other';
 
 /** Size at which a list is trimmed to `MAX_LISTED`, so that it is not sorted with each addition. */
 const TRIM_AT = 2 * MAX_LISTED;
-
-export const HOUR_MS = 3_600_000;
 
 /** Returns the number of all requests, or decisions. */
 export const totalOf = ({ allowed, denied }: Tally): number => allowed + denied;
 
 export const toCounts = (tally: Tally): Counts => ({ total: totalOf(tally), ...tally });
 
-const addTallies = (a: Tally, b: Tally): Tally => ({
-  allowed: a.allowed + b.allowed,
-  denied: a.denied + b.denied,
-  shadowDenied: a.shadowDenied + b.shadowDenied,
-  degraded: a.degraded + b.degraded,
-});
+/** Returns the tally of a name, or that of `OTHER` once there are too many. */
+export function tallyOf(tallies: Map<string, Tally>, name: string): Tally {
+  const existing = tallies.get(name);
+  if (existing !== undefined) return existing;
+  if (tallies.size >= MAX_NAMES && name !== OTHER) return tallyOf(tallies, OTHER);
+  const created = emptyTally();
+  tallies.set(name, created);
+  return created;
+}
 
-function mergeTallies(into: Map<string, Tally>, from: ReadonlyMap<string, Tally>): void {
-  for (const [name, tally] of from) into.set(name, addTallies(into.get(name) ?? emptyTally(), tally));
+export function addTally(into: Tally, { allowed, denied, shadowDenied, degraded }: Tally): void {
+  into.allowed += allowed;
+  into.denied += denied;
+  into.shadowDenied += shadowDenied;
+  into.degraded += degraded;
 }
 
 /** Adds the counts of an hour to those of another one. */
 export function mergeHour(into: HourCounts, from: HourCounts): void {
-  mergeTallies(into.routes, from.routes);
-  mergeTallies(into.limits, from.limits);
-  for (const [client, denied] of from.deniedClients) {
-    into.deniedClients.set(client, (into.deniedClients.get(client) ?? 0) + denied);
+  for (const table of ['routes', 'limits', 'deniedClients', 'users'] as const) {
+    for (const [name, tally] of from[table]) addTally(tallyOf(into[table], name), tally);
   }
-  for (const [user, { total, denied }] of from.users) {
-    const before = into.users.get(user) ?? { total: 0, denied: 0 };
-    into.users.set(user, { total: before.total + total, denied: before.denied + denied });
-  }
-  trim(into.deniedClients, (denied) => denied);
-  trim(into.users, ({ total }) => total);
+  trim(into.deniedClients);
+  trim(into.users);
 }
 
-function trim<T>(list: Map<string, T>, rank: (value: T) => number): void {
+function trim(list: Map<string, Tally>): void {
   if (list.size <= TRIM_AT) return;
-  for (const [name] of sortHighest(list, rank).slice(MAX_LISTED)) list.delete(name);
+  for (const [name] of sortHighest(list).slice(MAX_LISTED)) list.delete(name);
 }
 
 /** Sums up all requests of an hour: each is counted under one route. */
 export function sumRequests({ routes }: HourCounts): Tally {
-  return [...routes.values()].reduce(addTallies, emptyTally());
+  const sum = emptyTally();
+  for (const tally of routes.values()) addTally(sum, tally);
+  return sum;
 }
 
 /** Puts hours together. The last one is the current hour. */
-export function createSnapshot(
-  hours: readonly CountedHour[],
-  uniqueClients: number,
-  top: number,
-  isComplete: boolean,
-): StatsSnapshot {
+export function createSnapshot(hours: readonly ReadHour[], top: number): StatsSnapshot {
   const sum = emptyHour(0);
   for (const { counts } of hours) mergeHour(sum, counts);
   const stats = hours.map(({ counts, uniqueClients }) => ({
@@ -150,24 +151,23 @@ export function createSnapshot(
     ...toCounts(sumRequests(counts)),
     uniqueClients,
   }));
-  const deniedRoutes = sortHighest(sum.routes, ({ denied }) => denied).filter(([, { denied }]) => denied > 0);
+  const denials = ({ denied }: Tally): number => denied;
   return {
-    isComplete,
+    isComplete: hours.every(({ isComplete }) => isComplete),
     currentHour: stats.at(-1) as HourStats,
     hours: stats,
-    uniqueClients,
-    topDeniedClients: sortHighest(sum.deniedClients, (denied) => denied)
+    topDeniedClients: sortHighest(sum.deniedClients)
       .slice(0, top)
-      .map(([identity, denied]) => ({ identity, denied })),
-    topDeniedRoutes: deniedRoutes.slice(0, top).map(([route, { denied }]) => ({ route, denied })),
-    byRoute: sortHighest(sum.routes, totalOf).map(([route, tally]) => ({ route, ...toCounts(tally) })),
-    byLimit: sortHighest(sum.limits, totalOf).map(([key, tally]) => ({
-      ...splitLimitKey(key),
-      ...toCounts(tally),
-    })),
-    byUser: sortHighest(sum.users, ({ total }) => total)
+      .map(([address, { denied }]) => ({ identity: `ip:${address}`, denied })),
+    topDeniedRoutes: sortHighest(sum.routes, denials)
       .slice(0, top)
-      .map(([user, { total, denied }]) => ({ user, total, denied })),
+      .map(([route, { denied }]) => ({ route, denied }))
+      .filter(({ denied }) => denied > 0),
+    byRoute: sortHighest(sum.routes).map(([route, tally]) => ({ route, ...toCounts(tally) })),
+    byLimit: sortHighest(sum.limits).map(([key, tally]) => ({ ...splitLimitKey(key), ...toCounts(tally) })),
+    byUser: sortHighest(sum.users)
+      .slice(0, top)
+      .map(([user, tally]) => ({ user, total: totalOf(tally), denied: tally.denied })),
   };
 }
 
@@ -178,7 +178,8 @@ function splitLimitKey(key: string): { limit: string; scope: string } {
 }
 
 /** Sorts equal counts by name, so that a list that is refreshed does not jump about. */
-const sortHighest = <T>(
-  counts: ReadonlyMap<string, T>,
-  rank: (value: T) => number,
-): [name: string, value: T][] => [...counts].sort(([a, x], [b, y]) => rank(y) - rank(x) || (a < b ? -1 : 1));
+const sortHighest = (
+  tallies: ReadonlyMap<string, Tally>,
+  rank: (tally: Tally) => number = totalOf,
+): [name: string, tally: Tally][] =>
+  [...tallies].sort(([a, x], [b, y]) => rank(y) - rank(x) || (a < b ? -1 : 1));

@@ -1,26 +1,22 @@
 import { type Clock, systemClock } from '../../core/clock.js';
+import type { Decision } from '../../core/decision.js';
 import type { ErrorReporter } from '../../core/error-reporter.js';
 import { type OptionRules, validateOptions, wholeNumber } from '../../core/validate.js';
-import { emptyHour, type HourCounts, type SharedCounters } from '../../store/shared-counters.js';
+import { emptyHour, emptyTally, type HourCounts, type SharedCounters } from '../../store/shared-counters.js';
 import { StoreUnavailableError } from '../../store/store.js';
 import type { Published } from '../publisher.js';
 import { HyperLogLog } from './hyperloglog.js';
-import {
-  chargedUser,
-  FAILED,
-  REJECTED_BY_STORE,
-  type RecordedOutcome,
-  type RecordedRoute,
-  Recorder,
-} from './recorder.js';
+import { type RecordedOutcome, Recorder } from './recorder.js';
 import { SharedWriter } from './shared-writer.js';
 import {
-  type CountedHour,
+  addTally,
   type Counts,
   createSnapshot,
   HOUR_MS,
   mergeHour,
+  type ReadHour,
   type StatsSnapshot,
+  sumRequests,
   toCounts,
 } from './snapshot.js';
 
@@ -50,15 +46,18 @@ export interface SnapshotOptions {
   readonly top?: number | undefined;
 }
 
+/** Returns the user that a limit charged by `user` only, not together with something else; null for none. */
+function chargedUser(decisions: readonly Decision[]): string | null {
+  const decision = decisions.find(
+    ({ charge: { identity } }) => identity.startsWith('user:') && !identity.includes('+'),
+  );
+  return decision?.charge.identity ?? null;
+}
+
 /** An hour as it was counted by this process. */
 interface OwnHour {
   readonly counts: HourCounts;
   readonly clients: HyperLogLog;
-}
-
-interface ReadHour extends CountedHour {
-  /** False if the store failed, so that only this process is included. */
-  readonly isShared: boolean;
 }
 
 export const KEEP_HOURS_RULE = wholeNumber(1, MAX_HOURS);
@@ -94,12 +93,13 @@ export class RateLimitStats {
   readonly #keepHours: number;
   readonly #clock: Clock;
   readonly #writer: SharedWriter | null;
-  readonly #recorder: Recorder;
+  #recorder: Recorder | null = null;
+  /** All requests since the start, up to the last drain. */
+  readonly #totals = emptyTally();
   /** The hours that this process has counted. */
   readonly #ownHours = new Map<number, OwnHour>();
-  /** Stops the timer of writes; null while there is none. */
+  /** Stops the timer of writes, which runs from the first request on; null before it. */
   #stopTimer: (() => void) | null = null;
-  #isClosed = false;
 
   constructor(options: RateLimitStatsOptions = {}) {
     validateOptions(options, RULES, 'RateLimitStats');
@@ -107,17 +107,17 @@ export class RateLimitStats {
     this.#keepHours = keepHours;
     this.#clock = clock;
     this.#writer = shared === undefined ? null : new SharedWriter(shared, clock, keepHours * HOUR_MS, report);
-    const hour = this.#hour();
-    this.#recorder = new Recorder(hour, this.#ownHour(hour).clients, this.#writer !== null);
   }
 
   /** @internal */
   readonly onPublished = (event: Published): void => {
     if (event.kind !== 'request') return;
     const { plan, caller, outcome, error } = event;
-    if (outcome !== null) this.record(plan, outcome, caller.address, chargedUser(outcome.decisions));
-    // Counted without a client, since no client was found to ask for too much.
-    else this.record(plan, error instanceof StoreUnavailableError ? REJECTED_BY_STORE : FAILED, null, null);
+    if (outcome === null) {
+      // Counted without a client, since no client was found to ask for too much.
+      const degraded = error instanceof StoreUnavailableError;
+      this.record(plan.route, { allowed: false, degraded, decisions: [] }, null, null);
+    } else this.record(plan.route, outcome, caller.address, chargedUser(outcome.decisions));
   };
 
   /**
@@ -127,17 +127,21 @@ export class RateLimitStats {
    * @param user The identity that a limit charged, `user:42`; null if none charged a user. One of more than 256
    *   characters is left out of the list of users.
    */
-  record(route: RecordedRoute, outcome: RecordedOutcome, client: string | null, user: string | null): void {
+  record(route: string, outcome: RecordedOutcome, client: string | null, user: string | null): void {
     const hour = this.#hour();
-    if (hour !== this.#recorder.hour) this.#startHour(hour);
-    this.#recorder.record(route, outcome, client, user);
-    if (this.#stopTimer === null && this.#writer !== null && !this.#isClosed)
-      this.#startWriting(this.#writer);
+    const recorder = this.#recorder?.hour === hour ? this.#recorder : this.#startHour(hour);
+    recorder.record(route, outcome, client, user);
+    if (this.#writer === null) return;
+    this.#stopTimer ??= this.#clock.every(WRITE_INTERVAL_MS, () => {
+      this.#drain();
+      void this.#writer?.write();
+    });
   }
 
   /** The requests of this process since it started. */
   get totals(): Counts {
-    return toCounts(this.#recorder.totals);
+    this.#drain();
+    return toCounts(this.#totals);
   }
 
   /**
@@ -159,81 +163,48 @@ export class RateLimitStats {
       const some = hours.slice(at, at + CONCURRENT_READS);
       read.push(...(await Promise.all(some.map((hour) => this.#read(hour)))));
     }
-    const sharedClients = read.every(({ isShared }) => isShared) ? await this.#sharedClients(hours) : null;
-    const uniqueClients = Math.max(sharedClients ?? 0, this.#ownClients(hours));
-    return createSnapshot(read, uniqueClients, top, sharedClients !== null);
+    return createSnapshot(read, top);
   }
 
   /** Writes the rest, for at most a second, and stops. */
   async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#stopWriting();
+    this.#stopTimer?.();
+    // So that a request that comes later starts no other one.
+    this.#stopTimer = () => undefined;
     this.#drain();
     await this.#writer?.close();
   }
 
   async #read(hour: number): Promise<ReadHour> {
     const own = this.#ownHours.get(hour);
-    const counts = own?.counts ?? emptyHour(hour);
-    const ownClients = own?.clients.estimate() ?? 0;
-    if (this.#writer === null) return { counts, uniqueClients: ownClients, isShared: true };
-    try {
-      const shared = await this.#writer.read(hour);
+    // Null if the store failed, undefined if no counts are shared.
+    const shared = await this.#writer?.read(hour).catch(() => null);
+    return {
+      counts: shared?.counts ?? own?.counts ?? emptyHour(hour),
       // Our clients of the last second may not have been written yet.
-      return { ...shared, uniqueClients: Math.max(shared.uniqueClients, ownClients), isShared: true };
-    } catch {
-      return { counts, uniqueClients: ownClients, isShared: false };
-    }
-  }
-
-  /** Estimates the clients of all processes; null if the store fails. */
-  async #sharedClients(hours: readonly number[]): Promise<number | null> {
-    if (this.#writer === null) return 0;
-    try {
-      return await this.#writer.uniqueClients(hours);
-    } catch {
-      return null;
-    }
-  }
-
-  #ownClients(hours: readonly number[]): number {
-    const union = new HyperLogLog();
-    for (const [hour, { clients }] of this.#ownHours) {
-      if (hours.includes(hour)) union.merge(clients);
-    }
-    return union.estimate();
-  }
-
-  #startWriting(writer: SharedWriter): void {
-    this.#stopTimer = this.#clock.every(WRITE_INTERVAL_MS, () => {
-      this.#drain();
-      if (writer.isDone) this.#stopWriting();
-      else void writer.write();
-    });
-  }
-
-  #stopWriting(): void {
-    this.#stopTimer?.();
-    this.#stopTimer = null;
+      uniqueClients: Math.max(shared?.uniqueClients ?? 0, own?.clients.estimate() ?? 0),
+      isComplete: shared !== null,
+    };
   }
 
   /** Moves the counts since the last drain to those of this process, and to the next write. */
   #drain(): void {
-    const drained = this.#recorder.drain();
-    if (drained === null) return;
+    const drained = this.#recorder?.drain();
+    if (!drained) return;
+    addTally(this.#totals, sumRequests(drained.counts));
     mergeHour(this.#ownHour(drained.counts.hour).counts, drained.counts);
     this.#writer?.add(drained);
   }
 
-  #startHour(hour: number): void {
+  #startHour(hour: number): Recorder {
     this.#drain();
-    this.#recorder.begin(hour, this.#ownHour(hour).clients);
     const oldest = hour - this.#keepHours + 1;
     for (const kept of this.#ownHours.keys()) {
       if (kept < oldest) this.#ownHours.delete(kept);
     }
     this.#writer?.forget(oldest);
+    this.#recorder = new Recorder(hour, this.#ownHour(hour).clients, this.#writer !== null);
+    return this.#recorder;
   }
 
   #ownHour(hour: number): OwnHour {

@@ -1,5 +1,5 @@
 // Made from scripts/*.lua by `npm run embed-lua`.
-export const SCRIPTS: Readonly<Record<'block' | 'clients' | 'consume' | 'count' | 'counted' | 'forget' | 'refund', string>> = {
+export const SCRIPTS: Readonly<Record<'block' | 'consume' | 'count' | 'counted' | 'forget' | 'refund', string>> = {
   block: `local time = redis.call('TIME')
 local microseconds = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local birth = math.floor(microseconds / 32)
@@ -46,7 +46,6 @@ local forMs = tonumber(ARGV[2])
 redis.call('HSET', KEYS[1], BLOCK, whole(now + forMs))
 keepFor(KEYS[1], forMs, forMs)
 return 1`,
-  clients: `return redis.call('PFCOUNT', unpack(KEYS))`,
   consume: `local time = redis.call('TIME')
 local microseconds = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local birth = math.floor(microseconds / 32)

@@ -53,8 +53,8 @@ function readTallies(reply: unknown, into: HourCounts, writer: string): number {
 }
 
 /**
- * Counts that all processes with the same prefix share, in five keys an hour. All keys are in one slot of a Cluster, since
- * `PFCOUNT` reads the clients of several hours.
+ * Counts that all processes with the same prefix share, in five keys an hour. A script writes all five, so they are in one
+ * slot of a Cluster.
  */
 export class RedisCounters implements SharedCounters {
   constructor(
@@ -72,8 +72,10 @@ export class RedisCounters implements SharedCounters {
       ...clients,
       ...listArguments(tallyRows(counts.routes)),
       ...listArguments(tallyRows(counts.limits)),
-      ...listArguments([...counts.deniedClients]),
-      ...listArguments([...counts.users].map(([user, { total, denied }]) => [user, total, denied])),
+      ...listArguments([...counts.deniedClients].map(([client, { denied }]) => [client, denied])),
+      ...listArguments(
+        [...counts.users].map(([user, { allowed, denied }]) => [user, allowed + denied, denied]),
+      ),
     ]);
   }
 
@@ -82,26 +84,19 @@ export class RedisCounters implements SharedCounters {
     const counts = emptyHour(hour);
     const applied = readTallies(reply[0], counts, writer);
     const uniqueClients = Number(reply[1]);
-    for (const [client, denied] of parsePairs(reply[2])) counts.deniedClients.set(client, denied);
-    for (const [user, total] of parsePairs(reply[3])) counts.users.set(user, { total, denied: 0 });
-    for (const [user, denied] of parsePairs(reply[4])) {
-      const tally = counts.users.get(user);
-      if (tally !== undefined) tally.denied = denied;
+    for (const [client, denied] of parsePairs(reply[2]))
+      counts.deniedClients.set(client, { ...emptyTally(), denied });
+    const denials = new Map(parsePairs(reply[4]));
+    for (const [user, total] of parsePairs(reply[3])) {
+      const denied = denials.get(user) ?? 0;
+      counts.users.set(user, { ...emptyTally(), allowed: total - denied, denied });
     }
     return { counts, uniqueClients, applied };
   }
 
-  async uniqueClients(hours: readonly number[]): Promise<number> {
-    const keys = hours.map((hour) => this.#key(hour, 'clients'));
-    return Number(await this.run('clients', keys, []));
-  }
-
   #keys(hour: number): readonly string[] {
-    return ['counts', 'clients', 'denied', 'users', 'denials'].map((part) => this.#key(hour, part));
-  }
-
-  /** No identity is written with `~`, so none of them has these keys. */
-  #key(hour: number, part: string): string {
-    return `${this.keyOf('stats~')}:${hour}:${part}`;
+    // No identity is written with `~`, so none of them has these keys.
+    const prefix = `${this.keyOf('stats~')}:${hour}`;
+    return ['counts', 'clients', 'denied', 'users', 'denials'].map((part) => `${prefix}:${part}`);
   }
 }

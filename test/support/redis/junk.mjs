@@ -20,7 +20,7 @@ function heapBytes() {
 const store = new RedisStore({ url, prefix });
 await store.open();
 const stats = new RateLimitStats({ shared: store.counters });
-const route = { id: 0, route: 'GET /' };
+const route = 'GET /';
 
 const limiter = new RateLimiter({ scopes: { page: '1/hour' } });
 const ask = () => limiter.consume({ scope: 'page', identity: 'user:1' });

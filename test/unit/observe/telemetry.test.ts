@@ -1,5 +1,5 @@
-import type { MetricAttributes, MetricResult } from 'nestjs-ratelimit';
-import { type MeasuredStore, Telemetry } from '../../../lib/observe/telemetry.js';
+import { MemoryStore, type MetricAttributes, type MetricResult } from 'nestjs-ratelimit';
+import { Telemetry } from '../../../lib/observe/telemetry.js';
 import { outcomeUnder } from '../../support/outcomes.js';
 import { requestDecided } from '../../support/published.js';
 
@@ -16,15 +16,10 @@ test('however many routes and limits there are, there are 2,000 series at most, 
       },
     }),
   };
-  const store: MeasuredStore = {
-    name: 'memory',
-    health: () => ({ status: 'up', shards: [], degraded: 0 }),
-    buckets: () => ({ kind: 'memory', count: 0 }),
-  };
-  const telemetry = new Telemetry(meter, store, () => undefined);
+  const telemetry = new Telemetry(meter, new MemoryStore(), () => undefined);
   for (let id = 0; id < 3_000; id++) {
-    telemetry.onPublished(requestDecided(outcomeUnder([{}]), { id, route: `Route.${id}` }));
-    telemetry.onPublished(requestDecided(outcomeUnder([{ denies: true }]), { id, route: `Route.${id}` }));
+    telemetry.onPublished(requestDecided(outcomeUnder([{}]), { route: `Route.${id}` }));
+    telemetry.onPublished(requestDecided(outcomeUnder([{ denies: true }]), { route: `Route.${id}` }));
   }
   const seen = new Map<string, number>();
   const seenTwice: string[] = [];

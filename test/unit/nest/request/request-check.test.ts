@@ -71,7 +71,7 @@ class Response extends EventEmitter {
 }
 
 const setUp = (limits: readonly TestLimit[]) => {
-  const plan = compilePlan(0, 'Shop.get', limits, true, false);
+  const plan = compilePlan('Shop.get', limits, true, false);
   if (plan === null) throw new Error('There is no plan.');
   const response = new Response();
   const context = httpContext({ ...REQUEST, user: { id: 'bob' } }, undefined, response);

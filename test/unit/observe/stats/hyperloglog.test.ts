@@ -37,30 +37,12 @@ test('a million is within three standard errors', () => {
   expect(Math.abs(countedAddresses(1_000_000).estimate() / 1_000_000 - 1)).toBeLessThan(3 * STANDARD_ERROR);
 });
 
-test('counted apart and merged is counted together', () => {
-  const merged = countedAddresses(10_000);
-  merged.merge(countedAddresses(10_000, 5_000));
-  expect(merged.estimate()).toBe(countedAddresses(15_000).estimate());
-});
-
 test('clients that raise no register change nothing, so only the others need to be sent', () => {
   const all = new HyperLogLog();
-  const lastOf = new Map<number, string>();
-  for (let at = 0; at < 200_000; at++) {
-    const register = all.add(address(at));
-    if (register >= 0) lastOf.set(register, address(at));
-  }
+  const raising = Array.from({ length: 200_000 }, (_, at) => address(at)).filter((client) => all.add(client));
   const sent = new HyperLogLog();
-  for (const client of lastOf.values()) sent.add(client);
+  for (const client of raising) sent.add(client);
   expect(sent.estimate()).toBe(all.estimate());
-  expect(lastOf.size).toBeLessThanOrEqual(16_384);
-  expect(all.add(address(0))).toBe(-1);
-});
-
-test('registers and ranks use the whole range, for texts of any length', () => {
-  const clients = new HyperLogLog();
-  const registers = new Set<number>();
-  for (let at = 0; at < 400_000; at++) registers.add(clients.add(`client-${at}`.slice(at % 7)));
-  registers.delete(-1);
-  expect([registers.size, Math.min(...registers), Math.max(...registers)]).toEqual([16_384, 0, 16_383]);
+  expect(raising.length).toBeLessThan(100_000);
+  expect(all.add(address(0))).toBe(false);
 });
