@@ -4,16 +4,17 @@ import {
   ForbiddenException,
   Inject,
   Injectable,
+  Optional,
 } from '@nestjs/common';
-import type { ModuleRef } from '@nestjs/core';
+import { type ModuleRef, ModulesContainer } from '@nestjs/core';
 import { isObservable, lastValueFrom } from 'rxjs';
 import { type Charge, type Decision, toOutcome } from '../core/decision.js';
-import { configError, describeValue } from '../core/errors.js';
+import { configError, describeValue, RateLimitConfigError } from '../core/errors.js';
 import { definePolicy } from '../core/policy.js';
 import { BOOLEAN, type OptionRules, validateOptions } from '../core/validate.js';
 import { RateLimitContext, type TransportReader } from '../nest/context/call-context.js';
 import type { RequestLike } from '../nest/context/transports.js';
-import { GUARDED_STORE, RESPONDER, SETTINGS } from '../nest/handlers/tokens.js';
+import { GUARDED_STORE, RATE_LIMIT_OPTIONS, RESPONDER, SETTINGS } from '../nest/handlers/tokens.js';
 import type { RequestSettings } from '../nest/request/request-check.js';
 import type { Responder } from '../nest/request/responder.js';
 import type { Store } from '../store/store.js';
@@ -83,15 +84,32 @@ const FAILED_ATTEMPTS_POLICY = definePolicy({
   rate: { limit: 20, windowMs: 60_000 },
 });
 
+/** Throws `bad-option` if no module provides options. Compares those, since invalid ones leave no settings either. */
+function requireRoot(modules: ModulesContainer): void {
+  if ([...modules.values()].some(({ providers }) => providers.has(RATE_LIMIT_OPTIONS))) return;
+  throw new RateLimitConfigError([
+    {
+      code: 'bad-option',
+      source: 'RateLimitAdminModule',
+      message: 'RateLimitModule is not imported, so there are no limits to show.',
+      fix: 'Import RateLimitModule.forRoot({ ... }) in the root module.',
+    },
+  ]);
+}
+
 /** Asks the application's guards who may use the admin API. Guards the page, where it is `'guarded'`. */
 @Injectable()
 export class AdminAccess implements CanActivate {
   constructor(
     @Inject(ADMIN_GUARDS) private readonly guards: readonly CanActivate[],
-    @Inject(SETTINGS) private readonly settings: RequestSettings,
-    @Inject(GUARDED_STORE) private readonly store: Store,
-    @Inject(RESPONDER) private readonly responder: Responder,
-  ) {}
+    @Inject(ModulesContainer) modules: ModulesContainer,
+    // Optional, so that this class can say that RateLimitModule is missing: Nest's error names a parameter by its index.
+    @Optional() @Inject(SETTINGS) private readonly settings: RequestSettings,
+    @Optional() @Inject(GUARDED_STORE) private readonly store: Store,
+    @Optional() @Inject(RESPONDER) private readonly responder: Responder,
+  ) {
+    requireRoot(modules);
+  }
 
   /** Returns true if every guard lets the request pass; throws whatever a guard throws. */
   async canActivate(execution: ExecutionContext): Promise<boolean> {

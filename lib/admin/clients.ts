@@ -10,7 +10,7 @@ import { isoTimeAfter } from './responses.js';
 type AnyLimit = Pick<Limit<never>, 'keyForms' | 'rate' | 'shadow'>;
 
 /**
- * Returns whether a key is meant to charge an identity. What it charges besides, such as the address of a
+ * Returns true if a key is meant to charge an identity. What it charges besides, such as the address of a
  * request that lacks a value, shows once it has been charged.
  */
 function isIntendedFor({ keyForms }: AnyLimit, identity: string): boolean {

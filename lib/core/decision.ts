@@ -29,9 +29,9 @@ export interface Decision {
   readonly allowed: boolean;
   /** Units that the limit admits at the same time: the burst of a token bucket, otherwise the limit. */
   readonly limit: number;
-  /** Units left: after this request when it was admitted, otherwise those that are not charged. */
+  /** Units left: after this request when it was charged, otherwise those that are left now, as in a `peek`. */
   readonly remaining: number;
-  /** Units that count against the limit: after this request when it was admitted. */
+  /** Units that count against the limit: with this request when it was charged. */
   readonly used: number;
   /** Milliseconds until the bucket is full again; 0 when nothing is charged to it. */
   readonly resetAfterMs: number;
@@ -51,10 +51,10 @@ export interface Decision {
   readonly receipt: unknown;
 }
 
-/** Returns whether a decision rejects the request. */
+/** Returns true if a decision rejects the request. */
 export const isDenial = ({ allowed, charge }: Decision): boolean => !allowed && !charge.shadow;
 
-/** Returns whether a shadow limit would have rejected the request. */
+/** Returns true if a shadow limit would have rejected the request. */
 export const isShadowDenial = ({ allowed, charge }: Decision): boolean => !allowed && charge.shadow;
 
 /** The decisions of all limits on a request, together. */
@@ -118,7 +118,7 @@ export function toDecision(charge: Charge, usage: BucketUsage): Decision {
 
 const waitOf = (decision: Decision): number => decision.retryAfterMs ?? Number.POSITIVE_INFINITY;
 
-/** Returns whether `a` is the decision to show to the client, rather than `b`. */
+/** Returns true if `a` is the decision to show to the client, rather than `b`. */
 function ranksBefore(a: Decision, b: Decision): boolean {
   if (a.allowed !== b.allowed) return !a.allowed;
   if (!a.allowed) return waitOf(a) > waitOf(b);

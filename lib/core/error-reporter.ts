@@ -14,9 +14,22 @@ export type ErrorReporter = (source: string, message: string, detail?: unknown) 
 /** The milliseconds in which the same message is reported at most once. */
 export const REPORT_INTERVAL_MS = 60_000;
 
+/** Long enough for the library's own errors, whose fix is at the end. */
+const MAX_CAUSE = 500;
+
+/** Returns a text of at most `MAX_CAUSE` characters: a longer one is cut between words, where it has any, and marked. */
+function shorten(text: string): string {
+  if (text.length <= MAX_CAUSE) return text;
+  const head = text.slice(0, MAX_CAUSE);
+  const end = head.lastIndexOf(' ');
+  return `${end > 0 ? head.slice(0, end) : head} ...`;
+}
+
 /** Returns a detail on one line, since clients choose what is in it. */
 export const describeDetail = (detail: unknown): string =>
-  detail instanceof Error ? `Cause: ${describeValue(detail.message)}` : `It was ${describeValue(detail)}.`;
+  detail instanceof Error
+    ? `Cause: ${JSON.stringify(shorten(detail.message))}`
+    : `It was ${describeValue(detail)}.`;
 
 /** More messages than an application has places that can report one. */
 const MAX_MESSAGES = 1_000;

@@ -95,7 +95,7 @@ export function requireBurst(burst: number): void {
     isCount(burst) && burst > 0,
     'bad-burst',
     `A burst cannot be ${describeValue(burst)}.`,
-    'Use a whole number, 1 or more.',
+    'Use a whole number, 1 or more, with at most 15 digits.',
   );
 }
 

@@ -62,7 +62,7 @@ export function memoizeByAddress<T extends string | boolean | null>(
   };
 }
 
-/** Returns whether an address is in one of some networks; false for a text that is not an address. */
+/** Returns true if an address is in one of some networks; false for a text that is not an address. */
 export type NetworkMatcher = (address: string | null | undefined) => boolean;
 
 /** Ranges with a name, by the names of Express and Fastify. */

@@ -6,7 +6,7 @@ import type { Hasher, IdentityHashing } from './hash.js';
 
 /** Settings of the module that a key is compiled with. */
 export interface KeyCompilation extends IdentityHashing {
-  /** Reports a caller that could not be identified as the key says and was charged by address. */
+  /** Reports a client that could not be identified as the key says and was charged by address. */
   readonly report: (message: string) => void;
 }
 
@@ -32,7 +32,7 @@ export interface KeyFormRow {
   readonly readsUser: boolean;
   /** True when a client can make up a new identity for each request. */
   readonly isForgeable: boolean;
-  /** The callers that a limit with this form applies to; null for all. */
+  /** The clients that a limit with this form applies to; null for all. */
   readonly onlyFor: 'users' | 'anonymous' | null;
   /** The kind of its identities: the part before their first colon. */
   readonly identityKind: string;
@@ -62,11 +62,11 @@ export const formatValue = (value: string, hash: Hasher): string =>
 export const formatIdentity = (kind: string, value: string, hash: Hasher): string =>
   `${kind}:${formatValue(value, hash)}`;
 
-/** Returns the identity of the caller's address. */
+/** Returns the identity of the client's address. */
 export function addressIdentity(caller: Caller, report: KeyCompilation['report']): string {
   if (caller.address !== null) return `ip:${caller.address}`;
   report(
-    'The caller has no address here, so all such callers share one bucket. Give the limit another key, such as a function of the context.',
+    'The client has no address here, so all such clients share one bucket. Give the limit another key, such as a function of the context.',
   );
   return 'ip:unknown';
 }
@@ -173,7 +173,7 @@ export const KEY_FORMS = Object.freeze({
         if (!caller.authenticated) return null;
         if (caller.userId !== null) return formatIdentity('user', caller.userId, hash);
         report(
-          `The signed-in user has no id, sub or userId, so the caller's address is charged. Tell RateLimitModule where the id is: user: (request) => request.user.email.`,
+          `The logged-in user has no id, sub or userId, so the client's address is charged. Tell RateLimitModule where the id is: user: (request) => request.user.email.`,
         );
       };
     },

@@ -13,9 +13,9 @@ import {
  * The key of a limit as text: a form, or forms joined by `+` (charged together) and `|` (otherwise, which
  * binds less tightly).
  *
- * - `ip`: the caller's address. `global`: one bucket for all callers.
- * - `user`: the signed-in user; the limit is skipped for anonymous callers.
- * - `anon`: the address of an anonymous caller; the limit is skipped for signed-in ones.
+ * - `ip`: the client's address. `global`: one bucket for all clients.
+ * - `user`: the logged-in user; the limit is skipped for anonymous clients.
+ * - `anon`: the address of an anonymous client; the limit is skipped for logged-in ones.
  * - `header:<name>`, `query:<name>`, `cookie:<name>`: a value of the request, kept as a keyed hash.
  *   `body:<name>`, `param:<name>`: a value that is not a secret. The address when the value is absent, or not
  *   a single text or number.
@@ -31,7 +31,7 @@ export type KeyText = KeyForm | `${KeyForm}${'|' | '+'}${string}`;
 export interface Key {
   /** Returns the identity to charge, or null to skip the limit. */
   identify(caller: Caller): string | null;
-  /** True when the identity depends on the signed-in user. */
+  /** True when the identity depends on the logged-in user. */
   readonly readsUser: boolean;
   /** The key's alternatives, each with the forms that are charged together. */
   readonly forms: readonly (readonly KeyFormRow[])[];

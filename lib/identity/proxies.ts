@@ -8,7 +8,7 @@ import { compileNetworkMatcher } from './addresses.js';
  */
 export type TrustProxy = number | string | readonly string[];
 
-/** Returns the caller's address behind trusted hops. A peer on a Unix socket has none. */
+/** Returns the client's address behind trusted hops. A peer on a Unix socket has none. */
 export type ClientAddressResolver = (
   peer: string | undefined,
   header: string | undefined,
@@ -61,7 +61,7 @@ export function compileTrustProxy(trust: TrustProxy): ClientAddressResolver {
     if (header === undefined || header === '') return peer;
     let address = peer;
     let end = header.length;
-    // The rest of the header ends at `end`. Below 0 nothing is left, and the last hop is the caller.
+    // The rest of the header ends at `end`. Below 0 nothing is left, and the last hop is the client.
     for (let hop = 0; end >= 0 && hop < MAX_HOPS && isTrusted(address, hop); hop++) {
       // lastIndexOf takes a position below 0 as 0, where a comma may be.
       const comma = end === 0 ? -1 : header.lastIndexOf(',', end - 1);

@@ -9,6 +9,7 @@ import {
   isInteger,
   isNonEmptyString,
   isObject,
+  type OptionRule,
   type OptionRules,
   oneOf,
   validateOptions,
@@ -99,10 +100,16 @@ export const warnOnce: ErrorReporter = throttled(systemClock, emitWarning);
 /**
  * Compiles the options of a limiter without Nest.
  *
- * @throws RateLimitConfigError for invalid options, and with all errors in the scopes.
+ * @throws RateLimitConfigError for invalid options, and with at least one error of each wrong scope.
  */
 export function compileLimiter(options: RateLimiterOptions): CompiledLimiter {
   validateOptions(options, RATE_LIMITER_RULES, 'RateLimiter');
+  const errors = new ErrorCollector();
+  if (options.scopes === undefined) {
+    const { fix } = RATE_LIMITER_RULES.scopes as OptionRule;
+    errors.add('bad-option', 'RateLimiter', 'The option "scopes" is missing, so there are no limits.', fix);
+    errors.throwIfAny();
+  }
   const store: Store = options.store ?? new MemoryStore();
   const hashing = hashingFor(store.secret, store.shared === true);
   const scopes = new Scopes<Caller>({
@@ -114,7 +121,6 @@ export function compileLimiter(options: RateLimiterOptions): CompiledLimiter {
     ...hashing,
     report: warnOnce,
   });
-  const errors = new ErrorCollector();
   scopes.add({ scopes: options.scopes, source: 'scopes' }, errors);
   errors.throwIfAny();
   const onEvent = createOutageLog(warnOnce, emitWarning);

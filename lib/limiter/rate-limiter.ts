@@ -24,7 +24,7 @@ import { bucketStatuses, type LimitStatus, limitStatus } from './status.js';
  * Limits code outside a route: a queue worker, a cron job, calls to somebody else's API. The module provides
  * one for its own scopes and store; without Nest, create one yourself.
  *
- * @throws RateLimitConfigError for invalid options, and with all errors in the scopes.
+ * @throws RateLimitConfigError for invalid options, and with at least one error of each wrong scope.
  * @example
  * const limiter = new RateLimiter({ scopes: { mail: '100/hour' } });
  * const outcome = await limiter.consume({ scope: 'mail', identity: 'customer:42', cost: 3 });
@@ -60,7 +60,10 @@ export class RateLimiter<Scope extends string = ScopeName> {
     return toOutcome(decisions, degraded);
   }
 
-  /** Returns the outcome that a cost of 1 would have now; charges nothing. */
+  /**
+   * Returns the state of a scope's limits for an identity; charges nothing. `remaining`, `used` and `resetAfterMs` are
+   * as they are now; `allowed` and `retryAfterMs` tell whether a charge of 1 would be admitted.
+   */
   async peek(target: LimiterTarget<Scope>): Promise<Outcome> {
     const charges = this.#charges(target, 1);
     if (charges.length === 0) return SKIPPED_OUTCOME;

@@ -37,7 +37,7 @@ export interface LimitDefaults<Context> extends IdentityHashing {
 }
 
 /**
- * Compiles the key of the limit at `source`. Where a function fails, the caller's address is charged.
+ * Compiles the key of the limit at `source`. Where a function fails, the client's address is charged.
  *
  * @throws RateLimitConfigError `bad-key` for anything that is not a key.
  */
@@ -64,8 +64,8 @@ export function compileKeyRule<Context extends Caller>(
   const identify = callback(find as KeyFunction<Context>, {
     source,
     report,
-    failed: `The key function failed, so the caller's address is charged.`,
-    invalid: `The key function returned no identity, so the caller's address is charged.`,
+    failed: `The key function failed, so the client's address is charged.`,
+    invalid: `The key function returned no identity, so the client's address is charged.`,
     check(identity, context): string | null | typeof INVALID {
       if (identity === null) return null;
       if (identity === undefined) return address(context);

@@ -6,10 +6,10 @@ import type { RateInput } from '../core/rate.js';
 import type { KeyText } from '../identity/key.js';
 import type { RateByLoad } from './load.js';
 
-/** A rate by the caller's tier; `default` is for every tier that is not named. */
+/** A rate by the client's tier; `default` is for every tier that is not named. */
 export type TierMap = Readonly<Record<string, RateInput>> & { readonly default: RateInput };
 
-/** Returns the caller's tier, or a promise of it; a value that is not a text stands for no tier. */
+/** Returns the client's tier, or a promise of it; a value that is not a text stands for no tier. */
 export type TierFunction<Context> = (context: Context) => unknown;
 
 /** Computes a rate for each request. */
@@ -86,7 +86,7 @@ export type ResolverClass<Resolver> = abstract new (...given: never[]) => Resolv
  */
 export type PhaseName = 'before-guards' | 'after-guards';
 
-/** A context before the guards have run: there is no user yet. */
+/** The type of the context before the guards have run: it lacks the user, whom only middleware has set by then. */
 export type BeforeGuards<Context> = Omit<Context, 'user' | 'userId' | 'authenticated'>;
 
 /** The options of a limit that its phase does not bear on. */
@@ -157,7 +157,7 @@ export type LimitOptions<Context> = CommonLimitOptions<Context> &
   );
 
 /**
- * One limit of either phase, whose functions take the whole context: under `before-guards` it has no user yet. Used
+ * One limit of either phase, whose functions take the whole context: under `before-guards`, no guard has set the user yet. Used
  * where TypeScript cannot tell the phases apart, because a rate may be given in place of the options.
  */
 export type AnyLimitOptions<Context> = CommonLimitOptions<Context> &

@@ -6,7 +6,7 @@ export interface Phase<Context> {
   readonly limits: readonly Limit<Context>[];
   /** True if no option is a function of the application, so that the phase is decided in one synchronous loop. */
   readonly isStatic: boolean;
-  /** True in the last phase, if the application may exempt callers. */
+  /** True in the last phase, if the application may exempt clients. */
   readonly asksExempt: boolean;
 }
 
@@ -23,13 +23,13 @@ export interface Plan<Context> {
   /** True if some of the limits only report. */
   readonly hasShadows: boolean;
   readonly readsUser: boolean;
-  /** A limit of the route's own that is only for signed-in users, so that without users it would never apply. */
+  /** A limit of the route's own that is only for logged-in users, so that without users it would never apply. */
   readonly userOnlyLimit: Limit<Context> | null;
 }
 
 /** Decisions that the application has taken over from the library. */
 export interface GuardOverrides {
-  /** True if it may exempt callers. */
+  /** True if it may exempt clients. */
   readonly exempts: boolean;
   /** True if a guard of its own says who is charged, whatever the keys say. */
   readonly identifies: boolean;
@@ -54,16 +54,16 @@ export function requirePhase<Context>(
 const isLate = <Context>({ phase, readsUser }: Limit<Context>): boolean =>
   phase === undefined ? readsUser : phase === 'after-guards';
 
-function isOnlyFor<Context>(callers: 'users' | 'anonymous', { keyForms }: Limit<Context>): boolean {
+function isOnlyFor<Context>(clients: 'users' | 'anonymous', { keyForms }: Limit<Context>): boolean {
   const [form, ...others] = keyForms.flat();
-  return others.length === 0 && form?.onlyFor === callers;
+  return others.length === 0 && form?.onlyFor === clients;
 }
 
 /**
  * Assigns the limits of a route to the phases that they are decided in; null if there are none.
  *
  * @param hasFollowingGuard False where no other guard runs after ours: then both phases are one.
- * @param exempts True if the application may exempt callers.
+ * @param exempts True if the application may exempt clients.
  */
 export function compilePlan<Context>(
   route: string,

@@ -12,8 +12,8 @@ type Preset = Readonly<Record<string, readonly LimitOptions<never>[]>>;
  * - `login`: 5 attempts in 15 minutes at one account from one address, 20 from one address, and 100 a day at
  *   one account from anywhere. The account is `body:email`.
  * - `register`: 3 an hour and 10 a day from one address.
- * - `publicApi`: 60 a minute and 1000 an hour by user, else by address.
- * - `expensive`: 10 a minute by user, else by address, and 100 at a time from everybody, refilled in a minute.
+ * - `publicApi`: 60 a minute and 1000 an hour by user, otherwise by address.
+ * - `expensive`: 10 a minute by user, otherwise by address, and 100 at a time from everybody, refilled in a minute.
  *
  * @example
  * RateLimitModule.forRoot({ scopes: { ...presets.login, ...presets.publicApi, search: '200/hour' } });

@@ -53,12 +53,12 @@ function tieredRate<Context>(
     Object.hasOwn(tiers, 'default'),
     'bad-tiers',
     `${describeValue(tiers)} has neither a rate, as a limit has, nor a default, as a map of tiers has.`,
-    `For a limit write { rate: '5/min' }; to a map of tiers add default: '<rate>', for callers of any other tier.`,
+    `For a limit write { rate: '5/min' }; to a map of tiers add default: '<rate>', for clients of any other tier.`,
   );
   assertConfig(
     tierOf !== undefined,
     'bad-tiers',
-    'A map of tiers stands here, but nothing tells the tier of a caller.',
+    'A map of tiers stands here, but nothing tells the tier of a client.',
     'Give RateLimitModule a tier function: tier: (context) => context.user?.tier.',
   );
   const policies = new Map(
@@ -137,7 +137,7 @@ const isTierMap = (rule: object): rule is TierMap => !Array.isArray(rule) && !('
 /**
  * Compiles the rate of the limit at `source`: everything that can be parsed is parsed here.
  *
- * @throws RateLimitConfigError for a rate that is none, or a map of tiers that could leave a caller without.
+ * @throws RateLimitConfigError for a rate that is none, or a map of tiers that could leave a client without.
  */
 export function compileRate<Context>(
   rule: RateRule<Context>,

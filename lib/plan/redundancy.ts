@@ -13,7 +13,7 @@ function fixedCharge<Context>({
   return { policy: rate.policy, cost };
 }
 
-/** Returns whether `first` denies no later than `limit`, when both are charged the same requests. */
+/** Returns true if `first` denies no later than `limit`, when both are charged the same requests. */
 function isTighter<Context>(first: Limit<Context>, limit: Limit<Context>): boolean {
   if (first.key !== limit.key || first.condition !== null) return false;
   if (first.methods !== null || first.countWhen !== null) return false;
@@ -27,7 +27,7 @@ function isTighter<Context>(first: Limit<Context>, limit: Limit<Context>): boole
   );
 }
 
-/** Returns whether all requests that share a bucket of `limit` also share a bucket of `first`. */
+/** Returns true if all requests that share a bucket of `limit` also share a bucket of `first`. */
 function sharesRoutesWith<Context>(first: Limit<Context>, limit: Limit<Context>): boolean {
   return limit.reach === 'route' || first.reach === 'global' || first.reach === limit.reach;
 }

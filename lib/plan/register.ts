@@ -9,5 +9,5 @@
  */
 export interface Register {}
 
-/** A scope's name: one of those registered, else any text. */
+/** A scope's name: one of those registered, otherwise any text. */
 export type ScopeName = Register extends { scopes: infer Name extends string } ? Name : string;

@@ -38,7 +38,10 @@ export interface Store {
    * charge with `blockDurationsMs` blocks that bucket, unless it is already blocked or no wait would help.
    */
   consume(charges: readonly Charge[]): Awaitable<StoreReply>;
-  /** Returns what {@link Store.consume} would decide now; writes nothing. */
+  /**
+   * Returns the state of the buckets and writes nothing: `remaining`, `used` and `resetAfterMs` are as they are now,
+   * without the charges; `allowed` and `retryAfterMs` tell whether each charge would be admitted.
+   */
   peek(charges: readonly Charge[]): Awaitable<StoreReply>;
   /**
    * Gives back charges that still count, in the window or sub-window that they were made in, so that a refund never

@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { transform } from '@swc/core';
 import { OPTION_NAMES } from '../../lib/nest/startup/check-options.js';
@@ -98,6 +98,19 @@ test('the example of a test prints what its comments say', async () => {
   expect((await run('testing', example)).trim().split('\n')).toEqual(expected);
 });
 
+test('the example of a custom store passes the contract', async () => {
+  const [example] = blocks(await readFile(join(root, 'docs/custom-stores.md'), 'utf8'), 'ts');
+  const program = `${example}
+    import { storeContract } from 'nestjs-ratelimit/testing';
+    const failures = [];
+    const contract = storeContract({ create: (clock) => new MapStore({ clock }) });
+    for (const { name, run } of contract) await run().catch((error) => failures.push([name, error.message]));
+    console.log(JSON.stringify({ checks: contract.length, failures }));`;
+  const { checks, failures } = JSON.parse(await run('custom-store', program));
+  expect(failures).toEqual([]);
+  expect(checks).toBeGreaterThan(40);
+});
+
 /** Returns the raw response to the sixth login at the built sample application. */
 async function sixthLogin(): Promise<string> {
   const shop = spawn(process.execPath, ['sample-app/dist/main.js'], {
@@ -173,6 +186,30 @@ test('docs/errors.md documents every code, and no other', async () => {
   expect(documented.sort()).toEqual(codes.sort());
 });
 
+test('docs/errors.md quotes real errors', async () => {
+  const quoted = blocks(await readFile(join(root, 'docs/errors.md'), 'utf8'), 'text').filter((text) =>
+    text.startsWith('['),
+  );
+  const program = `
+    import 'reflect-metadata';
+    import { Controller, Get, Module, UseGuards } from '@nestjs/common';
+    import { NestFactory } from '@nestjs/core';
+    import { RateLimit, RateLimitModule, rate } from 'nestjs-ratelimit';
+    class JwtGuard { canActivate() { return true; } }
+    @Controller()
+    class Shop {
+      @Get() @UseGuards(JwtGuard) @RateLimit({ name: 'search', rate: '5/min', key: () => 'tenant:1' }) search() {}
+    }
+    @Module({ imports: [RateLimitModule.forRoot()], controllers: [Shop] })
+    class AppModule {}
+    const errors = [];
+    try { rate('5/minut', 'LOGIN_RATE'); } catch (error) { errors.push(error.message); }
+    const app = await NestFactory.create(AppModule, { logger: false, abortOnError: false });
+    await app.init().catch((error) => errors.push(error.message));
+    console.log(JSON.stringify(errors));`;
+  expect(quoted.map((text) => text.trim())).toEqual(JSON.parse(await run('errors', program)));
+});
+
 /** Returns the anchors of the headings of a page. */
 const anchorsIn = (page: string): readonly string[] =>
   [...page.replace(/^```[\s\S]*?^```/gm, '').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
@@ -198,6 +235,25 @@ test('links between pages have targets', async () => {
     }
   }
   expect(broken).toEqual([]);
+});
+
+test('links between files of the package lead to files of the package', async () => {
+  const { files } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+    readonly files: readonly string[];
+  };
+  const packed = new Set(['README.md', 'LICENSE', ...files]);
+  const isPacked = (file: string): boolean =>
+    packed.has(file) || packed.has(`${dirname(file)}/*${extname(file)}`) || packed.has(dirname(file));
+  const linking = new Map(await pages());
+  for (const name of files.filter((file) => /^\w+\.md$/.test(file)))
+    linking.set(name, await readFile(join(root, name), 'utf8'));
+  const missing: string[] = [];
+  for (const [page, text] of linking) {
+    for (const [, target = ''] of text.matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]+)?\)/g)) {
+      if (!isPacked(join(page, '..', target))) missing.push(`${page}: ${target}`);
+    }
+  }
+  expect(missing).toEqual([]);
 });
 
 test('the README lists every page', async () => {

@@ -776,6 +776,27 @@ describe('the admin API', () => {
     );
   });
 
+  test.each([
+    ['forRoot', RateLimitAdminModule.forRoot({ guards: [StaffGuard] })],
+    ['forRoot with a guarded page', RateLimitAdminModule.forRoot({ guards: [StaffGuard], page: 'guarded' })],
+    [
+      'forRootAsync',
+      RateLimitAdminModule.forRootAsync({ useFactory: async () => ({ guards: [StaffGuard] }) }),
+    ],
+  ])('does not start without RateLimitModule: %s', async (_what, module) => {
+    const rootless = () => ({ module: moduleOf({}, 'RootlessModule') });
+    await expect(open({ root: rootless, imports: [module] })).rejects.toThrow(
+      '[bad-option] RateLimitAdminModule: RateLimitModule is not imported, so there are no limits to show. Import RateLimitModule.forRoot({ ... }) in the root module.',
+    );
+  });
+
+  test('leaves errors in the options of RateLimitModule to that module', async () => {
+    const options = { key: 'usr' } as never;
+    await expect(open({ root: () => RateLimitModule.forRoot(options), imports: [admin] })).rejects.toThrow(
+      '[bad-key] key: ',
+    );
+  });
+
   test('starts without guards if the options say so', async () => {
     const app = await open({ imports: [RateLimitAdminModule.forRoot({ allowUnguarded: true })] });
     expect((await app.get(`${PATH}/health`)).status).toBe(200);

@@ -165,8 +165,8 @@ describe('a subclass of the guard', () => {
     expect(app.logged).toEqual([]);
   });
 
-  const invalid = `The guard's identity() returned no identity, so the caller's address is charged.`;
-  const failed = `The guard's identity() failed, so the caller's address is charged.`;
+  const invalid = `The guard's identity() returned no identity, so the client's address is charged.`;
+  const failed = `The guard's identity() failed, so the client's address is charged.`;
 
   test.each<[string, Identity, string]>([
     ['returns an empty text', () => '', `${invalid} It was "".`],

@@ -463,14 +463,14 @@ describe('callers with unusual identities', () => {
     [
       'returns a promise',
       async () => 'u1',
-      ['returned a promise, so the caller counts as anonymous. Make it synchronous.'],
+      ['returned a promise, so the client counts as anonymous. Make it synchronous.'],
     ],
     [
       'rejects',
       () => Promise.reject(new Error('no session')),
       [
-        'returned a promise, so the caller counts as anonymous. Make it synchronous.',
-        'failed, so the caller counts as anonymous. .*no session',
+        'returned a promise, so the client counts as anonymous. Make it synchronous.',
+        'failed, so the client counts as anonymous. .*no session',
       ],
     ],
   ])('a user function that %s leaves the caller anonymous, and is logged', async (_how, user, said) => {

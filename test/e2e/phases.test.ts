@@ -494,7 +494,7 @@ describe('limits and authentication', () => {
     expect(headers.get('ratelimit')).toContain('"module";r=299');
   });
 
-  test('A56 no function of the application is called twice for one request', async () => {
+  test('A56 no function of the application is called twice for one phase', async () => {
     const calls: string[] = [];
     const count = <T>(name: string, value: T): T => {
       calls.push(name);
@@ -544,6 +544,153 @@ describe('limits and authentication', () => {
         'when',
       ].sort(),
     );
+  });
+
+  describe('a limit on users that is decided before the guards that set them', () => {
+    const early = { name: 'early', rate: '2/min', key: 'user', phase: 'before-guards' } as const;
+    const routeUnder = (limit: RateLimitOptions, ...guards: (new () => CanActivate)[]) => {
+      @Controller()
+      @UseGuards(...guards)
+      class Shop {
+        @Get('one') @RateLimit(limit) one() {
+          return 'ok';
+        }
+        @Get('two') @RateLimit(limit) two() {
+          return 'ok';
+        }
+        @Get('free') free() {
+          return 'ok';
+        }
+      }
+      return Shop;
+    };
+    const atStart = (routes: string, name = 'early') =>
+      `${routes}: "${name}" is only for logged-in users, but phase: 'before-guards' decides it before any guard has set the user, so it limits nobody unless middleware sets one. Write phase: 'after-guards'.`;
+
+    test('is warned about once at start-up and, with the same fix, while requests run', async () => {
+      const app = await start({ controllers: [routeUnder(early, OptionalJwtGuard)] });
+      expect(app.warned).toEqual([atStart('Shop.one and 1 other')]);
+      expect(await statuses(app, 3, '/one', { as: 'alice' })).toEqual(times(3, 200));
+      expect(app.warned.slice(1)).toEqual([
+        `Shop.one: request.user was set only after its limits were decided, so its clients counted as anonymous. Set it in middleware, or in a guard and write phase: 'after-guards' in the limits.`,
+      ]);
+      expect(await statuses(app, 100, '/two')).toEqual(times(100, 200));
+      expect(app.warned.slice(2)).toEqual([
+        `Shop.two: "early" is only for logged-in users, and none of the first 100 clients was logged in, so it limited nobody. If a guard authenticates, write phase: 'after-guards'. Otherwise authenticate in middleware, or use key: 'user|ip'.`,
+      ]);
+    });
+
+    test('is not warned about once the fix is applied', async () => {
+      const address = [{ name: 'address', rate: '99/min', key: 'ip' }] as const;
+      const late = routeUnder({ ...early, phase: 'after-guards' }, OptionalJwtGuard);
+      const app = await start({ controllers: [late], options: { limits: address } });
+      expect(app.warned).toEqual([]);
+      expect(await statuses(app, 3, '/one', { as: 'alice' })).toEqual([200, 200, 429]);
+    });
+
+    test.each<[string, RateLimitOptions]>([
+      ['users and something else', { ...early, key: 'user+header:x-tenant' }],
+      ['users, in a shadow', { ...early, shadow: true }],
+    ])('is warned about if it is on %s', async (_what, limit) => {
+      const { warned } = await start({ controllers: [routeUnder(limit, OptionalJwtGuard)] });
+      expect(warned).toEqual([atStart('Shop.one and 1 other')]);
+    });
+
+    test('does not count as a limit on requests that a guard rejects', async () => {
+      @Controller()
+      class Both {
+        @Get()
+        @UseGuards(JwtGuard)
+        @RateLimit(early)
+        @RateLimit({ name: 'late', rate: '20/hour', key: 'user' })
+        get() {}
+      }
+      const { warned } = await start({ controllers: [Both] });
+      expect(warned).toEqual([
+        expect.stringContaining('Both.get: all limits are decided after the other guards'),
+        atStart('Both.get'),
+      ]);
+    });
+
+    test('is warned about if the module declares it', async () => {
+      const { warned } = await start({
+        controllers: [routeUnder({ rate: '99/min' }, OptionalJwtGuard)],
+        options: { limits: [{ ...early, name: 'all' }] },
+      });
+      expect(warned).toEqual([atStart('Shop.one and 2 others', 'all')]);
+    });
+
+    test.each<[string, RateLimitOptions, (new () => CanActivate)[]]>([
+      ['without another guard', early, []],
+      ['if it also counts addresses', { ...early, key: 'user|ip' }, [OptionalJwtGuard]],
+      ['if it is for anonymous clients', { ...early, key: 'anon' }, [OptionalJwtGuard]],
+    ])('is not warned about %s', async (_when, limit, guards) => {
+      expect((await start({ controllers: [routeUnder(limit, ...guards)] })).warned).toEqual([]);
+    });
+
+    test('is not warned about if a guard of the application says who is charged', async () => {
+      @Injectable()
+      class TenantGuard extends RateLimitGuard {
+        protected override identity() {
+          return 'tenant:1';
+        }
+      }
+      const app = await start({
+        controllers: [routeUnder(early, OptionalJwtGuard)],
+        providers: [{ provide: APP_GUARD, useClass: TenantGuard }],
+        root: (store) => RateLimitModule.forRoot({ store, registerGuard: false }),
+      });
+      expect(app.warned).toEqual([]);
+      expect(await statuses(app, 3, '/one')).toEqual([200, 200, 429]);
+    });
+  });
+
+  test('A56 tier, user and the default key are called once per phase, those of limits once', async () => {
+    const calls: string[] = [];
+    const count = <T>(name: string, value: T): T => {
+      calls.push(name);
+      return value;
+    };
+    const phases = ['before-guards', 'after-guards'] as const;
+    const tiers = { free: '50/min', default: '50/min' } as const;
+    @Controller()
+    @UseGuards(JwtGuard)
+    class Counted {
+      @Get()
+      @RateLimit({ rate: tiers, phase: phases[0] })
+      @RateLimit({ rate: tiers, phase: phases[1] })
+      @RateLimit({ rate: '60/min', key: 'user|ip', when: () => count('when', true), phase: phases[0] })
+      @RateLimit({ rate: '60/min', key: 'user|ip', when: () => count('when', true), phase: phases[1] })
+      get() {
+        return 'ok';
+      }
+    }
+    const app = await start({
+      controllers: [Counted],
+      options: {
+        key: () => count('default key', 'c:d'),
+        tier: () => count('tier', 'free'),
+        user: (request) => count('user', (request.user as { id?: string } | undefined)?.id),
+      },
+    });
+    expect((await app.get('/', { as: 'bob' })).status).toBe(200);
+    const twice = ['default key', 'tier', 'user', 'when'];
+    expect([...calls].sort()).toEqual(twice.flatMap((name) => [name, name]));
+  });
+
+  test('an exempt client gets the 429 of a used-up limit before guards, unless it is decided after them', async () => {
+    const statusesUnder = async (limit: RateLimitOptions) => {
+      @Controller()
+      class Office {
+        @Get() @UseGuards(OptionalJwtGuard) @RateLimit(limit) get() {
+          return 'ok';
+        }
+      }
+      const app = await start({ controllers: [Office], options: { exempt } });
+      return [...(await statuses(app, 3, '/')), ...(await statuses(app, 2, '/', { as: 'staff' }))];
+    };
+    expect(await statusesUnder({ rate: '2/min' })).toEqual([200, 200, 429, 429, 429]);
+    expect(await statusesUnder({ rate: '2/min', phase: 'after-guards' })).toEqual([200, 200, 429, 200, 200]);
   });
 
   test('two routes of one scope share it across phases', async () => {

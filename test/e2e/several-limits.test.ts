@@ -195,7 +195,7 @@ describe('several limits', () => {
   ])('an exempt function that %s exempts nobody, and is logged', async (_how, exempt) => {
     const app = await start({ controllers: [Staffed], options: { exempt } });
     expect(await statuses(app, 4, '/', { as: 'staff' })).toEqual([200, 200, 429, 429]);
-    expect(app.logged).toEqual([expect.stringMatching(/so the caller is not exempt\..*no roles/)]);
+    expect(app.logged).toEqual([expect.stringMatching(/so the client is not exempt\..*no roles/)]);
   });
 
   test('limits of the module, the class and the method add up', async () => {

@@ -370,7 +370,7 @@ describe.each(platforms)('warnings while requests run on %s', (platform) => {
 describe('warnings while requests run', () => {
   const start = starter('fastify', { middleware: false });
 
-  describe('about a limit that is only for signed-in users', () => {
+  describe('about a limit that is only for logged-in users', () => {
     @Controller()
     class ForUsers {
       @Get('user') @RateLimit({ name: 'own', rate: '2/min', key: 'user' }) user() {
@@ -394,20 +394,20 @@ describe('warnings while requests run', () => {
     const options = { scopes: { own: { rate: '2/min', key: 'user' } } } as const;
 
     test.each(['user', 'guarded', 'scope'])(
-      'are logged once after a hundred callers, none of whom was signed in: %s',
+      'are logged once after a hundred callers, none of whom was logged in: %s',
       async (path) => {
         const app = await start({ controllers: [ForUsers], options });
         expect(await statuses(app, 99, `/${path}`)).toEqual(times(99, 200));
         expect(app.logged).toEqual([]);
         expect(await statuses(app, 101, `/${path}`)).toEqual(times(101, 200));
         expect(app.logged).toEqual([
-          `ForUsers.${path}: "own" is only for signed-in users, and none of the first 100 callers was signed in, so it limited nobody. Authenticate in middleware or in a guard, or use key: 'user|ip'.`,
+          `ForUsers.${path}: "own" is only for logged-in users, and none of the first 100 clients was logged in, so it limited nobody. Authenticate in middleware or in a guard, or use key: 'user|ip'.`,
         ]);
         expect(app.warned).toEqual(app.logged);
       },
     );
 
-    test('are not logged once a user was signed in, nor for a limit that also counts addresses', async () => {
+    test('are not logged once a user was logged in, nor for a limit that also counts addresses', async () => {
       const app = await start({ controllers: [ForUsers], options, middleware: true });
       await app.get('/user', { as: 'alice' });
       await app.get('/guarded', { as: 'alice' });

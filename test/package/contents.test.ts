@@ -18,12 +18,14 @@ test('the tarball holds what users need and nothing else', () => {
   );
   expect(other.sort()).toEqual([
     'CHANGELOG.md',
+    'CONTRIBUTING.md',
     'LICENSE',
     'README.md',
     'SECURITY.md',
     'dist/cjs/package.json',
     'dist/esm/package.json',
     'docs/algorithms.md',
+    'docs/custom-stores.md',
     'docs/dependencies.md',
     'docs/errors.md',
     'docs/getting-started.md',

@@ -179,7 +179,7 @@ export const api = {
   stats: (hours: number) => get<Stats>(`stats?hours=${hours}&top=10`),
   limits: () => get<{ readonly routes: readonly Route[] }>('limits'),
   health: () => get<Health>('health'),
-  /** Returns whether the API accepts requests without a token. */
+  /** Returns true if the API accepts requests without a token. */
   isOpen: async () => (await send('access', { signal: AbortSignal.timeout(TIMEOUT_MS) })).status === 204,
   client: (identity: string) => get<Client>(clientPath(identity)),
   block: (identity: string, duration: string) => post(`${clientPath(identity)}/block`, { for: duration }),

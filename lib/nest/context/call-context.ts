@@ -8,13 +8,13 @@ import type { Register } from '../../plan/register.js';
 import type { RequestLike, Transport, TransportName } from './transports.js';
 import type { ProxyDetector } from './untrusted-proxy.js';
 
-/** The signed-in user: as registered, else a record of unknowns. */
+/** The logged-in user: as registered, otherwise a record of unknowns. */
 export type RateLimitUser = Register extends { user: infer User } ? User : Record<string, unknown>;
 
-/** The request: as registered, else what platforms have in common. */
+/** The request: as registered, otherwise what platforms have in common. */
 export type RateLimitRequest = Register extends { request: infer Request } ? Request : RequestLike;
 
-/** Reads callers of one transport, with the module's options. */
+/** Reads clients of one transport, with the module's options. */
 export interface TransportReader {
   readonly transport: Transport;
   readonly normalizeAddress: AddressNormalizer;
@@ -81,9 +81,9 @@ export class RateLimitContext implements Caller {
     return this.#reader.transport.name;
   }
 
-  /** The signed-in user; undefined for an anonymous caller, and before authentication has run. */
+  /** The logged-in user; undefined for an anonymous client, and before authentication has run. */
   get user(): RateLimitUser | undefined {
-    // Passport puts `false` there for a caller that it could not authenticate.
+    // Passport puts `false` there for a client that it could not authenticate.
     return (this.#reader.transport.user(this.#request) || undefined) as RateLimitUser | undefined;
   }
 
@@ -101,7 +101,7 @@ export class RateLimitContext implements Caller {
     return this.#address;
   }
 
-  /** @internal The caller's address before it is normalized. */
+  /** @internal The client's address before it is normalized. */
   get rawAddress(): string | undefined {
     return this.#platformAddress() ?? this.#reader.transport.peerAddress(this.#request);
   }
@@ -118,12 +118,12 @@ export class RateLimitContext implements Caller {
     return address;
   }
 
-  /** True if a user is signed in. */
+  /** True if a user is logged in. */
   get authenticated(): boolean {
     return this.#reader.userOf === undefined ? this.user !== undefined : this.userId !== null;
   }
 
-  /** The signed-in user's id; null for an anonymous caller, and for a user without one. */
+  /** The logged-in user's id; null for an anonymous client, and for a user without one. */
   get userId(): string | null {
     const { userOf } = this.#reader;
     if (userOf === undefined) return userIdOf(this.user);

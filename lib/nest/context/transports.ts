@@ -20,13 +20,13 @@ export interface RequestLike {
   readonly body?: unknown;
   /** By name, if a middleware has parsed them. */
   readonly cookies?: unknown;
-  /** The signed-in user, as a guard of the application has set it. */
+  /** The logged-in user, as a guard of the application has set it. */
   readonly user?: unknown;
-  /** The caller's address according to the platform. */
+  /** The client's address according to the platform. */
   readonly ip?: string;
 }
 
-/** Reads callers from the calls of one transport. */
+/** Reads clients from the calls of one transport. */
 export interface Transport {
   readonly name: TransportName;
   /** Returns the object that stands for the request: guards that authenticate set the user on it. */
@@ -39,7 +39,7 @@ export interface Transport {
     execution: ExecutionContext,
     request: RequestLike,
   ): unknown;
-  /** Returns the caller's address according to the platform. */
+  /** Returns the client's address according to the platform. */
   address(request: RequestLike): string | undefined;
   /** Returns the address at the other end of the connection: used if the platform has none. */
   peerAddress(request: RequestLike): string | undefined;
@@ -106,7 +106,7 @@ const ws: Transport = {
 };
 
 interface RpcContext extends RequestLike {
-  /** Of the TCP transport; brokers do not know the address of a caller. */
+  /** Of the TCP transport; brokers do not know the address of a client. */
   getSocketRef?(): { readonly socket?: { readonly remoteAddress?: string } };
 }
 

@@ -4,7 +4,7 @@ import type { AddressNormalizer } from '../../identity/addresses.js';
 /** Inspects this many requests: a proxy shows itself in the first ones. */
 const MAX_INSPECTED = 1_000;
 
-/** Warns of an application behind a proxy that it does not trust: all its callers have the proxy's address. */
+/** Warns of an application behind a proxy that it does not trust: all its clients have the proxy's address. */
 export class ProxyDetector {
   readonly #logger = new Logger('RateLimit');
   /** False once enough requests have been inspected. */
@@ -19,7 +19,7 @@ export class ProxyDetector {
     if (header === undefined || address !== peer || peer === undefined) return;
     this.isLooking = false;
     this.#logger.warn(
-      `A request came with an X-Forwarded-For header, but nothing is trusted to write one, so ${this.normalizeAddress(peer)} was charged. If that is your proxy, all of its callers share their limits: set trustProxy of RateLimitModule, or of your platform.`,
+      `A request came with an X-Forwarded-For header, but nothing is trusted to write one, so ${this.normalizeAddress(peer)} was charged. If that is your proxy, all of its clients share their limits: set trustProxy of RateLimitModule, or of your platform.`,
     );
   }
 }

@@ -5,10 +5,10 @@ import { compileNetworkMatcher } from '../../identity/addresses.js';
 import { callback } from '../../plan/callbacks.js';
 import type { RateLimitContext } from '../context/call-context.js';
 
-/** A list of callers: addresses, networks, and functions of the context. */
+/** A list of clients: addresses, networks, and functions of the context. */
 export type AccessList = readonly (string | ((context: RateLimitContext) => Awaitable<boolean>))[];
 
-/** Returns true if a caller is on a list. */
+/** Returns true if a client is on a list. */
 type IsListed = (context: RateLimitContext) => Promise<boolean>;
 
 /** The lists of the module; null for an empty one. */
@@ -43,7 +43,7 @@ export function compileAccessList(
       callback(entry, {
         source: name,
         report,
-        failed: `A function of the ${name} list failed, so the caller is not on it.`,
+        failed: `A function of the ${name} list failed, so the client is not on it.`,
         check: (isListed) => isListed === true,
         fallback: () => false,
       }),
@@ -55,7 +55,7 @@ export function compileAccessList(
   };
 }
 
-/** Returns the list that a caller is on, or null. `deny` wins. */
+/** Returns the list that a client is on, or null. `deny` wins. */
 export async function findListing(
   { allow, deny }: AccessLists,
   context: RateLimitContext,

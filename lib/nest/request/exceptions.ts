@@ -51,7 +51,7 @@ brand(RateLimitException, 'RateLimitException');
 
 /**
  * Rejects a request that could not be decided, because its rate is unknown or the store fails, with 503. Never 429,
- * since nobody knows whether the caller is over a limit, and never 500.
+ * since nobody knows whether the client is over a limit, and never 500.
  */
 export class RateLimitUnavailableException extends RateLimitHttpException {
   /** @param body The response body. Default: the JSON body. */
@@ -61,7 +61,7 @@ export class RateLimitUnavailableException extends RateLimitHttpException {
 }
 brand(RateLimitUnavailableException, 'RateLimitUnavailableException');
 
-/** Rejects a caller on the `deny` list with 403. */
+/** Rejects a client on the `deny` list with 403. */
 export class RateLimitForbiddenException extends RateLimitHttpException {
   /** @param body The response body. Default: the JSON body. */
   constructor(

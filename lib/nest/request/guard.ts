@@ -236,8 +236,8 @@ export class RateLimitGuard implements CanActivate {
     {
       source: (_context, { source }) => source,
       report: this.#report,
-      failed: `The guard's identity() failed, so the caller's address is charged.`,
-      invalid: `The guard's identity() returned no identity, so the caller's address is charged.`,
+      failed: `The guard's identity() failed, so the client's address is charged.`,
+      invalid: `The guard's identity() returned no identity, so the client's address is charged.`,
       check: (identity): string | null | typeof INVALID => {
         if (identity === null) return null;
         if (typeof identity !== 'string' || identity === '') return INVALID;

@@ -30,7 +30,7 @@ type Rejection = RateLimitException | RateLimitForbiddenException | RateLimitUna
 /** An exception class of an optional package. It takes the payload that the client is sent. */
 type ErrorClass = new (payload: object) => Error;
 
-/** What Express and Fastify responses have beyond Nest's adapter. */
+/** The members of Express and Fastify responses that Nest's adapter lacks. */
 interface WithHeaders {
   removeHeader(name: string): void;
 }
@@ -116,7 +116,7 @@ export class Responder {
     return this.#toTransportError(context, new RateLimitException(outcome, this.#body(context, outcome)));
   }
 
-  /** Returns the exception for a caller on the deny list. */
+  /** Returns the exception for a client on the deny list. */
   forbidden(context: RateLimitContext): Error {
     this.#setOverHttp(context, NO_STORE);
     return this.#toTransportError(context, new RateLimitForbiddenException());

@@ -25,12 +25,19 @@ function firstOf([first = '', ...others]: readonly string[]): string {
     : `${first} and ${others.length} ${others.length === 1 ? 'other' : 'others'}`;
 }
 
+/** Returns true if a limit skips every request, because it is only for users and is decided while none is known. */
+const skipsAll = ({ phase, keyForms }: Limit<RateLimitContext>): boolean =>
+  phase === 'before-guards' &&
+  keyForms.length > 0 &&
+  keyForms.every((forms) => forms.some(({ onlyFor }) => onlyFor === 'users'));
+
 /** Returns true if a limit holds back a flood of requests that a guard rejects. */
 const holdsBackFloods = (limit: Limit<RateLimitContext>): boolean =>
   !limit.shadow &&
   limit.cost !== 0 &&
   (limit.rate.kind !== 'fixed' || limit.rate.policy !== null) &&
-  !isForgeable(limit);
+  !isForgeable(limit) &&
+  !skipsAll(limit);
 
 /** Warns of routes on which a client that invents values is not limited at all. */
 const forgeableRoutes = ({ handler, limits }: CompiledRoute): readonly string[] =>
@@ -68,6 +75,21 @@ export function earlyIdentities(guarded: readonly CompiledRoute[]): readonly str
     ? []
     : [
         `${firstOf(routes.map(({ handler }) => handler.name))}: a guard of the application overrides identity(), which runs before other guards, without the user whom they set. If it reads the user, write phase: 'after-guards' in the limits; if not, phase: 'before-guards' ends this warning.`,
+      ];
+}
+
+/**
+ * Warns of limits that are only for users, but are decided before the guards that set them.
+ *
+ * @param guarded Routes on which another guard runs after ours.
+ */
+export function earlyUserLimits(guarded: readonly CompiledRoute[]): readonly string[] {
+  const routes = guarded.filter(({ limits }) => limits.some(skipsAll));
+  const limit = routes[0]?.limits.find(skipsAll);
+  return limit === undefined
+    ? []
+    : [
+        `${firstOf(routes.map(({ handler }) => handler.name))}: ${describeValue(limit.name)} is only for logged-in users, but phase: 'before-guards' decides it before any guard has set the user, so it limits nobody unless middleware sets one. Write phase: 'after-guards'.`,
       ];
 }
 
@@ -122,20 +144,33 @@ interface Finishing {
   once(event: 'finish', listener: () => void): void;
 }
 
-/** The callers of a route so far. */
-interface RouteCallers {
+/** The clients of a route so far. */
+interface RouteClients {
   anonymous: number;
   /** True once a user was known when the limits were decided. */
   hadUser: boolean;
   isWarned: boolean;
 }
 
+const isEarly = ({ phase }: Limit<RateLimitContext>): boolean => phase === 'before-guards';
+
+/** Returns the fix for a user that is set too late. A guard is too late as well for a limit that is decided before it. */
+const setUserFix = ({ beforeGuards }: RoutePlan): string =>
+  beforeGuards.limits.some((limit) => limit.readsUser && isEarly(limit))
+    ? `Set it in middleware, or in a guard and write phase: 'after-guards' in the limits.`
+    : 'Set it in middleware, or in a guard if the limits are decided after guards.';
+
+const authenticateFix = (limit: Limit<RateLimitContext>): string =>
+  isEarly(limit)
+    ? `If a guard authenticates, write phase: 'after-guards'. Otherwise authenticate in middleware, or use key: 'user|ip'.`
+    : `Authenticate in middleware or in a guard, or use key: 'user|ip'.`;
+
 /**
  * Warns once of each route whose limits depend on the user but are decided when there is none: because something that
  * runs after all guards sets it, such as an interceptor, or because nothing does.
  */
 export class UserDiagnostics {
-  readonly #routes = new WeakMap<RoutePlan, RouteCallers>();
+  readonly #routes = new WeakMap<RoutePlan, RouteClients>();
   readonly #logger = new Logger('RateLimit');
 
   readonly onPublished: Subscriber = (event) => {
@@ -146,39 +181,39 @@ export class UserDiagnostics {
   };
 
   #inspect(plan: RoutePlan, context: RateLimitContext): void {
-    const callers = this.#callersOf(plan);
+    const clients = this.#clientsOf(plan);
     if (context.user !== undefined || context.authenticated) {
-      callers.hadUser = true;
+      clients.hadUser = true;
       return;
     }
-    if (callers.isWarned || context.transport !== 'http') return;
-    callers.anonymous++;
-    if (callers.anonymous === MAX_INSPECTED) this.#warnOfNoUser(plan, callers);
-    if (callers.anonymous > MAX_INSPECTED && callers.anonymous % MAX_INSPECTED !== 0) return;
+    if (clients.isWarned || context.transport !== 'http') return;
+    clients.anonymous++;
+    if (clients.anonymous === MAX_INSPECTED) this.#warnOfNoUser(plan, clients);
+    if (clients.anonymous > MAX_INSPECTED && clients.anonymous % MAX_INSPECTED !== 0) return;
     const response = context.execution.getArgByIndex<Finishing & { readonly raw?: Finishing }>(1);
     (response.raw ?? response).once('finish', () => {
-      if (callers.isWarned || context.user === undefined) return;
-      callers.isWarned = true;
+      if (clients.isWarned || context.user === undefined) return;
+      clients.isWarned = true;
       this.#logger.warn(
-        `${plan.route}: request.user was set only after its limits were decided, so its callers counted as anonymous. Set it in middleware, or in a guard if the limits are decided after guards.`,
+        `${plan.route}: request.user was set only after its limits were decided, so its clients counted as anonymous. ${setUserFix(plan)}`,
       );
     });
   }
 
-  #callersOf(plan: RoutePlan): RouteCallers {
-    let callers = this.#routes.get(plan);
-    if (callers === undefined) {
-      callers = { anonymous: 0, hadUser: false, isWarned: false };
-      this.#routes.set(plan, callers);
+  #clientsOf(plan: RoutePlan): RouteClients {
+    let clients = this.#routes.get(plan);
+    if (clients === undefined) {
+      clients = { anonymous: 0, hadUser: false, isWarned: false };
+      this.#routes.set(plan, clients);
     }
-    return callers;
+    return clients;
   }
 
-  #warnOfNoUser(plan: RoutePlan, callers: RouteCallers): void {
-    if (callers.hadUser || plan.userOnlyLimit === null) return;
-    callers.isWarned = true;
+  #warnOfNoUser(plan: RoutePlan, clients: RouteClients): void {
+    if (clients.hadUser || plan.userOnlyLimit === null) return;
+    clients.isWarned = true;
     this.#logger.warn(
-      `${plan.route}: ${describeValue(plan.userOnlyLimit.name)} is only for signed-in users, and none of the first ${MAX_INSPECTED} callers was signed in, so it limited nobody. Authenticate in middleware or in a guard, or use key: 'user|ip'.`,
+      `${plan.route}: ${describeValue(plan.userOnlyLimit.name)} is only for logged-in users, and none of the first ${MAX_INSPECTED} clients was logged in, so it limited nobody. ${authenticateFix(plan.userOnlyLimit)}`,
     );
   }
 }

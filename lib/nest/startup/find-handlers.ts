@@ -150,7 +150,7 @@ const isLimiting = (guard: unknown): guard is object => guardRole(guard) === 'li
 
 /**
  * Returns the decisions that guards of the application, subclasses of `RateLimitGuard`, take over. A global guard whose
- * factory has not run yet may exempt callers.
+ * factory has not run yet may exempt clients.
  */
 export function guardOverrides(modules: ModulesContainer): GuardOverrides {
   let exempts = false;

@@ -149,8 +149,8 @@ export class RateLimitModule {
   /**
    * Takes options that are known now.
    *
-   * An application with errors in its limits does not start: it fails with a `RateLimitConfigError` that names
-   * all of them.
+   * An application with errors in its limits does not start: it fails with a `RateLimitConfigError` that lists
+   * at least one error of each wrong limit.
    */
   static forRoot(options: RateLimitModuleOptions = {}): DynamicModule {
     const { registerGuard = true, ...others } = objectOf(options, 'forRoot');

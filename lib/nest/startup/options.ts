@@ -39,15 +39,18 @@ export interface RateLimitModuleOptions extends ResilienceOptions {
   readonly key?: KeyRule<RateLimitContext> | undefined;
   /** The algorithm of limits that do not set one. Default `'sliding-window'`. */
   readonly algorithm?: AlgorithmName | undefined;
-  /** Returns the caller's tier, for maps of tiers. A tier that the map does not name takes its `default`. */
+  /** Returns the client's tier, for maps of tiers. A tier that the map does not name takes its `default`. */
   readonly tier?: TierFunction<RateLimitContext> | undefined;
   /**
-   * Returns the id of the signed-in user: text, a number, or an object with its own `toString`; null or
-   * undefined for an anonymous caller. Must be synchronous. Default: `id`, `sub` or `userId` of
+   * Returns the id of the logged-in user: text, a number, or an object with its own `toString`; null or
+   * undefined for an anonymous client. Must be synchronous. Default: `id`, `sub` or `userId` of
    * `request.user`.
    */
   readonly user?: ((request: RateLimitRequest) => unknown) | undefined;
-  /** Returns true for a caller whose requests are not charged and get no headers. Default: no caller. */
+  /**
+   * Returns true for a client whose requests are not charged and get no headers. Called after the guards, so a used-up
+   * limit that is decided before them denies the client nevertheless. Default: no client.
+   */
   readonly exempt?: ((context: RateLimitContext) => Awaitable<boolean>) | undefined;
   /**
    * False lets every request pass and stores nothing; start-up still checks the configuration. Default true.
@@ -66,10 +69,10 @@ export interface RateLimitModuleOptions extends ResilienceOptions {
    * process, `'open'` lets requests pass, `'closed'` responds with 503. Default `'local'`.
    */
   readonly failMode?: FailMode | undefined;
-  /** Callers that no limit applies to: addresses, networks and functions. Default: none. */
+  /** Clients that no limit applies to: addresses, networks and functions. Default: none. */
   readonly allow?: AccessList | undefined;
   /**
-   * Callers that are rejected with 403: addresses, networks and functions. Overrides `allow`. Default: none.
+   * Clients that are rejected with 403: addresses, networks and functions. Overrides `allow`. Default: none.
    */
   readonly deny?: AccessList | undefined;
   /**
@@ -94,7 +97,7 @@ export interface RateLimitModuleOptions extends ResilienceOptions {
    * Default: no metrics.
    */
   readonly meter?: MeterLike | undefined;
-  /** The number of bits of an IPv6 address that identify a caller, 1 to 128. Default 64. */
+  /** The number of bits of an IPv6 address that identify a client, 1 to 128. Default 64. */
   readonly ipv6Prefix?: number | undefined;
   /** True registers the guard for all routes. Default true. */
   readonly registerGuard?: boolean | undefined;

@@ -9,7 +9,7 @@ import { afterGuardsGuard } from '../handlers/after-guards-guard.js';
 import { bindLastGuard, bindLastInterceptor } from '../handlers/metadata.js';
 import { resultInterceptor } from '../handlers/result-interceptor.js';
 import type { Plans, RoutePlan } from '../request/request-check.js';
-import { type CompiledRoute, earlyIdentities, warnings } from './diagnostics.js';
+import { type CompiledRoute, earlyIdentities, earlyUserLimits, warnings } from './diagnostics.js';
 import { followingGuard, guardOverrides, type Handler, routeDeclaration } from './find-handlers.js';
 
 /** The plans of an application by class and handler. */
@@ -73,7 +73,8 @@ export class PlanRegistry implements Plans {
     const { identifies } = this.#overrides;
     for (const text of [
       ...warnings(this.routes, plans, config, registered, identifies),
-      ...(identifies ? earlyIdentities(guarded) : []),
+      // A guard of the application may charge a limit whatever its key says.
+      ...(identifies ? earlyIdentities(guarded) : earlyUserLimits(guarded)),
     ])
       this.#logger.warn(text);
   }

@@ -74,9 +74,9 @@ export function compileSettings(
       syncCallback(user, {
         source: 'user',
         report,
-        failed: 'The user function failed, so the caller counts as anonymous.',
+        failed: 'The user function failed, so the client counts as anonymous.',
         invalid:
-          'The user function returned a promise, so the caller counts as anonymous. Make it synchronous.',
+          'The user function returned a promise, so the client counts as anonymous. Make it synchronous.',
         check: (id: unknown) => id,
         fallback: () => null,
       }),
@@ -121,7 +121,7 @@ export function compileSettings(
         : callback(exempt, {
             source: 'exempt',
             report,
-            failed: 'The exempt function failed, so the caller is not exempt.',
+            failed: 'The exempt function failed, so the client is not exempt.',
             check: Boolean,
             fallback: () => false,
           }),

@@ -14,7 +14,7 @@ export class Blocks {
   /** No block ends earlier. */
   #nextUnblockMs = Number.POSITIVE_INFINITY;
 
-  /** @param maxBlocks How many buckets may be blocked at a time. */
+  /** @param maxBlocks The number of buckets that may be blocked at a time. */
   constructor(readonly maxBlocks: number) {}
 
   /** False if no bucket can be blocked. */
@@ -41,7 +41,7 @@ export class Blocks {
   /**
    * Blocks a bucket.
    *
-   * @returns Whether there was room for another block.
+   * @returns True if there was room for another block.
    */
   block(generation: number, untilMs: number, nowMs: number): boolean {
     if (!this.#blocked.has(generation) && !this.#hasRoom(nowMs)) return false;

@@ -148,7 +148,7 @@ export class Buckets {
   /**
    * Blocks a bucket.
    *
-   * @returns Whether there was room for another block.
+   * @returns True if there was room for another block.
    */
   block(address: number, untilMs: number, nowMs: number): boolean {
     return this.blocks.block(this.generationOf(address), untilMs, nowMs);

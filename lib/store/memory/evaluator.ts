@@ -52,7 +52,7 @@ export class Evaluator {
     return decisions;
   }
 
-  /** Returns what {@link consume} would decide; writes nothing. */
+  /** Returns the state of the buckets, and whether each charge would be admitted; writes nothing. */
   peek(charges: readonly Charge[], nowMs: number): readonly Decision[] {
     return charges.map((charge) => {
       const evaluation = this.#evaluationAt(0);

@@ -66,7 +66,7 @@ export class Slab implements Iterable<number> {
   /**
    * Removes a row.
    *
-   * @returns Whether another row has moved to its address: the last of its size class.
+   * @returns True if another row has moved to its address: the last of its size class.
    */
   remove(address: number): boolean {
     const rows = this.#rowsOf(address);

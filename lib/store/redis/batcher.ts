@@ -58,7 +58,7 @@ export class Batcher<Token> {
    * Adds a request to this turn's batch.
    *
    * @param batchKey Requests with the same key may share a call.
-   * @param notify Whether the listener receives the reply.
+   * @param notify True if the listener receives the reply.
    */
   add(batchKey: string, charges: Charges, notify: boolean): Promise<StoreReply> {
     if (this.#batches.size === 0) setImmediate(() => this.#flush());

@@ -6,7 +6,7 @@ import { isClient, OwnIoredisDriver, type RedisClient, type RedisOptions, wrapCl
 
 export type { RedisClient };
 
-/** Settings of a {@link RedisStore}, whoever makes its client. */
+/** Settings of a {@link RedisStore}, whether it makes its client or is given one. */
 export interface RedisStoreSettings {
   /** Prefix of all keys. Applications with the same prefix on the same server share limits. Default `ratelimit`. */
   readonly prefix?: string | undefined;

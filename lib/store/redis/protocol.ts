@@ -18,7 +18,7 @@ export type KeyFormat = (identity: string) => string;
  * Creates keys of the form `prefix:{identity}`. With one key for each identity, a Cluster keeps an identity in one
  * slot, moves it to another node as a whole, and removes it as a whole.
  *
- * @param oneSlot Whether all identities share a slot.
+ * @param oneSlot True if all identities share a slot.
  */
 export const keyFormat = (prefix: string, oneSlot: boolean): KeyFormat =>
   oneSlot ? (identity) => `{${prefix}}:${identity}` : (identity) => `${prefix}:{${identity}}`;

@@ -24,7 +24,7 @@ export const charges: Checks = {
     assert.deepEqual([decision.allowed, decision.remaining], [true, 0]);
   },
 
-  async 'a peek returns the decision that a charge would get, and charges nothing'(subject) {
+  async 'a peek tells what is left now and whether a charge would be admitted, and charges nothing'(subject) {
     for (let i = 0; i < 10; i++) assert.equal((await subject.peek()).remaining, 5);
     await subject.spend(5);
     const { receipt: _ofPeek, ...peeked } = await subject.peek();

@@ -52,7 +52,12 @@ describe('reports', () => {
     ['an error of several lines', new Error('a\nERROR forged'), 'Cause: "a\\nERROR forged"'],
     ['an escape code', '\u001b[2J', 'It was "\\u001b[2J".'],
     ['a long text', 'x'.repeat(1_000_000), `It was "${'x'.repeat(100)}".`],
-    ['a long error', new Error('x'.repeat(1_000_000)), `Cause: "${'x'.repeat(100)}"`],
+    ['a long error', new Error('x'.repeat(1_000_000)), `Cause: "${'x'.repeat(500)} ..."`],
+    [
+      'a long error of several words',
+      new Error('word '.repeat(1_000)),
+      `Cause: "${'word '.repeat(100).trim()} ..."`,
+    ],
     ['quotes', '" It is fine. "', 'It was "\\" It is fine. \\"".'],
   ])('%s is shown short and on one line', (_what, detail, shown) => {
     const { lines, report } = setUp();

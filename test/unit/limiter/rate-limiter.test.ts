@@ -147,6 +147,10 @@ describe('RateLimiter without Nest', () => {
       'Unknown option "stor". The options are store, scopes, algorithm,',
     ],
     [{ scopes: {}, store: {} }, 'store cannot be {  }. Give a Store'],
+    [
+      {},
+      `The option "scopes" is missing, so there are no limits. Give rates by name, such as { login: '5/15min' }.`,
+    ],
     [{ scopes: [] }, 'scopes cannot be a list. Give rates by name'],
     [{ scopes: {}, algorithm: 'leaky' }, 'algorithm cannot be "leaky". Choose one of sliding-window,'],
     [undefined, 'Expected an object of options, but got undefined. Give an object.'],

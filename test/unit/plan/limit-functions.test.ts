@@ -65,7 +65,7 @@ describe('keys', () => {
   ])('%s is no identity: the address is charged', async (_what, value) => {
     const { identify, reports } = setUpKey((async () => value) as () => Promise<string>);
     expect(await identify(caller)).toBe('ip:203.0.113.7');
-    const message = `The key function returned no identity, so the caller's address is charged.`;
+    const message = `The key function returned no identity, so the client's address is charged.`;
     expect(reports).toEqual([['Shop.get', message, value]]);
   });
 
@@ -75,7 +75,7 @@ describe('keys', () => {
   ])('where a function %s, the address is charged', async (_what, key) => {
     const { identify, reports } = setUpKey(key);
     expect(await identify(caller)).toBe('ip:203.0.113.7');
-    const message = `The key function failed, so the caller's address is charged.`;
+    const message = `The key function failed, so the client's address is charged.`;
     expect(reports).toEqual([['Shop.get', message, error]]);
   });
 
