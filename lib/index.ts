@@ -133,9 +133,10 @@ export type {
 } from './plan/options.js';
 export { presets } from './plan/presets.js';
 export type { Register, ScopeName } from './plan/register.js';
-export type { BreakerSettings } from './resilience/circuit-breaker.js';
-export type { BreakerState, ShardHealth, StoreHealth } from './resilience/health.js';
+export type { BreakerSettings, BreakerState } from './resilience/circuit-breaker.js';
 export type { ResilienceOptions } from './resilience/options.js';
+export type { StoreHealth } from './resilience/resilient-store.js';
+export type { ShardHealth } from './resilience/shard-breakers.js';
 export { MemoryStore, type MemoryStoreOptions } from './store/memory/memory-store.js';
 export type {
   CountBatch,

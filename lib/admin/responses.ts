@@ -1,6 +1,6 @@
 import { toSeconds } from '../http/duration-words.js';
 import type { Counts, StatsSnapshot } from '../observe/stats/snapshot.js';
-import type { StoreHealth } from '../resilience/health.js';
+import type { StoreHealth } from '../resilience/resilient-store.js';
 
 /** Returns a time in the future as ISO 8601, or null for a wait of 0. */
 export const isoTimeAfter = (ms: number, nowMs: number): string | null =>

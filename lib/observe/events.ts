@@ -2,7 +2,7 @@ import { type Channel, channel } from 'node:diagnostics_channel';
 import { EventEmitter } from 'node:events';
 import { isPromise } from '../core/awaitable.js';
 import type { Outcome } from '../core/decision.js';
-import type { BreakerState } from '../resilience/health.js';
+import type { BreakerState } from '../resilience/circuit-breaker.js';
 
 /** A request of a route under limits, and its outcome. */
 export interface RequestEvent {

@@ -1,5 +1,7 @@
 import { type Clock, runAfter } from '../core/clock.js';
-import type { BreakerState } from './health.js';
+
+/** State of a circuit breaker. `closed`: calls go to the store; `open`: none do; `half-open`: only a probe does. */
+export type BreakerState = 'closed' | 'open' | 'half-open';
 
 /** Settings of a circuit breaker. */
 export interface BreakerSettings {
@@ -75,17 +77,16 @@ export class CircuitBreaker {
    * Records a call that failed.
    *
    * @param startedMs When the call began: one from before the breaker closed again says nothing about its target.
-   * @param isShared Whether another target may have caused it: one that has responded since then did not.
    */
-  onFailure(error: unknown, startedMs = this.clock.now(), isShared = false): void {
+  onFailure(error: unknown, startedMs = this.clock.now()): void {
     if (this.#state !== 'closed' || startedMs < this.#closedAtMs) return;
-    if (isShared && this.#lastResponseMs >= startedMs) return;
     this.#failures++;
     if (this.#failures >= this.settings.threshold) this.trip(error);
   }
 
-  /** Opens it, whatever the number of failures. */
+  /** Opens it without waiting for more failures, unless it is open already. */
   trip(error: unknown): void {
+    if (this.#state !== 'closed') return;
     this.#failures = Math.max(1, this.#failures);
     this.#backoffMs = Math.min(this.settings.initialBackoffMs, MAX_BACKOFF_MS);
     this.#backOff(error);
@@ -94,12 +95,11 @@ export class CircuitBreaker {
   /** Probes immediately instead of after its backoff; once a backoff, since a failing target may ask for it repeatedly. */
   probeNow(): void {
     if (this.#state !== 'open' || this.#isStopped || this.#hasProbedEarly) return;
-    this.#hasProbedEarly = true;
     this.#cancel();
-    void this.#probe();
+    void this.#probe(true);
   }
 
-  /** Ends probes and notifications. */
+  /** Ends probes and notifications for good. */
   stop(): void {
     this.#isStopped = true;
     this.#cancel();
@@ -110,16 +110,12 @@ export class CircuitBreaker {
     const backoffMs = Math.ceil(this.#backoffMs * (0.5 + this.random() / 2));
     this.#probeAtMs = this.clock.now() + backoffMs;
     this.#cancel();
-    if (!this.#isStopped) this.#cancel = runAfter(this.clock, backoffMs, () => this.#probeAfterBackoff());
+    if (!this.#isStopped) this.#cancel = runAfter(this.clock, backoffMs, () => void this.#probe(false));
     this.#setState('open');
   }
 
-  #probeAfterBackoff(): void {
-    this.#hasProbedEarly = false;
-    void this.#probe();
-  }
-
-  async #probe(): Promise<void> {
+  async #probe(isEarly: boolean): Promise<void> {
+    this.#hasProbedEarly = isEarly;
     this.#setState('half-open');
     try {
       await this.target.probe();

@@ -1,31 +1,35 @@
 import type { Clock } from '../core/clock.js';
-import { type Charge, type Decision, isDenial } from '../core/decision.js';
+import { type Charge, type Decision, isDenial, toDecision } from '../core/decision.js';
 import { type Policy, perInstancePolicy, withLimit } from '../core/policy.js';
 import { MemoryStore } from '../store/memory/memory-store.js';
-import { type StoreTarget, StoreUnavailableError } from '../store/store.js';
+import type { StoreTarget } from '../store/store.js';
 import { isAdditive, type KnownUsage, LastKnownUsage, toUsage } from './last-known-usage.js';
 import { LocalOverlay } from './local-overlay.js';
 import { LocalReceipt } from './receipts.js';
 
-/** A charge as this process decides it, and the usage of its bucket in the store. */
+export type Mode = 'consume' | 'peek';
+
+/** A charge as this process decides it. */
 interface LocalCharge {
+  readonly original: Charge;
+  /** Under the share of this process. */
   readonly charge: Charge;
-  /** The share of this process. */
-  readonly share: Policy;
+  /** Usage in the store that adds to that in this process, or a block in the store; undefined for neither. */
   readonly usage: KnownUsage | undefined;
   /** True if its bucket was created as a copy for this charge. */
   readonly isNew: boolean;
 }
 
+const waitOf = ({ retryAfterMs }: Decision): number => retryAfterMs ?? Number.POSITIVE_INFINITY;
+
 /**
- * Decides in this process while the store fails, starting from the last known usage. Afterwards, what was admitted
- * meanwhile goes on counting beside the store until it has expired.
+ * Decides in this process while the store fails, starting from the last known usage. When the store is back, what was
+ * admitted without it keeps counting here until it has expired.
  */
 export class LocalFallback {
   /** Charges and blocks of this process that the store knows nothing of. */
   readonly #memory: MemoryStore;
   readonly #lastKnown = new LastKnownUsage();
-  readonly #shares = new WeakMap<Policy, Policy>();
   /** Time of the store's last failure. */
   #outageAtMs = Number.NEGATIVE_INFINITY;
 
@@ -57,25 +61,20 @@ export class LocalFallback {
     this.#outageAtMs = this.clock.now();
   }
 
-  observeRefund(decision: Decision, without: Decision): void {
-    this.#lastKnown.observeRefund(decision, without);
-  }
-
   /** Decides in place of the store, which is not charged. */
-  consume(charges: readonly Charge[]): readonly Decision[] {
-    return this.#decide('consume', charges);
-  }
-
-  /** Returns what {@link consume} would decide; writes nothing. */
-  peek(charges: readonly Charge[]): readonly Decision[] {
-    return this.#decide('peek', charges);
+  decide(mode: Mode, charges: readonly Charge[]): readonly Decision[] {
+    const nowMs = this.clock.now();
+    const local = charges.map((charge) => this.#toLocal(charge, nowMs));
+    // Blocks and usage in the store leave less room than the share.
+    const { decisions } = this.#memory[mode](local.map((one) => this.#lowered(one, nowMs)));
+    return decisions.map((decision, at) => this.#toReply(mode, decision, local[at] as LocalCharge, nowMs));
   }
 
   /**
    * Returns what this process adds to the store's decision: null for nothing, or denials when its own charges leave
    * no room for the request, so that the store need not be called.
    */
-  overlay(mode: 'consume' | 'peek', charges: readonly Charge[]): LocalOverlay | readonly Decision[] | null {
+  overlay(mode: Mode, charges: readonly Charge[]): LocalOverlay | readonly Decision[] | null {
     if (this.#memory.size === 0) return null;
     const own = charges.filter(({ policy, identity }) => this.#memory.has(policy, identity));
     if (own.length === 0) return null;
@@ -85,22 +84,46 @@ export class LocalFallback {
     return mode === 'consume' ? this.#memory.consume(own).decisions : localDecisions;
   }
 
-  refund(decisions: readonly Decision[]): void {
-    this.#memory.refund(decisions);
+  /** Refunds what this process has charged, each charge once; returns the decisions to refund in the store. */
+  refund(decisions: readonly Decision[]): readonly Decision[] {
+    const inStore: Decision[] = [];
+    for (const decision of decisions) {
+      const { receipt } = decision;
+      if (!(receipt instanceof LocalReceipt)) inStore.push(decision);
+      else {
+        this.#refundLocal(receipt);
+        if (receipt.store !== null) inStore.push(receipt.store);
+      }
+    }
+    for (const decision of inStore) this.#lastKnown.observeRefund(decision);
+    return inStore;
   }
 
-  /** Hands over a charge that the store has made late as well: usage that adds up must not count twice. */
-  transferToStore(receipt: LocalReceipt, store: Decision): void {
-    receipt.store = store;
-    const { local } = receipt;
-    if (local === null || !isAdditive(local.charge.policy)) return;
-    this.#memory.refund([local]);
-    receipt.local = null;
+  /**
+   * Hands over the charges of a request that the store has made late as well: usage that adds up must not count
+   * twice. Returns the decisions to refund in the store, since they were refunded here before that.
+   */
+  transferToStore(inStore: readonly Decision[], decided: readonly Decision[]): readonly Decision[] {
+    const refunded: Decision[] = [];
+    for (const decision of inStore) {
+      const receipt = decided.find(({ charge }) => isSameBucket(charge, decision.charge))?.receipt;
+      if (!(receipt instanceof LocalReceipt)) continue;
+      if (receipt.local === null) refunded.push(decision);
+      else {
+        receipt.store = decision;
+        if (isAdditive(decision.charge.policy)) this.#refundLocal(receipt);
+      }
+    }
+    for (const decision of refunded) this.#lastKnown.observeRefund(decision);
+    return refunded;
   }
 
   reset(target: StoreTarget): void {
+    const { identity, scope } = target;
     this.#memory.reset(target);
-    this.#lastKnown.reset(target.identity, target.scope);
+    this.#lastKnown.deleteWhere(
+      ({ charge }) => charge.identity === identity && (scope === undefined || charge.policy.scope === scope),
+    );
   }
 
   block(identity: string, forMs: number): void {
@@ -113,138 +136,89 @@ export class LocalFallback {
 
   unblock(identity: string): void {
     this.#memory.unblock(identity);
-    this.#lastKnown.unblock(identity);
+    this.#lastKnown.deleteWhere(
+      ({ charge, blockedForMs }) => charge.identity === identity && blockedForMs > 0,
+    );
   }
 
   close(): void {
     this.#memory.close();
   }
 
-  #decide(mode: 'consume' | 'peek', charges: readonly Charge[]): readonly Decision[] {
-    const nowMs = this.clock.now();
-    const local = charges.map((charge) => this.#toLocal(charge, nowMs));
-    const { decisions } = this.#memory[mode](local.map(({ charge }) => charge));
-    return decisions.map((decision, at) =>
-      this.#toReply(mode, decision, charges[at] as Charge, local[at] as LocalCharge, nowMs),
-    );
+  /** Refunds a charge once: a second refund would give back the charge of another request. */
+  #refundLocal(receipt: LocalReceipt): void {
+    if (receipt.local !== null) this.#memory.refund([receipt.local]);
+    receipt.local = null;
   }
 
-  #toLocal(charge: Charge, nowMs: number): LocalCharge {
-    const { policy, identity } = charge;
-    const share = this.#shareOf(charge);
-    const usage = this.#lastKnown.of(policy, identity, nowMs);
-    if (usage === undefined) return toLocal(charge, share, usage);
-    if (usage.blockedUntilMs > nowMs) return toLocal(charge, share, usage, 0);
-    const left = Math.max(0, Math.floor((policy.capacity - usage.used) / this.instances));
-    if (isAdditive(policy)) return toLocal(charge, share, usage, Math.min(share.capacity, left));
+  #toLocal(original: Charge, nowMs: number): LocalCharge {
+    const { policy, identity } = original;
+    const share = perInstancePolicy(policy, this.instances, original.cost);
+    const charge = { ...original, policy: share };
+    const usage = share.limit === 0 ? undefined : this.#lastKnown.of(policy, identity, nowMs);
+    if (usage === undefined || isAdditive(policy) || usage.blockedUntilMs > nowMs)
+      return { original, charge, usage, isNew: false };
     const isNew = !this.#memory.has(policy, identity);
-    const used = Math.max(0, share.capacity - left);
+    const used = Math.max(0, share.capacity - this.#leftOf(policy, usage));
     this.#memory.seed(share, identity, used, usage.chargedAtMs, 0);
-    return { ...toLocal(charge, share, usage), isNew };
+    return { original, charge, usage: undefined, isNew };
   }
 
-  #shareOf({ policy, cost }: Charge): Policy {
-    if (this.instances === 1) return policy;
-    let share = this.#shares.get(policy);
-    if (share === undefined) {
-      share = perInstancePolicy(policy, this.instances, 0);
-      this.#shares.set(policy, share);
-    }
-    return cost <= share.capacity ? share : perInstancePolicy(policy, this.instances, cost);
+  #lowered({ original, charge, usage }: LocalCharge, nowMs: number): Charge {
+    if (usage === undefined) return charge;
+    const left = usage.blockedUntilMs > nowMs ? 0 : this.#leftOf(original.policy, usage);
+    if (left >= charge.policy.capacity) return charge;
+    return { ...charge, policy: withLimit(charge.policy, left) };
   }
 
-  /** Turns a decision of this process into one on the original charge. */
-  #toReply(
-    mode: 'consume' | 'peek',
-    decision: Decision,
-    charge: Charge,
-    local: LocalCharge,
-    nowMs: number,
-  ): Decision {
-    const { share, usage, isNew } = local;
+  /** Returns this process's part of what the store has left. */
+  #leftOf({ capacity }: Policy, { used }: KnownUsage): number {
+    return Math.max(0, Math.floor((capacity - used) / this.instances));
+  }
+
+  /** Turns a decision of this process into one on the original charge, and adds the usage in the store. */
+  #toReply(mode: Mode, decision: Decision, local: LocalCharge, nowMs: number): Decision {
+    const { original, charge, usage, isNew } = local;
     // The copy is kept only if something was charged to it.
     if (isNew && decision.receipt === null && !decision.startsBlock)
-      this.#memory.drop(charge.policy, charge.identity);
+      this.#memory.drop(original.policy, original.identity);
     const receipt = decision.receipt === null ? null : new LocalReceipt(decision, null);
-    const reply = { ...decision, charge, receipt };
-    if (usage === undefined || share.limit === 0) return reply;
-    const blockedMs = Math.max(0, usage.blockedUntilMs - nowMs);
-    if (!isAdditive(charge.policy) && blockedMs === 0) return reply;
-    const storeMs = Math.max(blockedMs, usage.untilMs - nowMs);
-    const resetAfterMs = Math.max(decision.resetAfterMs, storeMs);
-    if (decision.allowed) return { ...reply, limit: share.capacity, resetAfterMs };
-    // Once the usage in the store has expired, this process has room as soon as its own charges allow.
-    const { retryAfterMs: ownMs } = this.#memory.peek([{ ...charge, policy: share }])
-      .decisions[0] as Decision;
-    const laterMs = ownMs === null ? null : Math.max(ownMs, storeMs);
-    const waitMs =
-      decision.retryAfterMs === null || laterMs === null ? laterMs : Math.min(decision.retryAfterMs, laterMs);
-    const denied = { ...reply, limit: share.capacity, resetAfterMs, retryAfterMs: waitMs };
-    if (decision.blockedForMs > 0 || blockedMs > 0) {
-      const blockedForMs = Math.max(decision.blockedForMs, blockedMs);
-      return {
-        ...denied,
-        blockedForMs,
-        retryAfterMs: waitMs === null ? null : Math.max(waitMs, blockedForMs),
-      };
-    }
-    return mode === 'consume' ? this.#blocked(denied, share, nowMs) : denied;
+    if (usage === undefined) return { ...decision, charge: original, receipt };
+    const waitMs = decision.allowed ? 0 : this.#waitMs(decision, charge, usage.untilMs - nowMs);
+    const blockedMs = Math.max(decision.blockedForMs, usage.blockedUntilMs - nowMs, 0);
+    const blockMs = mode === 'consume' && blockedMs === 0 ? this.#startBlock(charge, waitMs, nowMs) : 0;
+    const reply = toDecision(charge, {
+      used: charge.policy.capacity - decision.remaining,
+      resetMs: Math.max(decision.resetAfterMs, usage.untilMs - nowMs),
+      waitMs: Math.max(waitMs, blockedMs, blockMs),
+      blockedMs: Math.max(blockedMs, blockMs),
+      startsBlock: decision.startsBlock || blockMs > 0,
+      atMs: decision.atMs,
+      receipt,
+    });
+    return { ...reply, charge: original };
   }
 
-  /** Starts the block of a denial that is due to usage in the store. */
-  #blocked(denied: Decision, share: Policy, nowMs: number): Decision {
-    const { blockDurationsMs, shadow, identity } = denied.charge;
+  /** Once the usage in the store has expired, this process has room as soon as its own charges allow. */
+  #waitMs(denial: Decision, charge: Charge, storeMs: number): number {
+    const [own] = this.#memory.peek([charge]).decisions as [Decision];
+    return Math.min(waitOf(denial), Math.max(waitOf(own), storeMs));
+  }
+
+  /** Starts the block of a denial that is due to usage in the store and returns its length; 0 for none. */
+  #startBlock({ policy, identity, blockDurationsMs, shadow }: Charge, waitMs: number, nowMs: number): number {
     const [blockMs] = blockDurationsMs;
-    if (blockMs === undefined || shadow || denied.retryAfterMs === null) return denied;
-    this.#memory.seed(share, identity, 0, nowMs, nowMs + blockMs);
-    return {
-      ...denied,
-      remaining: 0,
-      resetAfterMs: Math.max(denied.resetAfterMs, blockMs),
-      retryAfterMs: Math.max(denied.retryAfterMs, blockMs),
-      blockedForMs: blockMs,
-      startsBlock: true,
-    };
+    if (blockMs === undefined || shadow || waitMs === 0 || waitMs === Number.POSITIVE_INFINITY) return 0;
+    this.#memory.seed(policy, identity, 0, nowMs, nowMs + blockMs);
+    return blockMs;
   }
 
   /** Keeps usage from before an outage, if the store's decision shows that it has lost it. */
   #restoreLost(before: KnownUsage, { charge, used, allowed }: Decision, nowMs: number): void {
     const hasForgotten = allowed && used <= charge.cost && before.used > 0 && before.untilMs > nowMs;
-    if (!hasForgotten) return;
-    const { policy, identity } = charge;
-    this.#memory.seed(policy, identity, before.used, before.chargedAtMs, 0);
+    if (hasForgotten) this.#memory.seed(charge.policy, charge.identity, before.used, before.chargedAtMs, 0);
   }
 }
 
-const toLocal = (
-  charge: Charge,
-  share: Policy,
-  usage: KnownUsage | undefined,
-  limit = share.limit,
-): LocalCharge => ({
-  charge: { ...charge, policy: limit === share.limit ? share : withLimit(share, limit) },
-  share,
-  usage,
-  isNew: false,
-});
-
-/**
- * Decides a request without the store, by the fail modes of its limits: a `closed` one refuses the request;
- * otherwise `local` decides the `local` ones, and `open` ones are left out. A shadow limit never refuses.
- *
- * @throws StoreUnavailableError for a `closed` limit.
- */
-export function decideByFailMode(
-  charges: readonly Charge[],
-  local: (charges: readonly Charge[]) => readonly Decision[],
-  retryAfterMs: number,
-  cause: unknown,
-): readonly Decision[] {
-  const closed = charges.filter(({ policy, shadow }) => policy.failMode === 'closed' && !shadow);
-  if (closed.length > 0) {
-    const limits = closed.map(({ policy }) => policy.name);
-    throw new StoreUnavailableError(retryAfterMs, limits, cause);
-  }
-  const decided = charges.filter(({ policy }) => policy.failMode === 'local');
-  return decided.length === 0 ? [] : local(decided);
-}
+const isSameBucket = (a: Charge, b: Charge): boolean =>
+  a.policy.bucketKey === b.policy.bucketKey && a.identity === b.identity;

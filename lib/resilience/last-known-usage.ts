@@ -1,6 +1,6 @@
 import { lru } from 'tiny-lru';
 import { ALGORITHMS } from '../core/algorithms/index.js';
-import type { Decision } from '../core/decision.js';
+import { type Decision, withoutCharge } from '../core/decision.js';
 import type { Policy } from '../core/policy.js';
 
 const MAX_BUCKETS = 100_000;
@@ -81,27 +81,20 @@ export class LastKnownUsage {
   }
 
   /** Takes back a charge that was refunded, if the decision on it is the last one on its bucket. */
-  observeRefund(decision: Decision, without: Decision): void {
+  observeRefund(decision: Decision): void {
     const key = cacheKey(decision.charge.policy, decision.charge.identity);
     const last = this.#observations.get(key);
     if (last === undefined || last.decision.atMs !== decision.atMs || last.decision.used !== decision.used)
       return;
-    const { used, resetAfterMs } = without;
+    const { used, resetAfterMs } = withoutCharge(decision);
     this.#observations.set(key, { ...last, decision: { ...last.decision, used, resetAfterMs } });
   }
 
-  reset(identity: string, scope: string | undefined): void {
-    this.#deleteWhere(
-      ({ charge }) => charge.identity === identity && (scope === undefined || charge.policy.scope === scope),
-    );
-  }
-
-  unblock(identity: string): void {
-    this.#deleteWhere(({ charge, blockedForMs }) => charge.identity === identity && blockedForMs > 0);
-  }
-
-  /** Looks at all entries: few calls come from operators, and an index by identity would cost every decision. */
-  #deleteWhere(concerns: (decision: Decision) => boolean): void {
+  /**
+   * Forgets the buckets whose last decision fulfils a condition. Looks at all entries: few calls come from operators,
+   * and an index by identity would cost every decision.
+   */
+  deleteWhere(concerns: (decision: Decision) => boolean): void {
     const keys: string[] = [];
     this.#observations.forEach(({ decision }, key) => {
       if (concerns(decision)) keys.push(key);

@@ -2,7 +2,7 @@ import { type Charge, type Decision, isDenial } from '../core/decision.js';
 import { withLimit } from '../core/policy.js';
 import type { MemoryStore } from '../store/memory/memory-store.js';
 import { isAdditive } from './last-known-usage.js';
-import { mergeDecisions } from './receipts.js';
+import { LocalReceipt } from './receipts.js';
 
 /**
  * Applies what this process admitted during an outage to a request that the store decides. If usage adds up, the
@@ -12,8 +12,8 @@ export class LocalOverlay {
   /** The charges to send to the store, in the order of the request. */
   readonly charges: readonly Charge[];
   readonly #original = new Map<Charge, Charge>();
-  /** Local decisions on buckets whose usage adds up. */
-  readonly #additive = new Map<Charge, Decision>();
+  /** Decisions of this process, by the charges that they are on. */
+  readonly #own = new Map<Charge, Decision>();
   /** Charged in this process until the store has admitted them. */
   readonly #reserved: readonly Decision[];
 
@@ -27,15 +27,12 @@ export class LocalOverlay {
     localDecisions: readonly Decision[],
     readonly memory: MemoryStore,
   ) {
-    const mirrored: Charge[] = [];
-    for (const decision of localDecisions) {
-      const { charge } = decision;
-      if (isAdditive(charge.policy)) this.#additive.set(charge, decision);
-      // A charge that may be rolled back must not start a block.
-      else mirrored.push({ ...charge, blockDurationsMs: [] });
-    }
+    for (const decision of localDecisions) this.#own.set(decision.charge, decision);
+    const mirrored = [...this.#own.keys()].filter(({ policy }) => !isAdditive(policy));
+    // A charge that may be rolled back must not start a block.
+    this.#reserved = memory[mode](mirrored.map((charge) => ({ ...charge, blockDurationsMs: [] }))).decisions;
+    for (const [at, charge] of mirrored.entries()) this.#own.set(charge, this.#reserved[at] as Decision);
     this.charges = charges.map((charge) => this.#lowered(charge));
-    this.#reserved = memory[mode](mirrored).decisions;
   }
 
   /** Turns the store's decisions into decisions on the original charges. */
@@ -43,14 +40,12 @@ export class LocalOverlay {
     if (decisions.some(isDenial)) this.rollback();
     return decisions.map((decision) => {
       const charge = this.#original.get(decision.charge) ?? decision.charge;
-      const own = this.#additive.get(charge);
-      if (own !== undefined && !own.allowed) return own;
-      if (own !== undefined) {
-        const resetAfterMs = Math.max(decision.resetAfterMs, own.resetAfterMs);
-        return { ...decision, charge, limit: charge.policy.capacity, resetAfterMs };
-      }
-      const mirror = this.#reserved.find((reserved) => isSameBucket(reserved.charge, charge));
-      return mirror === undefined || isDenial(decision) ? decision : mergeDecisions(decision, mirror);
+      const own = this.#own.get(charge);
+      if (own === undefined) return decision;
+      if (!isAdditive(charge.policy)) return isDenial(decision) ? decision : mergeDecisions(decision, own);
+      if (!own.allowed) return own;
+      const resetAfterMs = Math.max(decision.resetAfterMs, own.resetAfterMs);
+      return { ...decision, charge, limit: charge.policy.capacity, resetAfterMs };
     });
   }
 
@@ -61,8 +56,8 @@ export class LocalOverlay {
 
   /** Lowers the limit of a charge to what this process has left of it. */
   #lowered(charge: Charge): Charge {
-    const own = this.#additive.get(charge);
-    if (own === undefined) return charge;
+    const own = this.#own.get(charge);
+    if (own === undefined || !isAdditive(charge.policy)) return charge;
     // A charge of 0 passes even when nothing is left, and a shadow limit without room denies nobody.
     const left = own.allowed ? Math.max(1, own.remaining) : 0;
     if (left === charge.policy.capacity) return charge;
@@ -72,5 +67,16 @@ export class LocalOverlay {
   }
 }
 
-const isSameBucket = (a: Charge, b: Charge): boolean =>
-  a.policy.bucketKey === b.policy.bucketKey && a.identity === b.identity;
+/** Combines the decisions of the store and of this process on one admitted charge: the smaller remainder counts. */
+function mergeDecisions(store: Decision, local: Decision): Decision {
+  const inStore = store.receipt === null ? null : store;
+  const receipt = local.receipt === null && inStore === null ? null : new LocalReceipt(local, inStore);
+  // A shadow limit, which denies nobody.
+  if (!store.allowed || !local.allowed) return { ...(store.allowed ? local : store), receipt };
+  return {
+    ...store,
+    remaining: Math.min(store.remaining, local.remaining),
+    resetAfterMs: Math.max(store.resetAfterMs, local.resetAfterMs),
+    receipt,
+  };
+}

@@ -1,20 +1,10 @@
 import type { Charge } from '../core/decision.js';
-import type { BreakerSettings } from './circuit-breaker.js';
-import type { BreakerState } from './health.js';
-
-/** Settings of a {@link ResilientStore}. */
-export interface ResilienceSettings {
-  /** Time budget of a decision in milliseconds. */
-  readonly timeoutMs: number;
-  /** Number of processes that share the limits while each decides for itself. */
-  readonly instances: number;
-  readonly breaker: BreakerSettings;
-}
+import type { BreakerSettings, BreakerState } from './circuit-breaker.js';
 
 /**
  * Reports how a store is doing:
- * - `degraded`: a request was decided without the store, or refused because it failed. The cause is null when no
- *   room was left by what this process had admitted in an outage.
+ * - `degraded`: a request was decided without the store, or rejected because it failed. The cause is null when what
+ *   this process had admitted in an outage left no room.
  * - `breaker`: calls to a shard of the store stop, are tried or resume. The shard is empty for the whole store.
  * - `recovered`: all shards of the store decide again.
  */
@@ -30,7 +20,7 @@ export type StoreEvent =
       readonly kind: 'recovered';
       /** Length of the outage. */
       readonly afterMs: number;
-      /** Requests that were decided without the store meanwhile. */
+      /** Requests that were decided without the store during it. */
       readonly degraded: number;
     };
 
@@ -48,12 +38,11 @@ export interface ResilienceOptions {
 }
 
 /** Fills in the defaults. */
-export const resilienceSettings = ({
-  timeoutMs,
-  instances,
-  breaker,
-}: ResilienceOptions): ResilienceSettings => ({
+export const resilienceSettings = ({ timeoutMs, instances, breaker }: ResilienceOptions) => ({
   timeoutMs: timeoutMs ?? 100,
   instances: instances ?? 1,
   breaker: { threshold: breaker?.threshold ?? 5, initialBackoffMs: breaker?.initialBackoffMs ?? 100 },
 });
+
+/** The options with their defaults. */
+export type ResilienceSettings = Readonly<ReturnType<typeof resilienceSettings>>;

@@ -52,17 +52,10 @@ export function createOutageLog(
   };
 
   return (event) => {
-    switch (event.kind) {
-      case 'degraded':
-        // During an outage, its report says enough.
-        if (event.cause === null || failingShards.size > 0) return;
-        report(SOURCE, 'The store failed a request. Its limits were decided by their failMode.', event.cause);
-        return;
-      case 'breaker':
-        onBreaker(event);
-        return;
-      case 'recovered':
-        onRecovered(event);
-    }
+    if (event.kind === 'breaker') onBreaker(event);
+    else if (event.kind === 'recovered') onRecovered(event);
+    // During an outage, its report says enough.
+    else if (event.cause !== null && failingShards.size === 0)
+      report(SOURCE, 'The store failed a request. Its limits were decided by their failMode.', event.cause);
   };
 }

@@ -1,21 +1,37 @@
 import { type Awaitable, isPromise } from '../core/awaitable.js';
 import { type Clock, systemClock } from '../core/clock.js';
-import { type Charge, type Decision, isDenial, withoutCharge } from '../core/decision.js';
+import { type Charge, type Decision, isDenial } from '../core/decision.js';
+import { definePolicy } from '../core/policy.js';
+import { MemoryStore } from '../store/memory/memory-store.js';
 import { type Store, type StoreReply, type StoreTarget, StoreUnavailableError } from '../store/store.js';
 import type { CircuitBreaker } from './circuit-breaker.js';
-import { decideByFailMode, LocalFallback } from './fallback.js';
-import type { StoreHealth } from './health.js';
+import { LocalFallback, type Mode } from './fallback.js';
 import { LocalOverlay } from './local-overlay.js';
 import type { ResilienceSettings, StoreEvent } from './options.js';
-import { FIRST_PROBE, INVALID_REPLY, isStoreReply, probe } from './probe.js';
-import { LateRefunds, LocalReceipt, splitReceipts } from './receipts.js';
-import { ShardBreakers } from './shard-breakers.js';
-import { StoreTimeoutError, TimeoutQueue, withTimeout } from './timeout-queue.js';
+import { LateRefunds } from './receipts.js';
+import { FIRST_PROBE, ShardBreakers, type ShardHealth } from './shard-breakers.js';
+import { TimeoutQueue, withTimeout } from './timeout-queue.js';
 
 /** Calls of operators may take longer than those of requests. */
 const ADMIN_TIMEOUT_MS = 2_000;
 
-type Mode = 'consume' | 'peek';
+/** Has a key of its own, which expires by itself. */
+const PROBE = definePolicy({ name: 'probe', scope: 'probe', rate: { limit: 1_000_000, windowMs: 1_000 } });
+
+const INVALID_REPLY = new Error('The store returned no decisions.');
+
+const isStoreReply = (reply: unknown): reply is StoreReply =>
+  Array.isArray((reply as Partial<StoreReply> | null | undefined)?.decisions);
+
+/** Health of the store, as this process sees it. */
+export interface StoreHealth {
+  /** `degraded` while any shard fails and is therefore not called. */
+  readonly status: 'up' | 'degraded';
+  /** One entry for each node of a Cluster that was called; a single entry for other stores. */
+  readonly shards: readonly ShardHealth[];
+  /** Requests since start-up that were decided without the store, or rejected because it failed. */
+  readonly degraded: number;
+}
 
 /** A request that the store is deciding. */
 interface PendingCall {
@@ -24,13 +40,13 @@ interface PendingCall {
   readonly startedMs: number;
   /** Local usage to apply to the store's decision; null for none. */
   readonly overlay: LocalOverlay | null;
-  /** Decisions made without a reply; null while there are none, and for a request that was rejected. */
-  fallbackDecisions: readonly Decision[] | null;
+  /** Decisions made without a reply; undefined while there are none, and for a request that was rejected. */
+  fallbackDecisions?: readonly Decision[];
 }
 
 /**
- * Guards a store that may fail: decides within a time budget, does not call what fails, and meanwhile decides by
- * the limits' fail modes. No charge is ever sent twice.
+ * Guards a store that may fail: decides within a time budget, does not call shards that fail, and decides by the
+ * limits' fail modes instead. No charge is ever sent twice.
  */
 export class ResilientStore implements Store {
   readonly name: string;
@@ -58,12 +74,11 @@ export class ResilientStore implements Store {
     this.#timeouts = new TimeoutQueue(settings.timeoutMs, clock, {
       onReply: (pending, reply) => this.#onReply(pending, reply),
       onError: (pending, error) => this.#onError(pending, error),
-      onTimeout: (pending) => this.#onError(pending, new StoreTimeoutError(settings.timeoutMs)),
       onLateReply: (pending, reply) => this.#onLateReply(pending, reply),
     });
     this.#breakers = new ShardBreakers(settings.breaker, clock, {
       shardOf: store.shardOf?.bind(store),
-      probe: (identity) => probe(store, identity, settings.timeoutMs, clock),
+      probe: (identity) => this.#probe(identity, settings.timeoutMs),
       onStateChange: (shard, breaker) => this.#onStateChange(shard, breaker),
     });
     store.onReady?.(() => this.#breakers.probeNow());
@@ -74,9 +89,9 @@ export class ResilientStore implements Store {
     if (this.store.open === undefined) return;
     try {
       await withTimeout(ADMIN_TIMEOUT_MS, this.clock, async () => this.store.open?.());
-      await probe(this.store, FIRST_PROBE, ADMIN_TIMEOUT_MS, this.clock);
+      await this.#probe(FIRST_PROBE, ADMIN_TIMEOUT_MS);
     } catch (error) {
-      this.#breakers.trip(FIRST_PROBE, error);
+      this.#breakers.trip(error);
     }
   }
 
@@ -102,27 +117,25 @@ export class ResilientStore implements Store {
   }
 
   async refund(decisions: readonly Decision[]): Promise<void> {
-    const { local, store } = splitReceipts(decisions);
-    this.#local.refund(local);
-    if (store.length === 0) return;
-    for (const decision of store) this.#local.observeRefund(decision, withoutCharge(decision));
-    const broken = this.#breakers.openBreakerFor(store.map(({ charge }) => charge));
-    await this.#administer(broken, () => this.store.refund(store));
+    const inStore = this.#local.refund(decisions);
+    if (inStore.length === 0) return;
+    const charges = inStore.map(({ charge }) => charge);
+    await this.#administer(charges, () => this.store.refund(inStore));
   }
 
   reset(target: StoreTarget): Promise<void> {
     this.#local.reset(target);
-    return this.#administer(this.#breakers.openBreakerOf(target.identity), () => this.store.reset(target));
+    return this.#administer([target], () => this.store.reset(target));
   }
 
   block(identity: string, forMs: number): Promise<void> {
     this.#local.block(identity, forMs);
-    return this.#administer(this.#breakers.openBreakerOf(identity), () => this.store.block(identity, forMs));
+    return this.#administer([{ identity }], () => this.store.block(identity, forMs));
   }
 
   unblock(identity: string): Promise<void> {
     this.#local.unblock(identity);
-    return this.#administer(this.#breakers.openBreakerOf(identity), () => this.store.unblock(identity));
+    return this.#administer([{ identity }], () => this.store.unblock(identity));
   }
 
   /** Waits for pending calls first, which their time budget bounds. */
@@ -131,6 +144,13 @@ export class ResilientStore implements Store {
     await this.#timeouts.idle();
     this.#local.close();
     await this.store.close?.();
+  }
+
+  /** Asks the store for a decision, as requests do; rejects when it fails or takes longer than `withinMs`. */
+  async #probe(identity: string, withinMs: number): Promise<void> {
+    const charges = [{ policy: PROBE, identity, cost: 1, shadow: false, blockDurationsMs: [] }];
+    const reply = await withTimeout(withinMs, this.clock, () => this.store.consume(charges));
+    if (!isStoreReply(reply)) throw INVALID_REPLY;
   }
 
   #decide(mode: Mode, charges: readonly Charge[]): Awaitable<StoreReply> {
@@ -143,20 +163,17 @@ export class ResilientStore implements Store {
   }
 
   #ask(mode: Mode, charges: readonly Charge[], overlay: LocalOverlay | null): Awaitable<StoreReply> {
+    const pending: PendingCall = { mode, charges, overlay, startedMs: this.clock.now() };
     let reply: Awaitable<StoreReply>;
     try {
       reply = this.store[mode](overlay === null ? charges : overlay.charges);
     } catch (error) {
-      return this.#onError(this.#pendingCall(mode, charges, overlay), error);
+      return this.#onError(pending, error);
     }
-    if (isPromise(reply)) return this.#timeouts.wait(this.#pendingCall(mode, charges, overlay), reply);
+    if (isPromise(reply)) return this.#timeouts.wait(pending, reply);
     // A shared store that replies synchronously has not been called: it repeats what it knows.
     if (overlay === null && this.shared && isStoreReply(reply)) return reply;
-    return this.#onReply(this.#pendingCall(mode, charges, overlay), reply);
-  }
-
-  #pendingCall(mode: Mode, charges: readonly Charge[], overlay: LocalOverlay | null): PendingCall {
-    return { mode, charges, startedMs: this.clock.now(), overlay, fallbackDecisions: null };
+    return this.#onReply(pending, reply);
   }
 
   #onReply(pending: PendingCall, reply: StoreReply): StoreReply {
@@ -177,38 +194,34 @@ export class ResilientStore implements Store {
     return reply;
   }
 
-  /** Decides without the store; throws if a limit has failMode `closed`. */
+  /**
+   * Decides without the store, by the fail modes of the limits: `closed` ones reject the request, `local` ones are
+   * decided by this process, and `open` ones are left out. A shadow limit never rejects.
+   *
+   * @throws StoreUnavailableError for a `closed` limit.
+   */
   #fallBack(mode: Mode, charges: readonly Charge[], cause: unknown): StoreReply {
     this.#countDegraded(charges, cause);
-    const retryAfterMs = this.#breakers.openBreakerFor(charges)?.retryAfterMs ?? 0;
-    const local = (some: readonly Charge[]) => this.#local[mode](some);
-    return { decisions: decideByFailMode(charges, local, retryAfterMs, cause), degraded: true };
+    const closed = charges.filter(({ policy, shadow }) => policy.failMode === 'closed' && !shadow);
+    if (closed.length > 0) {
+      const limits = closed.map(({ policy }) => policy.name);
+      const retryAfterMs = this.#breakers.openBreakerFor(charges)?.retryAfterMs ?? 0;
+      throw new StoreUnavailableError(retryAfterMs, limits, cause);
+    }
+    const local = charges.filter(({ policy }) => policy.failMode === 'local');
+    return { decisions: this.#local.decide(mode, local), degraded: true };
   }
 
   /** Settles charges of a request that was decided without the store; one that was rejected must not be charged. */
   #onLateReply({ mode, fallbackDecisions, startedMs }: PendingCall, reply: StoreReply): void {
     if (mode === 'peek' || !isStoreReply(reply)) return;
     const charged = reply.decisions.filter(({ receipt }) => receipt !== null);
-    if (fallbackDecisions === null) {
+    if (fallbackDecisions === undefined) {
       this.#lateRefunds.add(charged);
       return;
     }
     this.#local.observe(reply.decisions, this.clock.now(), startedMs);
-    for (const decision of charged) {
-      const { policy, identity } = decision.charge;
-      const own = fallbackDecisions.find(
-        ({ charge }) => charge.policy.bucketKey === policy.bucketKey && charge.identity === identity,
-      );
-      if (!(own?.receipt instanceof LocalReceipt)) continue;
-      if (own.receipt.isRefunded) this.#refundLate(decision);
-      else this.#local.transferToStore(own.receipt, decision);
-    }
-  }
-
-  /** Refunds in the store what was refunded here before its charge was known. */
-  #refundLate(decision: Decision): void {
-    this.#local.observeRefund(decision, withoutCharge(decision));
-    this.#lateRefunds.add([decision]);
+    this.#lateRefunds.add(this.#local.transferToStore(charged, fallbackDecisions));
   }
 
   #countDegraded(charges: readonly Charge[], cause: unknown): void {
@@ -216,8 +229,9 @@ export class ResilientStore implements Store {
     this.onEvent({ kind: 'degraded', charges, cause });
   }
 
-  /** Makes a call that is no decision; its failure is the caller's to handle. */
-  async #administer(broken: CircuitBreaker | null, call: () => Awaitable<void>): Promise<void> {
+  /** Makes a call that is no decision; the caller handles its failure. */
+  async #administer(targets: readonly StoreTarget[], call: () => Awaitable<void>): Promise<void> {
+    const broken = this.#breakers.openBreakerFor(targets);
     if (broken !== null) throw new StoreUnavailableError(broken.retryAfterMs, [], broken.error);
     const result = call();
     if (isPromise(result)) await withTimeout(ADMIN_TIMEOUT_MS, this.clock, () => result);
@@ -234,4 +248,44 @@ export class ResilientStore implements Store {
     const degraded = this.#degraded - degradedBefore;
     this.onEvent({ kind: 'recovered', afterMs: nowMs - sinceMs, degraded });
   }
+}
+
+/** A store that requests can call: one that cannot fail, or one that is guarded against its failures. */
+export type GuardedStore = MemoryStore | ResilientStore;
+
+/**
+ * Guards a store against its failures. A `MemoryStore` is returned as it is, since it has nothing that can fail.
+ *
+ * @param onEvent Receives what happens to a guarded store.
+ */
+export function guardStore(
+  store: Store,
+  settings: ResilienceSettings,
+  onEvent: (event: StoreEvent) => void,
+): GuardedStore {
+  return isPlainMemoryStore(store) ? store : new ResilientStore(store, settings, onEvent);
+}
+
+/** Compares prototypes, since `instanceof` holds for subclasses and for the store of another copy of the library too. */
+const isPlainMemoryStore = (store: Store): store is MemoryStore =>
+  Object.getPrototypeOf(store) === MemoryStore.prototype;
+
+const ALWAYS_UP: StoreHealth = {
+  status: 'up',
+  shards: [{ shard: '', breaker: 'closed', failures: 0, error: null, retryAfterMs: 0 }],
+  degraded: 0,
+};
+
+/** Returns the health of a store; one that cannot fail is always up. */
+export const storeHealth = (store: GuardedStore): StoreHealth =>
+  store instanceof ResilientStore ? store.health() : ALWAYS_UP;
+
+/** Counts the buckets that this process holds: those of a memory store, or `local` ones that stand in for another store. */
+export function localBuckets(guarded: GuardedStore): {
+  readonly kind: 'memory' | 'local';
+  readonly count: number;
+} {
+  const store = guarded instanceof ResilientStore ? guarded.store : guarded;
+  if (store instanceof MemoryStore) return { kind: 'memory', count: store.size };
+  return { kind: 'local', count: (guarded as ResilientStore).localBucketCount };
 }

@@ -1,16 +1,25 @@
 import type { Clock } from '../core/clock.js';
-import type { Charge } from '../core/decision.js';
-import { type BreakerSettings, CircuitBreaker } from './circuit-breaker.js';
-import type { ShardHealth } from './health.js';
-import { FIRST_PROBE, probeIdentity } from './probe.js';
+import type { StoreTarget } from '../store/store.js';
+import { type BreakerSettings, type BreakerState, CircuitBreaker } from './circuit-breaker.js';
 
-/** Returns the name of the shard that keeps an identity. */
-type ShardOf = (identity: string) => string;
+/** Health of one shard of the store. */
+export interface ShardHealth {
+  /** A node of a Cluster, as `host:port`; empty for a store that fails as a whole. */
+  readonly shard: string;
+  /** The state of its breaker. */
+  readonly breaker: BreakerState;
+  /** Failures since its last response. */
+  readonly failures: number;
+  /** The last error; null while its breaker is closed. */
+  readonly error: string | null;
+  /** Milliseconds until the next probe; 0 during a probe and while its breaker is closed. */
+  readonly retryAfterMs: number;
+}
 
 /** The store as its breakers see it. */
 export interface ShardTarget {
-  /** Undefined for a store that fails as a whole. */
-  readonly shardOf: ShardOf | undefined;
+  /** Returns the name of the shard that keeps an identity. Undefined for a store that fails as a whole. */
+  readonly shardOf: ((identity: string) => string) | undefined;
   /** Resolves when the store decides for an identity. */
   probe(identity: string): Promise<unknown>;
   /** Called on each change of state; the shard is empty for a store that fails as a whole. */
@@ -18,15 +27,17 @@ export interface ShardTarget {
 }
 
 const WHOLE_STORE: readonly string[] = [''];
+/** The first of the identities for probes. */
+export const FIRST_PROBE = 'probe:0';
 /** Enough to reach every node of a Cluster. */
-const PROBE_IDENTITIES = 1_000;
+const probeIdentities = () => Array.from({ length: 1_000 }, (_, index) => `probe:${index}`);
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** One circuit breaker for each shard of a store that can fail by itself. */
 export class ShardBreakers {
   readonly #breakers = new Map<string, CircuitBreaker>();
-  #notClosed = 0;
+  readonly #failing = new Set<string>();
   #isStopped = false;
 
   constructor(
@@ -39,42 +50,34 @@ export class ShardBreakers {
 
   /** True if all shards are called. */
   get allClosed(): boolean {
-    return this.#notClosed === 0;
+    return this.#failing.size === 0;
   }
 
-  /** Returns a breaker that is not closed for a shard of these charges; null if there is none. */
-  openBreakerFor(charges: readonly Charge[]): CircuitBreaker | null {
-    if (this.#notClosed === 0) return null;
-    for (const shard of this.#shardsOf(charges)) {
-      const breaker = this.#breakerOf(shard);
-      if (breaker.state !== 'closed') return breaker;
-    }
-    return null;
-  }
-
-  /** Returns the breaker of an identity's shard if it is not closed, otherwise null. */
-  openBreakerOf(identity: string): CircuitBreaker | null {
-    const breaker = this.#breakerOf(this.target.shardOf?.(identity) ?? '');
-    return breaker.state === 'closed' ? null : breaker;
+  /** Returns the breaker of a failing shard that is to be called; null if there is none. */
+  openBreakerFor(calls: readonly StoreTarget[]): CircuitBreaker | null {
+    if (this.allClosed) return null;
+    const failing = this.#shardsOf(calls).find((shard) => this.#failing.has(shard));
+    return failing === undefined ? null : this.#breakerOf(failing);
   }
 
   /** Records a response in time. */
-  onSuccess(charges: readonly Charge[], nowMs: number): void {
-    for (const shard of this.#shardsOf(charges)) this.#breakerOf(shard).onSuccess(nowMs);
+  onSuccess(calls: readonly StoreTarget[], nowMs: number): void {
+    for (const shard of this.#shardsOf(calls)) this.#breakerOf(shard).onSuccess(nowMs);
   }
 
   /** Records a call that failed, and when it began. */
-  onFailure(charges: readonly Charge[], error: unknown, startedMs: number): void {
-    const breakers = this.#shardsOf(charges).map((shard) => this.#breakerOf(shard));
+  onFailure(calls: readonly StoreTarget[], error: unknown, startedMs: number): void {
+    const breakers = this.#shardsOf(calls).map((shard) => this.#breakerOf(shard));
     // If several shards may have caused it, the one that has been silent for longest is blamed.
     const [first, ...others] = breakers.sort((a, b) => a.lastResponseMs - b.lastResponseMs);
-    first?.onFailure(error, startedMs, others.length > 0);
+    // One that has responded since then has not caused it.
+    if (first === undefined || (others.length > 0 && first.lastResponseMs >= startedMs)) return;
+    first.onFailure(error, startedMs);
   }
 
-  /** Opens the breaker of an identity's shard, which failed its first call. */
-  trip(identity: string, error: unknown): void {
-    const breaker = this.#breakerOf(this.target.shardOf?.(identity) ?? '');
-    if (breaker.state === 'closed') breaker.trip(error);
+  /** Opens the breaker of the shard that failed the first probe. */
+  trip(error: unknown): void {
+    this.#breakerOf(this.target.shardOf?.(FIRST_PROBE) ?? '').trip(error);
   }
 
   health(): readonly ShardHealth[] {
@@ -98,32 +101,21 @@ export class ShardBreakers {
     for (const breaker of this.#breakers.values()) breaker.stop();
   }
 
-  #shardsOf(charges: readonly Charge[]): readonly string[] {
+  #shardsOf(calls: readonly StoreTarget[]): readonly string[] {
     const { shardOf } = this.target;
     if (shardOf === undefined) return WHOLE_STORE;
-    if (charges.length === 0) return [];
-    const first = shardOf((charges[0] as Charge).identity);
-    let shards: string[] | null = null;
-    for (let i = 1; i < charges.length; i++) {
-      const { identity } = charges[i] as Charge;
-      if (identity === (charges[i - 1] as Charge).identity) continue;
-      const shard = shardOf(identity);
-      if (shard === first || shards?.includes(shard)) continue;
-      shards = shards === null ? [first, shard] : [...shards, shard];
-    }
-    return shards ?? [first];
+    return [...new Set(calls.map(({ identity }) => shardOf(identity)))];
   }
 
   #breakerOf(shard: string): CircuitBreaker {
-    let breaker = this.#breakers.get(shard);
-    if (breaker !== undefined) return breaker;
-    let wasClosed = true;
-    breaker = new CircuitBreaker(this.settings, this.clock, {
+    const existing = this.#breakers.get(shard);
+    if (existing !== undefined) return existing;
+    const breaker: CircuitBreaker = new CircuitBreaker(this.settings, this.clock, {
       probe: () => this.#probe(shard),
       onStateChange: (state) => {
-        if (wasClosed !== (state === 'closed')) this.#notClosed += wasClosed ? 1 : -1;
-        wasClosed = state === 'closed';
-        this.target.onStateChange(shard, breaker as CircuitBreaker);
+        if (state === 'closed') this.#failing.delete(shard);
+        else this.#failing.add(shard);
+        this.target.onStateChange(shard, breaker);
       },
     });
     if (this.#isStopped) breaker.stop();
@@ -132,20 +124,11 @@ export class ShardBreakers {
   }
 
   async #probe(shard: string): Promise<void> {
-    const identity = this.#findIdentityIn(shard);
-    // The shard is gone: its identities are kept elsewhere.
-    if (identity === null) this.#breakers.delete(shard);
-    else await this.target.probe(identity);
-  }
-
-  /** Finds a probe identity that a shard keeps; null if there is none. */
-  #findIdentityIn(shard: string): string | null {
     const { shardOf } = this.target;
-    if (shardOf === undefined) return FIRST_PROBE;
-    for (let index = 0; index < PROBE_IDENTITIES; index++) {
-      const identity = probeIdentity(index);
-      if (shardOf(identity) === shard) return identity;
-    }
-    return null;
+    const identity =
+      shardOf === undefined ? FIRST_PROBE : probeIdentities().find((one) => shardOf(one) === shard);
+    // The shard is gone: its identities are kept elsewhere.
+    if (identity === undefined) this.#breakers.delete(shard);
+    else await this.target.probe(identity);
   }
 }

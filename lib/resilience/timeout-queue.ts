@@ -1,41 +1,32 @@
 import type { Awaitable } from '../core/awaitable.js';
 import { type Clock, runAfter } from '../core/clock.js';
 
-/** A call, and when it was made. */
-export interface Started {
-  readonly startedMs: number;
-}
-
-/** Settles calls. What a handler throws rejects its call. */
+/** Settles calls. An error that a handler throws rejects its call. */
 export interface TimeoutHandlers<Call, Reply, Result> {
-  onReply(call: Call, reply: Reply): Awaitable<Result>;
-  onError(call: Call, error: unknown): Awaitable<Result>;
-  /** There was no reply in time. */
-  onTimeout(call: Call): Awaitable<Result>;
+  onReply(call: Call, reply: Reply): Result;
+  /** Receives the error of a call that failed; a {@link StoreTimeoutError} if there was no reply in time. */
+  onError(call: Call, error: unknown): Result;
   /** Receives a reply after the timeout; errors that it throws are dropped. */
   onLateReply(call: Call, reply: Reply): void;
 }
 
-interface Entry<Call, Result> {
+interface WaitingCall<Call, Result> {
   readonly call: Call;
-  readonly resolve: (result: Awaitable<Result>) => void;
+  readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
   isSettled: boolean;
 }
 
 /** Maximum delay of a timeout, as a share of the budget. */
 const TOLERANCE = 0.1;
-/** Settled entries that may remain at the head of the queue: removing each one by itself would take long. */
-const MAX_SETTLED = 1_000;
 
 /** Times out many calls with one timer. All share one timeout, so they expire in FIFO order. */
-export class TimeoutQueue<Call extends Started, Reply, Result> {
-  #queue: Entry<Call, Result>[] = [];
-  /** All entries before this index have settled. */
-  #head = 0;
+export class TimeoutQueue<Call extends { readonly startedMs: number }, Reply, Result> {
+  /** Oldest first; some may have settled. */
+  #queue: WaitingCall<Call, Result>[] = [];
   #pending = 0;
+  readonly #onIdle: (() => void)[] = [];
   #stopTimer: (() => void) | null = null;
-  #onIdle: (() => void)[] = [];
 
   constructor(
     readonly budgetMs: number,
@@ -46,19 +37,18 @@ export class TimeoutQueue<Call extends Started, Reply, Result> {
   /** Waits for the reply to a call that was made just now, for no longer than the budget. */
   wait(call: Call, reply: Promise<Reply>): Promise<Result> {
     return new Promise((resolve, reject) => {
-      const entry = { call, resolve, reject, isSettled: false };
-      this.#queue.push(entry);
+      const waiting = { call, resolve, reject, isSettled: false };
+      this.#queue.push(waiting);
       this.#pending++;
-      this.#stopTimer ??= this.clock.every(Math.max(1, Math.floor(TOLERANCE * this.budgetMs)), () =>
-        this.#expire(),
-      );
+      const intervalMs = Math.max(1, Math.floor(TOLERANCE * this.budgetMs));
+      this.#stopTimer ??= this.clock.every(intervalMs, () => this.#onTick());
       reply.then(
         (value) => {
-          if (entry.isSettled) this.#onLateReply(call, value);
-          else this.#settle(entry, () => this.handlers.onReply(call, value));
+          if (waiting.isSettled) this.#onLateReply(call, value);
+          else this.#settle(waiting, () => this.handlers.onReply(call, value));
         },
         (error: unknown) => {
-          if (!entry.isSettled) this.#settle(entry, () => this.handlers.onError(call, error));
+          if (!waiting.isSettled) this.#settle(waiting, () => this.handlers.onError(call, error));
         },
       );
     });
@@ -70,6 +60,20 @@ export class TimeoutQueue<Call extends Started, Reply, Result> {
     this.#endTimer();
   }
 
+  #settle(waiting: WaitingCall<Call, Result>, result: () => Result): void {
+    waiting.isSettled = true;
+    this.#pending--;
+    try {
+      waiting.resolve(result());
+    } catch (error) {
+      waiting.reject(error);
+    }
+    if (this.#pending > 0) return;
+    // Not left to the timer: what outlives a garbage collection costs each call a microsecond.
+    this.#queue = [];
+    for (const resolve of this.#onIdle.splice(0)) resolve();
+  }
+
   #onLateReply(call: Call, reply: Reply): void {
     try {
       this.handlers.onLateReply(call, reply);
@@ -78,46 +82,24 @@ export class TimeoutQueue<Call extends Started, Reply, Result> {
     }
   }
 
-  #settle(entry: Entry<Call, Result>, result: () => Awaitable<Result>): void {
-    entry.isSettled = true;
-    this.#pending--;
-    try {
-      entry.resolve(result());
-    } catch (error) {
-      entry.reject(error);
-    }
-    this.#removeSettled();
-    if (this.#pending > 0) return;
-    for (const resolve of this.#onIdle.splice(0)) resolve();
-  }
-
-  /** Releases settled entries before their timeout. */
-  #removeSettled(): void {
-    while (this.#queue[this.#head]?.isSettled) this.#head++;
-    if (this.#head < MAX_SETTLED && this.#pending > 0) return;
-    this.#queue.splice(0, this.#head);
-    this.#head = 0;
-  }
-
-  #expire(): void {
+  #onTick(): void {
     if (this.#pending === 0) {
       this.#endTimer();
       return;
     }
+    this.#queue = this.#queue.filter(({ isSettled }) => !isSettled);
     const startedBy = this.clock.now() - this.budgetMs;
-    const late: Entry<Call, Result>[] = [];
-    for (let index = this.#head; index < this.#queue.length; index++) {
-      const entry = this.#queue[index] as Entry<Call, Result>;
-      if (entry.call.startedMs > startedBy) break;
-      if (!entry.isSettled) late.push(entry);
-    }
-    if (late.length === 0) return;
     // If this process was busy, replies may lie unread in the socket: read them first.
-    setImmediate(() => {
-      for (const entry of late) {
-        if (!entry.isSettled) this.#settle(entry, () => this.handlers.onTimeout(entry.call));
-      }
-    });
+    setImmediate(() => this.#expire(startedBy));
+  }
+
+  #expire(startedBy: number): void {
+    for (const waiting of this.#queue) {
+      const { call, isSettled } = waiting;
+      if (call.startedMs > startedBy) return;
+      if (isSettled) continue;
+      this.#settle(waiting, () => this.handlers.onError(call, new StoreTimeoutError(this.budgetMs)));
+    }
   }
 
   #endTimer(): void {

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { RateLimiter } from '../../limiter/rate-limiter.js';
-import type { ShardHealth } from '../../resilience/health.js';
+import type { ShardHealth } from '../../resilience/shard-breakers.js';
 
 /** The result of {@link RateLimitHealthIndicator}. */
 export interface RateLimitHealth {

@@ -67,8 +67,9 @@ export class SharedWriter {
     for (const client of clients) open.clients.push(client);
   }
 
-  /** Writes one batch, unless a write is under way, which may last while the store is silent. */
+  /** Writes one batch, after a write that is under way, which may last while the store is silent. */
   async write(): Promise<void> {
+    await this.#writing;
     const [batch] = this.#batches;
     if (batch === undefined) return;
     this.#writing ??= this.#write(batch).finally(() => {

@@ -53,10 +53,10 @@ describe('a charge is sent once', () => {
 });
 
 describe('an answer that comes too late', () => {
-  test('gives back what it charged when a closed limit has refused the request', async () => {
+  test('gives back what it charged when a closed limit has rejected the request', async () => {
     const guarded = new Guarded();
-    const refused = guarded.during('slow', () => guarded.consume(CLOSED, {}));
-    await expect(refused).rejects.toThrow(StoreUnavailableError);
+    const rejected = guarded.during('slow', () => guarded.consume(CLOSED, {}));
+    await expect(rejected).rejects.toThrow(StoreUnavailableError);
     expect([guarded.inStore(CLOSED).remaining, guarded.inStore().remaining]).toEqual([4, 4]);
     guarded.held.answer();
     await turn();
@@ -260,6 +260,8 @@ describe('giving back', () => {
     guarded.held.manner = 'answers';
     guarded.held.answer();
     await turn();
+    // Once, also when that is asked again.
+    await guarded.store.refund(chargedIn(await first));
     expect(guarded.held.told).toEqual(['refund 1']);
     expect(await left(guarded)).toEqual([5, 4]);
   });
@@ -337,7 +339,7 @@ describe('giving back', () => {
     expect(chargedIn(reply)).toEqual([]);
   });
 
-  test('a charge to the store is refused, and said so, while the store is not called', async () => {
+  test('the refund of a charge to the store fails, with an error, while the store is not called', async () => {
     const guarded = new Guarded({ threshold: 1 });
     const reply = await guarded.consume();
     await guarded.during('rejects', () => guarded.consume());

@@ -26,6 +26,10 @@ class Remembered {
     this.usage.observe(decidedOn(charge, { used: 0, resetMs: 0, atMs: this.#atMs++ }), NOW_MS, NOW_MS);
   }
 
+  forget(identity: string): void {
+    this.usage.deleteWhere(({ charge }) => charge.identity === identity);
+  }
+
   usedOf({ policy, identity }: Charge): number | undefined {
     return this.usage.of(policy, identity, NOW_MS)?.used;
   }
@@ -74,28 +78,16 @@ describe('the last known usage of buckets', () => {
     expect(kept.usage.of(charge.policy, 'user:1', NOW_MS + 60_000)).toBeUndefined();
   });
 
-  test('a reset forgets an identity, under one scope or under all', () => {
-    const kept = new Remembered(100);
-    for (const charge of [burst('user:1'), day('user:1'), burst('user:2')]) kept.set(charge, 1);
-    kept.usage.reset('user:1', 'other');
-    expect(kept.usedOf(burst('user:1'))).toBe(1);
-    kept.usage.reset('user:1', 'test');
-    expect([kept.usedOf(burst('user:1')), kept.usedOf(day('user:1'))]).toEqual([undefined, undefined]);
-    kept.usage.reset('user:2', undefined);
-    expect(kept.usedOf(burst('user:2'))).toBeUndefined();
-  });
-
-  test('an unblock forgets the blocked buckets of an identity only', () => {
+  test('is forgotten where its last decision fulfils a condition', () => {
     const kept = new Remembered(100);
     kept.set(burst('user:1'), 1, 60_000);
     kept.set(day('user:1'), 2);
     kept.set(burst('user:2'), 3, 60_000);
-    kept.usage.unblock('user:1');
-    expect([burst('user:1'), day('user:1'), burst('user:2')].map((charge) => kept.usedOf(charge))).toEqual([
-      undefined,
-      2,
-      3,
-    ]);
+    const all = [burst('user:1'), day('user:1'), burst('user:2')];
+    kept.usage.deleteWhere(({ charge, blockedForMs }) => charge.identity === 'user:1' && blockedForMs > 0);
+    expect(all.map((charge) => kept.usedOf(charge))).toEqual([undefined, 2, 3]);
+    kept.forget('user:2');
+    expect(all.map((charge) => kept.usedOf(charge))).toEqual([undefined, 2, undefined]);
   });
 
   test('A41 is never more than its size, over all policies together', () => {
@@ -118,7 +110,7 @@ describe('the last known usage of buckets', () => {
         kept.set(charge, round + 1);
         expect(kept.countOf(charges)).toBeLessThanOrEqual(10);
       }
-      for (const { identity } of charges) kept.usage.reset(identity, undefined);
+      for (const { identity } of charges) kept.forget(identity);
       expect(kept.countOf(charges)).toBe(0);
     }
   });
@@ -130,7 +122,7 @@ describe('the last known usage of buckets', () => {
       kept.set(burst('user:2'), i);
       kept.empty(burst('user:2'));
       kept.set(day('user:2'), i);
-      kept.usage.reset('user:2', undefined);
+      kept.forget('user:2');
     }
     expect(kept.usedOf(burst('user:1'))).toBe(1);
   });
@@ -167,7 +159,7 @@ describe('the last known usage of buckets', () => {
               kept.empty(charge);
               truth.delete(keyOf(charge));
             } else {
-              kept.usage.reset(charge.identity, undefined);
+              kept.forget(charge.identity);
               for (const toCharge of [burst, day]) truth.delete(keyOf(toCharge(charge.identity)));
             }
             for (const one of all) {

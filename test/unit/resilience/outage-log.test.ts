@@ -1,7 +1,7 @@
 import type { Charge } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { describeDetail } from '../../../lib/core/error-reporter.js';
-import type { BreakerState } from '../../../lib/resilience/health.js';
+import type { BreakerState } from '../../../lib/resilience/circuit-breaker.js';
 import { createOutageLog } from '../../../lib/resilience/outage-log.js';
 import { asCharge } from '../../support/guarded.js';
 import { DOWN } from '../../support/held-store.js';
