@@ -1,15 +1,14 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { Injectable, Logger, Module, Scope } from '@nestjs/common';
 import {
-  MemoryStore,
   OnRateLimit,
   type RateLimitEventName,
   RateLimitEvents,
   type RateLimitModuleOptions,
   type RequestEvent,
 } from 'nestjs-ratelimit';
-import { serve, starter, statuses, type TestApp, times } from '../support/app.js';
-import { storeWith } from '../support/stores.js';
+import { starter, statuses, type TestApp, throwing, times } from '../support/app.js';
+import { downStore } from '../support/stores.js';
 import { Shop } from '../support/watched-shop.js';
 
 const NAMES: readonly RateLimitEventName[] = ['allowed', 'denied', 'shadow-denied', 'blocked', 'degraded'];
@@ -48,7 +47,7 @@ describe('events', () => {
     ]);
   });
 
-  test('of a block only at its start, of a shadow limit beside allowed, and with null for no wait', async () => {
+  test('blocked is emitted at the start of a block, shadow-denied beside allowed, and waitMs is null if waiting never helps', async () => {
     const app = await open();
     const heard = hear(app);
     expect(await statuses(app, 3, '/blocked')).toEqual([200, 429, 429]);
@@ -68,7 +67,7 @@ describe('events', () => {
     expect(heard).toEqual([['denied', 'Shop.never', 'never', 'ip', null]]);
   });
 
-  test('of a request that is decided in two phases are emitted once, with the decisions of both', async () => {
+  test('are emitted once for a request with two phases, with the decisions of both', async () => {
     const app = await open();
     const heard = hear(app);
     expect(await statuses(app, 2, '/mine', { as: 'alice' })).toEqual([200, 429]);
@@ -80,13 +79,8 @@ describe('events', () => {
     ]);
   });
 
-  test('of an outage are emitted for each affected request', async () => {
-    const store = storeWith(new MemoryStore(), {
-      consume: () => {
-        throw new Error('out of order');
-      },
-    });
-    const app = await open({ options: { store } });
+  test('degraded is emitted for each request that an outage affects', async () => {
+    const app = await open({ options: { store: downStore() } });
     const heard = hear(app);
     await app.get('/two');
     await app.get('/closed');
@@ -101,12 +95,8 @@ describe('events', () => {
     const app = await open();
     const events = app.app.get(RateLimitEvents);
     const heard: string[] = [];
-    events.on('allowed', () => {
-      throw new Error('at once');
-    });
-    events.on('allowed', async () => {
-      throw new Error('later');
-    });
+    events.on('allowed', throwing(new Error('at once')));
+    events.on('allowed', () => Promise.reject(new Error('later')));
     events.on('allowed', ({ route }) => heard.push(route));
     expect(await statuses(app, 2, '/two')).toEqual([200, 200]);
     expect(heard).toEqual(['Shop.two', 'Shop.two']);
@@ -126,7 +116,7 @@ describe('events', () => {
     expect(heard).toEqual(['Shop.two']);
   });
 
-  test('come in order from a stream, until it is aborted', async () => {
+  test('can be read in order from a stream until it is aborted', async () => {
     const app = await open();
     const ended = new AbortController();
     const waits: (number | null)[] = [];
@@ -160,7 +150,7 @@ describe('events', () => {
     expect(heard).toEqual(['audit Shop.blocked blocks', 'audit Shop.blocked blocks']);
   });
 
-  test('with unknown names, and request-scoped listeners, are errors at start-up', async () => {
+  test('unknown names and request-scoped listeners are errors at start-up', async () => {
     @Injectable()
     class Misspelt {
       @OnRateLimit('deny' as never) hear() {}
@@ -181,10 +171,10 @@ describe('events', () => {
 });
 
 describe('the denial log', () => {
-  const start = (options: RateLimitModuleOptions = {}) =>
-    serve('express', { controllers: [Shop], options: { store: new MemoryStore(), ...options } });
+  const open = starter('express', { controllers: [Shop] });
+  const start = (options: RateLimitModuleOptions = {}) => open({ options });
 
-  test('has one line a minute for each client and limit', async () => {
+  test('has one line per minute for each client and limit', async () => {
     const app = await start();
     for (const from of ['203.0.113.7', '203.0.113.8']) {
       expect(await statuses(app, 5, '/two', { from })).toEqual([200, 200, ...times(3, 429)]);
@@ -200,7 +190,6 @@ describe('the denial log', () => {
       { ...line, client: 'ip:203.0.113.7' },
       { ...line, client: 'ip:203.0.113.8' },
     ]);
-    await app.close();
   });
 
   test.each([
@@ -212,7 +201,6 @@ describe('the denial log', () => {
     await statuses(app, 2, '/shadow');
     expect(app.denials).toHaveLength(2);
     for (const line of app.denials) expect((line as { client?: string }).client).toEqual(client);
-    await app.close();
   });
 
   test('that fails, because the logger of the application throws, leaves a denial a denial', async () => {
@@ -230,6 +218,5 @@ describe('the denial log', () => {
     const app = await start({ logDenials: false });
     await statuses(app, 3, '/two');
     expect(app.denials).toEqual([]);
-    await app.close();
   });
 });

@@ -1,4 +1,4 @@
-import { Controller, Get, UseGuards } from '@nestjs/common';
+import { UseGuards } from '@nestjs/common';
 import {
   MemoryStore,
   RateLimit,
@@ -13,43 +13,29 @@ import {
   AuthGuard,
   type Platform,
   platforms,
+  routes,
   starter,
   statuses,
   type TestApp,
+  throwing,
   times,
 } from '../support/app.js';
-import { laterStore, storeWith } from '../support/stores.js';
+import { downStore, laterStore, storeWith } from '../support/stores.js';
 
-@Controller()
-class Shop {
-  @Get('plain') @RateLimit({ name: 'plain', rate: '3/min' }) plain() {
-    return 'ok';
-  }
-  @Get('both')
-  @UseGuards(new AuthGuard())
-  @RateLimit({ name: 'address', rate: '4/min', key: 'ip' })
-  @RateLimit({ name: 'user', rate: '2/min', key: 'user' })
-  both() {
-    return 'ok';
-  }
-  @Get('scope') @ThrottleScope('shop') scope() {
-    return 'ok';
-  }
-  @Get('free') free() {
-    return 'ok';
-  }
-}
+const Shop = routes({
+  '/plain': RateLimit({ name: 'plain', rate: '3/min' }),
+  '/both': [
+    UseGuards(new AuthGuard()),
+    RateLimit({ name: 'address', rate: '4/min', key: 'ip' }),
+    RateLimit({ name: 'user', rate: '2/min', key: 'user' }),
+  ],
+  '/scope': ThrottleScope('shop'),
+  '/free': [],
+});
 
-const down = (): never => {
-  throw new Error('store is down');
-};
+const down = throwing(new Error('store is down'));
 
-const memory = () => {
-  const clock = new TestClock(Date.now());
-  return { clock, store: new MemoryStore({ clock }) };
-};
-
-/** Starts applications on a store each, so patient that every request meets it. */
+/** Starts applications whose breaker stays closed, so that every request reaches the store. */
 const onStores = (platform: Platform) => {
   const open = starter(platform, { controllers: [Shop], middleware: false });
   return (store: Store) =>
@@ -82,12 +68,14 @@ async function answers503(app: TestApp): Promise<void> {
 describe.each(platforms)('a store that fails on %s', (platform) => {
   const start = onStores(platform);
 
-  test('a charge that throws is a 503 with Retry-After, and is logged once', async () => {
-    await answers503(await start(storeWith(memory().store, { consume: down })));
+  test('a charge that throws is a 503 with Retry-After, and is logged once with its cause', async () => {
+    const app = await start(downStore());
+    await answers503(app);
+    expect(app.logged[0]).toContain('store is down');
   });
 
   test('a 503 after the guards has no headers of charges that were refunded', async () => {
-    const { store } = memory();
+    const store = new MemoryStore();
     const app = await start(
       storeWith(store, {
         consume: (charges) =>
@@ -129,65 +117,63 @@ describe.each(platforms)('a store that fails on %s', (platform) => {
 
 describe('a store that fails', () => {
   const start = onStores('express');
+  const failures: [string, () => never | Promise<never>][] = [
+    ['throws', down],
+    ['rejects', async () => down()],
+  ];
 
   test.each<[string, Store['consume']]>([
     ['rejects', async () => down()],
     ['returns nothing', () => undefined as never],
     ['resolves to nothing', async () => undefined as never],
   ])('a charge that %s is a 503 with Retry-After, and is logged once', async (_how, consume) => {
-    await answers503(await start(storeWith(memory().store, { consume })));
-  });
-
-  test('the log names the cause', async () => {
-    const app = await start(storeWith(memory().store, { consume: down }));
-    await app.get('/plain');
-    expect(app.logged).toEqual([expect.stringContaining('store is down')]);
+    await answers503(await start(storeWith(new MemoryStore(), { consume })));
   });
 
   test('RateLimiter throws the error', async () => {
-    const app = await start(storeWith(memory().store, { consume: down }));
+    const app = await start(downStore());
     const asked = app.app.get(RateLimiter).consume({ scope: 'shop', identity: 'user:1' });
     await expect(asked).rejects.toThrow(StoreUnavailableError);
     await expect(asked).rejects.toMatchObject({ limits: ['shop'], cause: new Error('store is down') });
   });
 
-  test.each<[string, () => never | Promise<never>]>([
-    ['throws', down],
-    ['rejects', async () => down()],
-  ])('if the charge after the guards %s, the charges before them are refunded', async (_how, fail) => {
-    const { store } = memory();
-    let fails = true;
-    const app = await start(
-      storeWith(store, {
-        consume: (charges) =>
-          fails && charges.some(({ policy }) => policy.name === 'user') ? fail() : store.consume(charges),
-      }),
-    );
-    for (let i = 0; i < 6; i++) {
-      const { status, json } = await app.get('/both', { as: 'alice' });
-      expect([status, json.error]).toEqual([503, 'rate_limit_unavailable']);
-    }
-    fails = false;
-    expect((await app.get('/both', { as: 'alice' })).headers.get('ratelimit')).toBe(
-      '"address";r=3;t=60, "user";r=1;t=60',
-    );
-  });
+  test.each(failures)(
+    'if the charge after the guards %s, the charges before them are refunded',
+    async (_how, fail) => {
+      const store = new MemoryStore();
+      let fails = true;
+      const app = await start(
+        storeWith(store, {
+          consume: (charges) =>
+            fails && charges.some(({ policy }) => policy.name === 'user') ? fail() : store.consume(charges),
+        }),
+      );
+      for (let i = 0; i < 6; i++) {
+        const { status, json } = await app.get('/both', { as: 'alice' });
+        expect([status, json.error]).toEqual([503, 'rate_limit_unavailable']);
+      }
+      fails = false;
+      expect((await app.get('/both', { as: 'alice' })).headers.get('ratelimit')).toBe(
+        '"address";r=3;t=60, "user";r=1;t=60',
+      );
+    },
+  );
 
-  test.each<[string, () => never | Promise<never>]>([
-    ['throws', down],
-    ['rejects', async () => down()],
-  ])('a denial stays a denial if the refund %s, and this is logged', async (_how, refund) => {
-    const app = await start(storeWith(memory().store, { refund }));
-    expect(await statuses(app, 2, '/both', { as: 'alice' })).toEqual([200, 200]);
-    const { status, json } = await app.get('/both', { as: 'alice' });
-    expect([status, json.details.throttle_type]).toEqual([429, 'user']);
-    expect(app.logged).toEqual([
-      expect.stringMatching(/store: A charge could not be given back\..*store is down/),
-    ]);
-  });
+  test.each(failures)(
+    'a denial stays a denial if the refund %s, and this is logged',
+    async (_how, refund) => {
+      const app = await start(storeWith(new MemoryStore(), { refund }));
+      expect(await statuses(app, 2, '/both', { as: 'alice' })).toEqual([200, 200]);
+      const { status, json } = await app.get('/both', { as: 'alice' });
+      expect([status, json.details.throttle_type]).toEqual([429, 'user']);
+      expect(app.logged).toEqual([
+        expect.stringMatching(/store: A charge could not be given back\..*store is down/),
+      ]);
+    },
+  );
 
   test('a store that recovers decides again', async () => {
-    const { store } = memory();
+    const store = new MemoryStore();
     let fails = true;
     const app = await start(
       storeWith(store, { consume: (charges) => (fails ? down() : store.consume(charges)) }),
@@ -197,8 +183,8 @@ describe('a store that fails', () => {
     expect(await statuses(app, 4, '/plain')).toEqual([...times(3, 200), 429]);
   });
 
-  test('an asynchronous store admits no more of many parallel requests', async () => {
-    const app = await start(laterStore(memory().store));
+  test('an asynchronous store does not admit more of many parallel requests', async () => {
+    const app = await start(laterStore(new MemoryStore()));
     const answers = await Promise.all(Array.from({ length: 20 }, () => app.get('/plain')));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(3);
   });

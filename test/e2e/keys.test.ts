@@ -1,48 +1,26 @@
-import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
-import { Controller, Get, type INestApplication, Post } from '@nestjs/common';
-import { Args, GraphQLModule, Query, Resolver } from '@nestjs/graphql';
+import { type INestApplication } from '@nestjs/common';
+import { Args, Query, Resolver } from '@nestjs/graphql';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import { WsAdapter } from '@nestjs/platform-ws';
-import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { MemoryStore, RateLimit, RateLimiter, type Store } from 'nestjs-ratelimit';
 import { RedisStore } from 'nestjs-ratelimit/redis';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import WebSocket from 'ws';
-import { type Call, platforms, serve, starter, statuses, type TestApp } from '../support/app.js';
+import { type Call, platforms, routes, serve, starter, statuses, type TestApp } from '../support/app.js';
 import { OwnTime } from '../support/own-time.mjs';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { storeWith } from '../support/stores.js';
+import { gateway, graphqlModule, openSocket, overWs } from '../support/transports.js';
 
-@Controller()
-class Keyed {
-  @Get('query') @RateLimit({ rate: '2/min', key: 'query:api_key' }) query() {
-    return 'ok';
-  }
-  @Get('header') @RateLimit({ rate: '2/min', key: 'header:X-Api-Key|ip' }) header() {
-    return 'ok';
-  }
-  @Get('cookie') @RateLimit({ rate: '2/min', key: 'cookie:sid' }) cookie() {
-    return 'ok';
-  }
-  @Get('cookie-proto') @RateLimit({ rate: '2/min', key: 'cookie:__proto__' }) cookieProto() {
-    return 'ok';
-  }
-  @Get('param/:id') @RateLimit({ rate: '2/min', key: 'param:id' }) param() {
-    return 'ok';
-  }
-  @Post('body') @RateLimit({ rate: '2/min', key: 'body:email' }) body() {
-    return 'ok';
-  }
-  @Post('proto') @RateLimit({ rate: '2/min', key: 'body:__proto__' }) proto() {
-    return 'ok';
-  }
-  @Post('constructor') @RateLimit({ rate: '2/min', key: 'body:constructor' }) ofConstructor() {
-    return 'ok';
-  }
-  @Post('together') @RateLimit({ rate: '2/min', key: 'ip+body:email' }) together() {
-    return 'ok';
-  }
-}
+const Keyed = routes({
+  '/query': RateLimit({ rate: '2/min', key: 'query:api_key' }),
+  '/header': RateLimit({ rate: '2/min', key: 'header:X-Api-Key|ip' }),
+  '/cookie': RateLimit({ rate: '2/min', key: 'cookie:sid' }),
+  '/cookie-proto': RateLimit({ rate: '2/min', key: 'cookie:__proto__' }),
+  '/param/:id': RateLimit({ rate: '2/min', key: 'param:id' }),
+  'POST /body': RateLimit({ rate: '2/min', key: 'body:email' }),
+  'POST /proto': RateLimit({ rate: '2/min', key: 'body:__proto__' }),
+  'POST /of-constructor': RateLimit({ rate: '2/min', key: 'body:constructor' }),
+  'POST /together': RateLimit({ rate: '2/min', key: 'ip+body:email' }),
+});
 
 const from = '203.0.113.7';
 const ofAddress = `ip:${from}`;
@@ -185,14 +163,14 @@ describe.each(platforms)('keys of request values on %s', (platform) => {
     expect((await app.get('/body', { method: 'POST', from })).status).toBe(429);
   });
 
-  test('inherited properties of objects are no values', async () => {
-    expect(await identityOf('/constructor', post({ email: 'a' }))).toBe(ofAddress);
-    expect(await identityOf('/constructor', post({ constructor: 'a' }))).toBe('body:constructor:a');
+  test('inherited properties of objects are not values', async () => {
+    expect(await identityOf('/of-constructor', post({ email: 'a' }))).toBe(ofAddress);
+    expect(await identityOf('/of-constructor', post({ constructor: 'a' }))).toBe('body:constructor:a');
     expect(await identityOf('/proto', post({ email: 'a' }))).toBe(ofAddress);
     expect(({} as { email?: unknown }).email).toBeUndefined();
   });
 
-  test('a body with __proto__ gives no request the value of another', async () => {
+  test('a body with __proto__ affects no other request', async () => {
     const call = { method: 'POST', from, headers: { 'content-type': 'application/json' } };
     const response = await fetch(`${app.url}/body`, {
       method: 'POST',
@@ -219,7 +197,7 @@ describe.each(platforms)('keys of request values on %s', (platform) => {
     expect(app.store.size).toBe(3);
   });
 
-  test('all spellings of one e-mail share a bucket', async () => {
+  test('all spellings of an e-mail address share a bucket', async () => {
     const ways = [
       'alice@example.org',
       'Alice@Example.ORG',
@@ -236,12 +214,6 @@ describe.each(platforms)('keys of request values on %s', (platform) => {
     expect((await app.get('/body', post({ email: 'alice2@example.org' }))).status).toBe(201);
   });
 
-  test('composed and decomposed letters are equal', async () => {
-    expect(await identityOf('/body', post({ email: 'Ren\u00e9@example.org' }))).toBe(
-      await identityOf('/body', post({ email: 'Rene\u0301@example.org' })),
-    );
-  });
-
   test('ip+body:email counts each account from each address; without an account only the address', async () => {
     const alice = post({ email: 'alice@example.org' });
     expect(await statuses(app, 3, '/together', alice)).toEqual([201, 201, 429]);
@@ -249,12 +221,6 @@ describe.each(platforms)('keys of request values on %s', (platform) => {
     expect((await app.get('/together', { ...alice, from: '203.0.113.8' })).status).toBe(201);
     expect(charged[0]).toBe(`${ofAddress}+body:email:alice@example.org`);
     expect(await identityOf('/together', post({ email: ['alice@example.org'] }))).toBe(ofAddress);
-  });
-
-  test('header:x|ip is the header, otherwise the address', async () => {
-    const call = { headers: { 'x-api-key': 'k1' }, from };
-    expect(await statuses(app, 3, '/header', call)).toEqual([200, 200, 429]);
-    expect(await statuses(app, 3, '/header', { from })).toEqual([200, 200, 429]);
   });
 
   test('RateLimiter finds the identity that a route charged, with any spelling of the e-mail', async () => {
@@ -335,7 +301,7 @@ describe.each(platforms)('keys of GraphQL arguments on %s', (platform) => {
 
   test('body: reads the arguments of a field', async () => {
     const app = await start({
-      imports: [GraphQLModule.forRoot<ApolloDriverConfig>({ driver: ApolloDriver, autoSchemaFile: true })],
+      imports: [graphqlModule()],
       providers: [Accounts],
     });
     const ask = async (email: string) => {
@@ -356,23 +322,12 @@ describe('keys of WebSocket messages', () => {
   const start = starter('express');
 
   test('body: reads the data of a message of any type', async () => {
-    @WebSocketGateway()
-    class Gateway {
-      @SubscribeMessage('say') @RateLimit({ rate: '1/min', key: 'body:email' }) say() {
-        return { event: 'said' };
-      }
-    }
     const app = await start({
-      providers: [Gateway],
-      prepare: (nest) => void nest.useWebSocketAdapter(new WsAdapter(nest)),
+      providers: [gateway(RateLimit({ rate: '1/min', key: 'body:email' }))],
+      prepare: overWs,
     });
-    const socket = new WebSocket(app.url.replace('http', 'ws'));
-    await new Promise((resolve) => socket.once('open', resolve));
-    const say = (data: unknown): Promise<string> =>
-      new Promise((resolve) => {
-        socket.once('message', (message) => resolve(JSON.parse(String(message)).event));
-        socket.send(JSON.stringify({ event: 'say', data }));
-      });
+    const socket = await openSocket(app);
+    const say = async (data: unknown) => (await socket.say(data)).event;
     expect(await say({ email: 'alice@example.org' })).toBe('said');
     expect(await say({ email: 'Alice@example.org' })).toBe('exception');
     expect(await say({ email: 'bob@example.org' })).toBe('said');

@@ -1,44 +1,31 @@
-import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import {
   type ArgumentsHost,
   Catch,
   Controller,
   type ExceptionFilter,
-  Get,
   type HttpException,
 } from '@nestjs/common';
-import { GraphQLModule, Query, Resolver } from '@nestjs/graphql';
-import {
-  ClientProxyFactory,
-  MessagePattern,
-  type MicroserviceOptions,
-  Transport,
-} from '@nestjs/microservices';
-import { WsAdapter } from '@nestjs/platform-ws';
-import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
+import { Query, Resolver } from '@nestjs/graphql';
+import { MessagePattern } from '@nestjs/microservices';
 import {
   RateLimit,
-  RateLimitConfigError,
   RateLimitForbiddenException,
   type RateLimitModuleOptions,
   SkipRateLimit,
 } from 'nestjs-ratelimit';
-import { firstValueFrom } from 'rxjs';
-import WebSocket from 'ws';
-import { type Platform, platforms, starter, statuses, times } from '../support/app.js';
+import {
+  configErrorOf,
+  type Platform,
+  platforms,
+  routes,
+  starter,
+  statuses,
+  throwing,
+  times,
+} from '../support/app.js';
+import { gateway, graphqlModule, openSocket, overTcp, overWs, startTcp } from '../support/transports.js';
 
-@Controller()
-class Listed {
-  @Get('limited') @RateLimit('1/min') limited() {
-    return 'ok';
-  }
-  @Get('open') open() {
-    return 'ok';
-  }
-  @Get('skipped') @SkipRateLimit() skipped() {
-    return 'ok';
-  }
-}
+const Listed = routes({ '/limited': RateLimit('1/min'), '/open': [], '/skipped': SkipRateLimit() });
 
 const later = <T>(value: T): Promise<T> => new Promise((resolve) => setImmediate(resolve, value));
 
@@ -138,9 +125,7 @@ describe('allow and deny lists', () => {
   test('a function that fails, or returns anything but true, matches nobody, and this is logged once', async () => {
     const app = await startWith({
       deny: [
-        () => {
-          throw new Error('no database');
-        },
+        throwing(new Error('no database')),
         () => 'yes' as never,
         ({ header }) => header('x-bad') === '1',
       ],
@@ -160,16 +145,13 @@ describe('allow and deny lists', () => {
   });
 
   test('an invalid entry is an error at start-up', async () => {
-    const error = await startWith({
-      allow: ['10.0.0.0/33', 'somewhere'],
-      deny: ['10.0.0.1', 42 as never],
-    }).catch((thrown: unknown) => thrown);
-    expect(error).toBeInstanceOf(RateLimitConfigError);
-    expect(
-      (error as RateLimitConfigError).problems.map(
-        ({ code, source, message }) => `${code} ${source} ${message}`,
-      ),
-    ).toEqual([
+    const error = await configErrorOf(
+      startWith({
+        allow: ['10.0.0.0/33', 'somewhere'],
+        deny: ['10.0.0.1', 42 as never],
+      }),
+    );
+    expect(error.problems.map(({ code, source, message }) => `${code} ${source} ${message}`)).toEqual([
       'bad-address allow "10.0.0.0/33" is not an address or a network.',
       'bad-option deny 42 cannot be on a list.',
     ]);
@@ -186,7 +168,7 @@ describe('allow and deny lists', () => {
     }
     const app = await start({
       controllers: [],
-      imports: [GraphQLModule.forRoot<ApolloDriverConfig>({ driver: ApolloDriver, autoSchemaFile: true })],
+      imports: [graphqlModule()],
       providers: [Hello],
       options: { deny: ['203.0.113.7'] },
     });
@@ -204,24 +186,16 @@ describe('lists of other transports', () => {
   const start = starter('express');
 
   test('a denied WebSocket message is an exception event', async () => {
-    @WebSocketGateway()
-    class Gateway {
-      @SubscribeMessage('say') @RateLimit('1/min') say() {
-        return { event: 'said' };
-      }
-    }
     const app = await start({
-      providers: [Gateway],
+      providers: [gateway(RateLimit('1/min'))],
       options: { deny: ['127.0.0.1'] },
-      prepare: (nest) => void nest.useWebSocketAdapter(new WsAdapter(nest)),
+      prepare: overWs,
     });
-    const socket = new WebSocket(app.url.replace('http', 'ws'));
-    await new Promise((resolve) => socket.once('open', resolve));
-    const answer = new Promise((resolve) => {
-      socket.once('message', (message) => resolve(JSON.parse(String(message))));
+    const socket = await openSocket(app);
+    expect(await socket.say('hello')).toMatchObject({
+      event: 'exception',
+      data: { error: 'rate_limit_forbidden' },
     });
-    socket.send(JSON.stringify({ event: 'say', data: 'hello' }));
-    expect(await answer).toMatchObject({ event: 'exception', data: { error: 'rate_limit_forbidden' } });
     expect(app.store.size).toBe(0);
     socket.close();
   });
@@ -236,23 +210,10 @@ describe('lists of other transports', () => {
     const app = await start({
       controllers: [Sums],
       options: { deny: ['127.0.0.1'] },
-      prepare: (nest) =>
-        void nest.connectMicroservice<MicroserviceOptions>(
-          { transport: Transport.TCP, options: { host: '127.0.0.1', port: 0 } },
-          { inheritAppConfig: true },
-        ),
+      prepare: overTcp(true),
     });
-    await app.app.startAllMicroservices();
-    const [service] = app.app.getMicroservices();
-    const server = service?.unwrap<{ address(): { port: number } }>();
-    const port = server?.address().port ?? 0;
-    const client = ClientProxyFactory.create({
-      transport: Transport.TCP,
-      options: { host: '127.0.0.1', port },
-    });
-    await expect(firstValueFrom(client.send('sum', []))).rejects.toMatchObject({
-      error: 'rate_limit_forbidden',
-    });
-    client.close();
+    const { send, close } = await startTcp(app);
+    await expect(send('sum')).rejects.toMatchObject({ error: 'rate_limit_forbidden' });
+    await close();
   });
 });

@@ -1,7 +1,6 @@
-import { Controller, Get } from '@nestjs/common';
-import { byLoad, type LoadLevel, RateLimit, RateLimitConfigError } from 'nestjs-ratelimit';
+import { byLoad, type LoadLevel, RateLimit } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { starter, statuses, times } from '../support/app.js';
+import { configErrorOf, starter, statuses, times } from '../support/app.js';
 
 const rates = { normal: '5/hour', elevated: '3/hour', critical: '1/hour' } as const;
 
@@ -12,13 +11,10 @@ describe('rates by load', () => {
     const clock = new TestClock();
     let utilization = 0.1;
     const measure = () => ({ utilization, delayMs: 0 });
-    @Controller()
-    class Busy {
-      @Get() @RateLimit({ name: 'busy', rate: byLoad(rates, { measure, clock }) }) get() {
-        return 'ok';
-      }
-    }
-    const app = await start({ controllers: [Busy] });
+
+    const app = await start({
+      routes: { '/': RateLimit({ name: 'busy', rate: byLoad(rates, { measure, clock }) }) },
+    });
     const seen = async () => {
       const { status, headers } = await app.get('/');
       return [status, headers.get('x-ratelimit-limit'), headers.get('x-ratelimit-remaining')];
@@ -37,13 +33,8 @@ describe('rates by load', () => {
 
   test('a function can return the level; if it fails, the load counts as normal, and this is logged', async () => {
     let level: () => LoadLevel = () => 'critical';
-    @Controller()
-    class Told {
-      @Get() @RateLimit({ rate: byLoad(rates, () => level()) }) get() {
-        return 'ok';
-      }
-    }
-    const app = await start({ controllers: [Told] });
+
+    const app = await start({ routes: { '/': RateLimit({ rate: byLoad(rates, () => level()) }) } });
     const limit = async () => (await app.get('/')).headers.get('x-ratelimit-limit');
     expect(await limit()).toBe('1');
     level = () => 'elevated';
@@ -56,22 +47,19 @@ describe('rates by load', () => {
     };
     expect(await limit()).toBe('5');
     expect(app.logged).toEqual([
-      expect.stringMatching(/Told\.get: There is no rate for this load, .*high/),
-      expect.stringMatching(/Told\.get: The load cannot be measured.*no metrics/),
+      expect.stringMatching(/Shop\.get: There is no rate for this load, .*high/),
+      expect.stringMatching(/Shop\.get: The load cannot be measured.*no metrics/),
     ]);
   });
 
   test('null means no limit while the load is normal', async () => {
     let level: LoadLevel = 'normal';
-    @Controller()
-    class Free {
-      @Get()
-      @RateLimit({ rate: byLoad({ normal: null, elevated: '1/min', critical: '0/min' }, () => level) })
-      get() {
-        return 'ok';
-      }
-    }
-    const app = await start({ controllers: [Free] });
+
+    const app = await start({
+      routes: {
+        '/': RateLimit({ rate: byLoad({ normal: null, elevated: '1/min', critical: '0/min' }, () => level) }),
+      },
+    });
     expect(await statuses(app, 10, '/')).toEqual(times(10, 200));
     level = 'elevated';
     expect(await statuses(app, 2, '/')).toEqual([200, 429]);
@@ -85,14 +73,9 @@ describe('rates by load', () => {
     ['an invalid rate', { ...rates, critical: 'few' }],
     ['a level without a rate', { ...rates, elevated: undefined }],
   ])('%s is an error at start-up', async (_what, given) => {
-    @Controller()
-    class Wrong {
-      @Get() @RateLimit({ rate: byLoad(given as typeof rates) }) handler() {}
-    }
-    const error = await start({ controllers: [Wrong] }).catch((thrown: unknown) => thrown);
-    expect(error).toBeInstanceOf(RateLimitConfigError);
-    expect((error as RateLimitConfigError).problems).toMatchObject([
-      { code: 'bad-rate', source: 'Wrong.handler' },
-    ]);
+    const error = await configErrorOf(
+      start({ routes: { '/': RateLimit({ rate: byLoad(given as typeof rates) }) } }),
+    );
+    expect(error.problems).toMatchObject([{ code: 'bad-rate', source: 'Shop.get' }]);
   });
 });

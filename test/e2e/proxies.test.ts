@@ -1,22 +1,14 @@
-import { Controller, Get, Logger, type LoggerService } from '@nestjs/common';
+import { Logger, type LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { IoAdapter } from '@nestjs/platform-socket.io';
-import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
-import { RateLimit, RateLimitConfigError, RateLimitModule, type TrustProxy } from 'nestjs-ratelimit';
+import { RateLimit, RateLimitModule, type TrustProxy } from 'nestjs-ratelimit';
 import { io } from 'socket.io-client';
-import { moduleOf, type Platform, platforms, serve, starter } from '../support/app.js';
+import { configErrorOf, moduleOf, type Platform, platforms, routes, serve, starter } from '../support/app.js';
+import { gateway } from '../support/transports.js';
 
-@Controller()
-class Daily {
-  @Get() @RateLimit({ rate: '1/day', key: 'ip' }) get() {
-    return 'ok';
-  }
-  @Get('open') open() {
-    return 'ok';
-  }
-}
+const Daily = routes({ '/': RateLimit({ rate: '1/day', key: 'ip' }), '/open': [] });
 
 describe.each(platforms)('trusted proxies on %s', (platform) => {
   const start = starter(platform, { controllers: [Daily] });
@@ -42,25 +34,6 @@ describe.each(platforms)('trusted proxies on %s', (platform) => {
     expect(await through('2.2.2.2')).toBe(429);
     expect(await through('0.0.0.0, 1.1.1.1, 7.7.7.7')).toBe(200);
     expect(await through('2.2.2.2, 7.7.7.7')).toBe(429);
-  });
-
-  test('two hops skip one more address, and a short header ends at its first address', async () => {
-    const { through } = await startTrusting(2);
-    expect(await through('9.9.9.9, 2.2.2.2, 10.0.0.1')).toBe(200);
-    expect(await through('8.8.8.8, 2.2.2.2, 10.0.0.2')).toBe(429);
-    expect(await through('3.3.3.3')).toBe(200);
-    expect(await through('3.3.3.3, 10.0.0.1')).toBe(429);
-  });
-
-  test('networks skip every trusted address, and no more', async () => {
-    const { through } = await startTrusting(['loopback', 'uniquelocal']);
-    expect(await through('9.9.9.9, 2.2.2.2, 10.0.0.1, 192.168.1.1, fd00::1')).toBe(200);
-    expect(await through('8.8.8.8, 2.2.2.2')).toBe(429);
-    // A trusted address behind one that is not is a lie.
-    expect(await through('10.0.0.1, 2.2.2.2')).toBe(429);
-    // All are trusted: the first.
-    expect(await through('10.0.0.7, 10.0.0.8')).toBe(200);
-    expect(await through('10.0.0.7')).toBe(429);
   });
 
   test.each<[string, TrustProxy]>([
@@ -155,15 +128,12 @@ describe('trusted proxies', () => {
     [null, 'bad-option'],
     [{}, 'bad-option'],
   ])('trustProxy: %j is an error at start-up', async (trustProxy, code) => {
-    const error = await start({ options: { trustProxy: trustProxy as TrustProxy } }).catch(
-      (thrown: unknown) => thrown,
-    );
-    expect(error).toBeInstanceOf(RateLimitConfigError);
-    expect((error as RateLimitConfigError).problems.map((problem) => problem.code)).toEqual([code]);
+    const error = await configErrorOf(start({ options: { trustProxy: trustProxy as TrustProxy } }));
+    expect(error.problems.map((problem) => problem.code)).toEqual([code]);
   });
 });
 
-test('for a text of hops, the error of trustProxy asks for a number', async () => {
+test('trustProxy as a text of digits is an error that suggests a number', async () => {
   const root = () => RateLimitModule.forRoot({ trustProxy: '1' });
   await expect(serve('fastify', { root })).rejects.toThrow('trustProxy: 1, or Number(');
 });
@@ -194,7 +164,7 @@ async function serveTrustingNobody(platform: Platform, trustProxy?: TrustProxy) 
   };
 }
 
-describe.each(platforms)('an X-Forwarded-For header that nobody trusts, on %s', (platform) => {
+describe.each(platforms)('an X-Forwarded-For header of an untrusted peer on %s', (platform) => {
   test('is one warning with the fix, and A14 the socket address is charged', async () => {
     const app = await serveTrustingNobody(platform);
     expect(await app.get('/')).toBe(200);
@@ -232,14 +202,8 @@ describe('trusted proxies of Socket.IO', () => {
     ['the header counts if its peer is trusted', 1, ['said', 'exception', 'said']],
     ['the peer counts if it is not trusted', 0, ['said', 'exception', 'exception']],
   ])('%s', async (_what, trustProxy, expected) => {
-    @WebSocketGateway()
-    class Gateway {
-      @SubscribeMessage('say') @RateLimit({ rate: '1/min', key: 'ip' }) say() {
-        return { event: 'said' };
-      }
-    }
     const app = await start({
-      providers: [Gateway],
+      providers: [gateway(RateLimit({ rate: '1/min', key: 'ip' }))],
       options: { trustProxy },
       prepare: (nest) => void nest.useWebSocketAdapter(new IoAdapter(nest)),
     });
@@ -248,12 +212,9 @@ describe('trusted proxies of Socket.IO', () => {
       const extraHeaders = { 'x-forwarded-for': header };
       const socket = io(app.url, { transports: ['websocket'], forceNew: true, extraHeaders });
       await new Promise((resolve) => socket.once('connect', () => resolve(undefined)));
-      events.push(
-        await new Promise<string>((resolve) => {
-          for (const event of ['said', 'exception']) socket.once(event, () => resolve(event));
-          socket.emit('say', 'hello');
-        }),
-      );
+      const replied = new Promise<string>((resolve) => socket.onAny(resolve));
+      socket.emit('say', 'hello');
+      events.push(await replied);
       socket.close();
     }
     expect(events).toEqual(expected);

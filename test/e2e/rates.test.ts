@@ -1,101 +1,52 @@
-import { Controller, Get, Query } from '@nestjs/common';
+import { RateLimit, type RateLimitContext, rate, ThrottleScope } from 'nestjs-ratelimit';
 import {
-  RateLimit,
-  RateLimitConfigError,
-  type RateLimitContext,
-  rate,
-  ThrottleScope,
-} from 'nestjs-ratelimit';
-import { platforms, serve, starter, statuses, type TestApp, times } from '../support/app.js';
+  configErrorOf,
+  platforms,
+  routes,
+  serve,
+  starter,
+  statuses,
+  type TestApp,
+  throwing,
+  times,
+} from '../support/app.js';
 
 const later = <T>(value: T): Promise<T> => new Promise((resolve) => setImmediate(resolve, value));
 
-@Controller()
-class Rates {
-  @Get('five') @RateLimit('5/15min') five() {
-    return 'ok';
-  }
-  @Get('short') @RateLimit('100/5m') short() {
-    return 'ok';
-  }
-  @Get('seconds') @RateLimit('100/300s') seconds() {
-    return 'ok';
-  }
-  @Get('object') @RateLimit({ rate: { limit: 100, window: '5min' } }) object() {
-    return 'ok';
-  }
-  @Get('hour') @RateLimit('100/hour') hour() {
-    return 'ok';
-  }
-  @Get('h') @RateLimit('100/h') h() {
-    return 'ok';
-  }
-  @Get('never') @RateLimit('0/min') never() {
-    return 'ok';
-  }
-  @Get('null') @RateLimit(null) none() {
-    return 'ok';
-  }
-  @Get('unlimited') @RateLimit('unlimited') unlimited() {
-    return 'ok';
-  }
-  @Get('configured') @RateLimit(rate('2/min')) configured() {
-    return 'ok';
-  }
-  @Get('callable')
-  @RateLimit({
+const Rates = routes({
+  '/five': RateLimit('5/15min'),
+  '/short': RateLimit('100/5m'),
+  '/seconds': RateLimit('100/300s'),
+  '/object': RateLimit({ rate: { limit: 100, window: '5min' } }),
+  '/hour': RateLimit('100/hour'),
+  '/h': RateLimit('100/h'),
+  '/never': RateLimit('0/min'),
+  '/null': RateLimit(null),
+  '/unlimited': RateLimit('unlimited'),
+  '/configured': RateLimit(rate('2/min')),
+  '/callable': RateLimit({
     rate: (context) => (context.user?.isStaff === true ? '1000/h' : '100/h'),
     key: 'user|ip',
     name: 'callable',
-  })
-  callable() {
-    return 'ok';
-  }
-  @Get('callable-later')
-  @RateLimit({
+  }),
+  '/callable-later': RateLimit({
     rate: async (context) => later(context.user?.isStaff === true ? '1000/h' : '100/h'),
     key: 'user|ip',
-  })
-  callableLater() {
-    return 'ok';
-  }
-  @Get('callable-null') @RateLimit({ rate: () => null }) callableNull() {
-    return 'ok';
-  }
-  @Get('callable-unlimited')
-  @RateLimit({ rate: async () => later('unlimited' as const) })
-  callableUnlimited() {
-    return 'ok';
-  }
-  @Get('callable-wrong') @RateLimit({ rate: () => 'many' as '1/s' }) callableWrong() {
-    return 'ok';
-  }
-  @Get('callable-throws')
-  @RateLimit({
-    rate: () => {
-      throw new Error('no database');
-    },
-  })
-  callableThrows() {
-    return 'ok';
-  }
-  @Get('tiers')
-  @RateLimit({ rate: { free: '2/min', pro: '5/min', enterprise: null, default: '1/min' }, key: 'user' })
-  tiers() {
-    return 'ok';
-  }
-  @Get('cost') @RateLimit({ rate: '6/min', cost: 2 }) cost() {
-    return 'ok';
-  }
-  @Get('cost-of')
-  @RateLimit({
+  }),
+  '/callable-null': RateLimit({ rate: () => null }),
+  '/callable-unlimited': RateLimit({ rate: async () => later('unlimited' as const) }),
+  '/callable-wrong': RateLimit({ rate: () => 'many' as '1/s' }),
+  '/callable-throws': RateLimit({ rate: throwing(new Error('no database')) }),
+  '/tiers': RateLimit({
+    rate: { free: '2/min', pro: '5/min', enterprise: null, default: '1/min' },
+    key: 'user',
+  }),
+  '/cost': RateLimit({ rate: '6/min', cost: 2 }),
+  '/cost-of': RateLimit({
     rate: '5/min',
     cost: ({ request }: RateLimitContext) => Number((request.query as { cost: string }).cost),
-  })
-  costOf(@Query('cost') cost: string) {
-    return cost;
-  }
-}
+  }),
+});
 
 const tier = (context: RateLimitContext) => context.user?.tier;
 
@@ -112,7 +63,7 @@ describe.each(platforms)('rates on %s', (platform) => {
     const said = app.logged.filter((line) => line.includes('returned no rate'));
     expect(said).toEqual([
       // With the whole fix.
-      expect.stringMatching(/^Rates\.callableWrong: .* or 'unlimited'\."$/),
+      expect.stringMatching(/^Shop\.callableWrong: .* or 'unlimited'\."$/),
       expect.stringContaining('no database'),
     ]);
   });
@@ -212,22 +163,8 @@ describe('rates', () => {
 
 describe('A3 an invalid rate', () => {
   const starting = async (limit: unknown) => {
-    class Wrong {
-      handler() {}
-    }
-    Get()(
-      Wrong.prototype,
-      'handler',
-      Object.getOwnPropertyDescriptor(Wrong.prototype, 'handler') as PropertyDescriptor,
-    );
-    RateLimit(limit as '1/s')(
-      Wrong.prototype,
-      'handler',
-      Object.getOwnPropertyDescriptor(Wrong.prototype, 'handler') as PropertyDescriptor,
-    );
-    Controller()(Wrong);
-    const app = await serve('express', { controllers: [Wrong] });
-    await app.close();
+    const controllers = [routes({ '/': RateLimit(limit as '1/s') })];
+    await (await serve('express', { controllers })).close();
   };
 
   test.each([
@@ -260,24 +197,19 @@ describe('A3 an invalid rate', () => {
     { limit: 1 },
     { limit: Number.NaN, window: '1min' },
   ])('%j is an error at start-up that names the handler', async (limit) => {
-    const error = await starting(limit).catch((thrown: unknown) => thrown);
-    expect(error).toBeInstanceOf(RateLimitConfigError);
-    const { problems } = error as RateLimitConfigError;
+    const error = await configErrorOf(starting(limit));
+    const { problems } = error;
     expect(problems).toHaveLength(1);
     expect(problems[0]?.code).toMatch(/^bad-(rate|duration|tiers)$/);
-    expect(problems[0]?.source).toBe('Wrong.handler');
+    expect(problems[0]?.source).toBe('Shop.get');
     expect(problems[0]?.fix).not.toBe('');
   });
 
   test('an unknown scope is an error at start-up that names the existing scopes', async () => {
-    @Controller()
-    class Scoped {
-      @Get() @ThrottleScope('logn') handler() {}
-    }
     await expect(
-      serve('fastify', { controllers: [Scoped], options: { scopes: { login: '5/min' } } }),
+      serve('fastify', { routes: { '/': ThrottleScope('logn') }, options: { scopes: { login: '5/min' } } }),
     ).rejects.toThrow(
-      '[unknown-scope] Scoped.handler: There is no scope "logn". Declare it under scopes of RateLimitModule, or use one of: login.',
+      '[unknown-scope] Shop.get: There is no scope "logn". Declare it under scopes of RateLimitModule, or use one of: login.',
     );
   });
 });

@@ -1,23 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Controller, Get } from '@nestjs/common';
 import { MemoryStore, RateLimit, RateLimitModule } from 'nestjs-ratelimit';
-import { platforms, serve, statuses, type TestApp, times } from '../support/app.js';
+import { platforms, routes, serve, statuses, type TestApp, times } from '../support/app.js';
 import { closed } from '../support/closed.js';
 import { OwnTime } from '../support/own-time.mjs';
 import { until } from '../support/until.js';
 
-@Controller()
-class Timed {
-  @Get('five') @RateLimit('5/15min') five() {
-    return 'ok';
-  }
-  @Get('ten') @RateLimit('10/min') ten() {
-    return 'ok';
-  }
-  @Get('short') @RateLimit('2/s') short() {
-    return 'ok';
-  }
-}
+const Timed = routes({
+  '/five': RateLimit('5/15min'),
+  '/ten': RateLimit('10/min'),
+  '/short': RateLimit('2/s'),
+});
 
 /** Time itself: here nobody turns the clock. */
 describe('in real time', () => {

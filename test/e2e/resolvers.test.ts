@@ -1,14 +1,13 @@
-import { Controller, Get, Inject, Injectable, Scope } from '@nestjs/common';
+import { Inject, Injectable, Scope } from '@nestjs/common';
 import { REQUEST } from '@nestjs/core';
 import {
   type KeyResolver,
   RateLimit,
-  RateLimitConfigError,
   type RateLimitContext,
   type RateResolver,
   ThrottleScope,
 } from 'nestjs-ratelimit';
-import { moduleOf, platforms, starter, statuses, times } from '../support/app.js';
+import { configErrorOf, moduleOf, platforms, routes, starter, statuses, times } from '../support/app.js';
 
 @Injectable()
 class Contracts {
@@ -86,24 +85,13 @@ class ArrowKey {
   readonly resolveKey = ({ header }: RateLimitContext) => header('x-host');
 }
 
-@Controller()
-class Resolved {
-  @Get('customer') @RateLimit({ rate: CustomerRate, key: CustomerKey }) customer() {
-    return 'ok';
-  }
-  @Get('user') @RateLimit({ rate: UserRate, key: 'user' }) user() {
-    return 'ok';
-  }
-  @Get('tenant') @RateLimit({ rate: TenantRate, key: TenantKey }) tenant() {
-    return 'ok';
-  }
-  @Get('abstract') @RateLimit({ rate: '1/min', key: Keys }) ofAbstract() {
-    return 'ok';
-  }
-  @Get('arrow') @RateLimit({ rate: '1/min', key: ArrowKey }) arrow() {
-    return 'ok';
-  }
-}
+const Resolved = routes({
+  '/customer': RateLimit({ rate: CustomerRate, key: CustomerKey }),
+  '/user': RateLimit({ rate: UserRate, key: 'user' }),
+  '/tenant': RateLimit({ rate: TenantRate, key: TenantKey }),
+  '/abstract': RateLimit({ rate: '1/min', key: Keys }),
+  '/arrow': RateLimit({ rate: '1/min', key: ArrowKey }),
+});
 
 const services = moduleOf({ providers: [Contracts], exports: [Contracts] }, 'ContractsModule');
 const providers = [
@@ -171,22 +159,18 @@ describe('resolvers', () => {
   });
 
   test('if a resolver fails, a rate causes a 503 and a key charges the address; both are logged', async () => {
-    @Controller()
-    class Failing {
-      @Get('rate') @RateLimit({ rate: CustomerRate }) rate() {
-        return 'ok';
-      }
-      @Get('key') @RateLimit({ rate: '1/min', key: CustomerKey }) key() {
-        return 'ok';
-      }
-    }
-    const app = await start({ controllers: [Failing] });
+    const app = await start({
+      routes: {
+        '/rate': RateLimit({ rate: CustomerRate }),
+        '/key': RateLimit({ rate: '1/min', key: CustomerKey }),
+      },
+    });
     expect(await statuses(app, 2, '/rate', keyed('broken'))).toEqual([503, 503]);
     expect(await statuses(app, 2, '/key', keyed('broken'))).toEqual([200, 429]);
     expect((await app.get('/key')).status).toBe(429);
     expect(app.logged).toEqual([
-      expect.stringMatching(/Failing\.rate: The rate function returned no rate.*no contracts/),
-      expect.stringMatching(/Failing\.key: The key function failed.*no contracts/),
+      expect.stringMatching(/Shop\.rate: The rate function returned no rate.*no contracts/),
+      expect.stringMatching(/Shop\.key: The key function failed.*no contracts/),
     ]);
   });
 
@@ -199,22 +183,22 @@ describe('resolvers', () => {
         return 'nobody';
       }
     }
-    @Controller()
-    class Asking {
-      @Get('a') @RateLimit({ rate: Nobody }) a() {}
-      @Get('b') @ThrottleScope('mine') b() {}
-      @Get('c') @RateLimit({ rate: '1/min', key: TenantKey }) c() {}
-    }
-    const error = await start({
-      controllers: [Asking],
-      providers: [],
-      options: { scopes: { mine: { rate: '1/min', key: Nobody } } },
-    }).catch((thrown: unknown) => thrown);
-    expect(error).toBeInstanceOf(RateLimitConfigError);
-    const { problems } = error as RateLimitConfigError;
+
+    const error = await configErrorOf(
+      start({
+        routes: {
+          '/a': RateLimit({ rate: Nobody }),
+          '/b': ThrottleScope('mine'),
+          '/c': RateLimit({ rate: '1/min', key: TenantKey }),
+        },
+        providers: [],
+        options: { scopes: { mine: { rate: '1/min', key: Nobody } } },
+      }),
+    );
+    const { problems } = error;
     expect(problems.map(({ code, source, message }) => `${code} ${source} ${message}`).sort()).toEqual([
-      'unknown-resolver Asking.a Nest has no provider Nobody.',
-      'unknown-resolver Asking.c Nest has no provider TenantKey.',
+      'unknown-resolver Shop.a Nest has no provider Nobody.',
+      'unknown-resolver Shop.c Nest has no provider TenantKey.',
       'unknown-resolver scopes.mine Nest has no provider Nobody.',
     ]);
     expect(problems[0]?.fix).toMatch(/^Add \w+ to the providers of a module\.$/);

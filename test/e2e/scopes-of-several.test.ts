@@ -1,28 +1,27 @@
-import { Controller, Get, Post } from '@nestjs/common';
 import {
   presets,
   RateLimit,
-  RateLimitConfigError,
   RateLimiter,
   type RateLimitModuleOptions,
   ThrottleScope,
 } from 'nestjs-ratelimit';
 import { RedisStore } from 'nestjs-ratelimit/redis';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { type AppOptions, type Call, starter, statuses, times } from '../support/app.js';
+import {
+  type AppOptions,
+  type Call,
+  codesOf,
+  configErrorOf,
+  routes,
+  starter,
+  statuses,
+  times,
+} from '../support/app.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 
 const scopes = { login: ['5/15min', { rate: '8/day', key: 'body:email' }] } as const;
 
-@Controller()
-class Auth {
-  @Post('login') @ThrottleScope('login') login() {
-    return 'ok';
-  }
-  @Post('token') @ThrottleScope('login') token() {
-    return 'ok';
-  }
-}
+const Auth = routes({ 'POST /login': ThrottleScope('login'), 'POST /token': ThrottleScope('login') });
 
 const attempt = (email: string, from: string): Call => ({ method: 'POST', body: { email }, from });
 
@@ -85,13 +84,13 @@ describe('a scope of several limits', () => {
     });
 
     test('blocks grow with each offense up to the last duration, and offenses are forgotten after it', async () => {
-      @Controller()
-      class Blocking {
-        @Get() @RateLimit({ rate: '1/s', block: ['1min', '15min', '1d'] }) get() {
-          return 'ok';
-        }
-      }
-      const app = await startOn(kind, {}, { controllers: [Blocking] });
+      const app = await startOn(
+        kind,
+        {},
+        {
+          routes: { '/': RateLimit({ rate: '1/s', block: ['1min', '15min', '1d'] }) },
+        },
+      );
       const wait = async () => {
         await app.get('/');
         const denied = await app.get('/');
@@ -109,16 +108,10 @@ describe('a scope of several limits', () => {
   });
 
   test('one use may cost more, under all of its limits', async () => {
-    @Controller()
-    class Costly {
-      @Post('login') @ThrottleScope('login', { cost: 3 }) login() {
-        return 'ok';
-      }
-      @Post('token') @ThrottleScope('login') token() {
-        return 'ok';
-      }
-    }
-    const app = await start({ controllers: [Costly], options: { scopes } });
+    const app = await start({
+      routes: { 'POST /login': ThrottleScope('login', { cost: 3 }), 'POST /token': ThrottleScope('login') },
+      options: { scopes },
+    });
     const answer = await app.get('/login', attempt('alice', '203.0.113.1'));
     expect(answer.headers.get('ratelimit')).toMatch(/"login";r=2.*"login-1";r=5/);
     expect((await app.get('/login', attempt('alice', '203.0.113.1'))).status).toBe(429);
@@ -126,16 +119,10 @@ describe('a scope of several limits', () => {
   });
 
   test('one use of a scope with a single limit may change the key', async () => {
-    @Controller()
-    class Other {
-      @Post('a') @ThrottleScope('one') a() {
-        return 'ok';
-      }
-      @Post('b') @ThrottleScope('one', { key: 'body:email' }) b() {
-        return 'ok';
-      }
-    }
-    const app = await start({ controllers: [Other], options: { scopes: { one: ['1/min'] } } });
+    const app = await start({
+      routes: { 'POST /a': ThrottleScope('one'), 'POST /b': ThrottleScope('one', { key: 'body:email' }) },
+      options: { scopes: { one: ['1/min'] } },
+    });
     const call = attempt('alice', '203.0.113.1');
     expect([await statuses(app, 2, '/a', call), await statuses(app, 2, '/b', call)]).toEqual([
       [201, 429],
@@ -144,33 +131,30 @@ describe('a scope of several limits', () => {
   });
 
   test('invalid declarations are errors at start-up', async () => {
-    @Controller()
-    class Wrong {
-      @Get('key') @ThrottleScope('login', { key: 'user' }) key() {}
-      @Get('rate') @ThrottleScope('login', { rate: '1/min' } as never) rate() {}
-      @Get('block') @RateLimit({ rate: '1/min', block: ['15min', '1min'] }) block() {}
-      @Get('broken') @ThrottleScope('twins') broken() {}
-    }
-    const error = await start({
-      controllers: [Wrong],
-      options: {
-        scopes: {
-          ...scopes,
-          empty: [],
-          twins: ['1/min', { name: 'twins', rate: '5/hour' }],
-          numbered: ['1/min', '5/hour', { name: 'numbered-1', rate: '9/day' }],
-          wrong: ['1/min', 'many' as '1/s'],
-          option: ['1/min', { rate: '5/hour', costs: 2 } as never],
+    const error = await configErrorOf(
+      start({
+        routes: {
+          '/key': ThrottleScope('login', { key: 'user' }),
+          '/rate': ThrottleScope('login', { rate: '1/min' } as never),
+          '/block': RateLimit({ rate: '1/min', block: ['15min', '1min'] }),
+          '/broken': ThrottleScope('twins'),
         },
-      },
-    }).catch((thrown: unknown) => thrown);
-    expect(error).toBeInstanceOf(RateLimitConfigError);
-    expect(
-      (error as RateLimitConfigError).problems.map(({ code, source }) => `${code} ${source}`).sort(),
-    ).toEqual([
-      'bad-duration Wrong.block',
-      'bad-option Wrong.key',
-      'bad-option Wrong.rate',
+        options: {
+          scopes: {
+            ...scopes,
+            empty: [],
+            twins: ['1/min', { name: 'twins', rate: '5/hour' }],
+            numbered: ['1/min', '5/hour', { name: 'numbered-1', rate: '9/day' }],
+            wrong: ['1/min', 'many' as '1/s'],
+            option: ['1/min', { rate: '5/hour', costs: 2 } as never],
+          },
+        },
+      }),
+    );
+    expect(codesOf(error).sort()).toEqual([
+      'bad-duration Shop.block',
+      'bad-option Shop.key',
+      'bad-option Shop.rate',
       'bad-option scopes.option',
       'bad-rate scopes.empty',
       'bad-rate scopes.wrong',
@@ -180,20 +164,12 @@ describe('a scope of several limits', () => {
   });
 
   test('A32 shadow: true of the module applies to all limits that do not set it', async () => {
-    @Controller()
-    class Shadowed {
-      @Get('a') @RateLimit('1/min') a() {
-        return 'ok';
-      }
-      @Get('b') @RateLimit({ rate: '1/min', shadow: false }) b() {
-        return 'ok';
-      }
-      @Get('c') @ThrottleScope('several') c() {
-        return 'ok';
-      }
-    }
     const app = await start({
-      controllers: [Shadowed],
+      routes: {
+        '/a': RateLimit('1/min'),
+        '/b': RateLimit({ rate: '1/min', shadow: false }),
+        '/c': ThrottleScope('several'),
+      },
       options: { shadow: true, scopes: { several: ['1/min', { rate: '2/min', shadow: false }] } },
     });
     expect(await statuses(app, 5, '/a')).toEqual(times(5, 200));
@@ -206,23 +182,13 @@ describe('a scope of several limits', () => {
   });
 
   test('presets spread into scopes start without a warning and limit as documented', async () => {
-    @Controller()
-    class Preset {
-      @Post('login') @ThrottleScope('login') login() {
-        return 'ok';
-      }
-      @Get('register') @ThrottleScope('register') register() {
-        return 'ok';
-      }
-      @Get('api') @ThrottleScope('publicApi') api() {
-        return 'ok';
-      }
-      @Get('expensive') @ThrottleScope('expensive') expensive() {
-        return 'ok';
-      }
-    }
     const app = await start({
-      controllers: [Preset],
+      routes: {
+        'POST /login': ThrottleScope('login'),
+        '/register': ThrottleScope('register'),
+        '/api': ThrottleScope('publicApi'),
+        '/expensive': ThrottleScope('expensive'),
+      },
       options: {
         scopes: {
           ...presets.login,
@@ -253,22 +219,19 @@ describe('a scope of several limits', () => {
   });
 
   test('a route whose limits all count values that a client can invent causes a warning; a limit by address prevents it', async () => {
-    @Controller()
-    class Invented {
-      @Post('a') @RateLimit({ rate: '1/min', key: 'header:x-api-key' }) a() {}
-      @Post('b') @RateLimit({ rate: '1/min', key: 'user|body:email' }) b() {}
-      @Post('c') @RateLimit({ rate: '1/min', key: 'ip+body:email' }) c() {}
-      @Post('d')
-      @RateLimit({ rate: '9/min', key: 'ip' })
-      @RateLimit({ rate: '1/min', key: 'cookie:sid' })
-      d() {}
-      @Post('e')
-      @RateLimit({ rate: '9/min', key: 'ip', shadow: true })
-      @RateLimit({ rate: '1/min', key: 'query:q' })
-      e() {}
-    }
-    const app = await start({ controllers: [Invented] });
+    const app = await start({
+      routes: {
+        'POST /a': RateLimit({ rate: '1/min', key: 'header:x-api-key' }),
+        'POST /b': RateLimit({ rate: '1/min', key: 'user|body:email' }),
+        'POST /c': RateLimit({ rate: '1/min', key: 'ip+body:email' }),
+        'POST /d': [RateLimit({ rate: '9/min', key: 'ip' }), RateLimit({ rate: '1/min', key: 'cookie:sid' })],
+        'POST /e': [
+          RateLimit({ rate: '9/min', key: 'ip', shadow: true }),
+          RateLimit({ rate: '1/min', key: 'query:q' }),
+        ],
+      },
+    });
     const warned = app.warned.filter((line) => line.includes('a client can invent'));
-    expect(warned.map((line) => line.split(':')[0])).toEqual(['Invented.a', 'Invented.b', 'Invented.e']);
+    expect(warned.map((line) => line.split(':')[0])).toEqual(['Shop.a', 'Shop.b', 'Shop.e']);
   });
 });

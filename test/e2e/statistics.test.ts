@@ -1,13 +1,22 @@
 import { once } from 'node:events';
 import { get } from 'node:http';
 import { jest } from '@jest/globals';
-import { type CanActivate, Controller, type ExecutionContext, Get, UseGuards } from '@nestjs/common';
-import { RateLimit, RateLimitModule, type RateLimitModuleOptions, RateLimitStats } from 'nestjs-ratelimit';
+import { type CanActivate, type ExecutionContext, UseGuards } from '@nestjs/common';
+import { RateLimit, type RateLimitModuleOptions, RateLimitStats } from 'nestjs-ratelimit';
 import { RateLimitAdminModule } from 'nestjs-ratelimit/admin';
 import { RedisStore } from 'nestjs-ratelimit/redis';
-import { type AppOptions, AuthGuard, inOneHour, platforms, starter, type TestApp } from '../support/app.js';
+import {
+  type AppOptions,
+  AuthGuard,
+  inOneHour,
+  platforms,
+  starter,
+  statuses,
+  type TestApp,
+  withResolvers,
+} from '../support/app.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
-import { storeWith } from '../support/stores.js';
+import { downStore } from '../support/stores.js';
 import { until } from '../support/until.js';
 import { Shop } from '../support/watched-shop.js';
 
@@ -20,21 +29,17 @@ beforeEach(inOneHour);
 describe.each(platforms)('statistics on %s', (platform) => {
   const open = starter(platform, SETUP);
 
-  test('count a request that another guard rejects between the phases as allowed', async () => {
-    @Controller()
-    class Strict {
-      @Get('strict')
-      @UseGuards(new AuthGuard(true))
-      @RateLimit({ name: 'address', rate: '2/min' })
-      @RateLimit({ name: 'user', rate: '5/min', key: 'user' })
-      strict() {
-        return 'ok';
-      }
-    }
-    const app = await open({ controllers: [Strict] });
-    const seen: number[] = [];
-    for (let i = 0; i < 3; i++) seen.push((await app.get('/strict')).status);
-    expect(seen).toEqual([403, 403, 429]);
+  test('count a request that another guard rejects as allowed', async () => {
+    const app = await open({
+      routes: {
+        '/strict': [
+          UseGuards(new AuthGuard(true)),
+          RateLimit({ name: 'address', rate: '2/min' }),
+          RateLimit({ name: 'user', rate: '5/min', key: 'user' }),
+        ],
+      },
+    });
+    expect(await statuses(app, 3, '/strict')).toEqual([403, 403, 429]);
     expect((await app.get('/strict', { as: 'alice', from: '203.0.113.7' })).status).toBe(200);
     const { currentHour, byUser } = await until('responses are closed', async () => {
       const snapshot = await statsOf(app).snapshot();
@@ -45,10 +50,7 @@ describe.each(platforms)('statistics on %s', (platform) => {
   });
 
   test('count the address of a client that disconnects while another guard runs', async () => {
-    let enter = (): void => undefined;
-    const entered = new Promise<void>((resolve) => {
-      enter = resolve;
-    });
+    const { promise: entered, resolve: enter } = withResolvers<void>();
     class Slow implements CanActivate {
       async canActivate(context: ExecutionContext): Promise<boolean> {
         const response = context.switchToHttp().getResponse();
@@ -57,13 +59,10 @@ describe.each(platforms)('statistics on %s', (platform) => {
         return false;
       }
     }
-    @Controller()
-    class Users {
-      @Get('users') @UseGuards(new Slow()) @RateLimit({ rate: '5/min', key: 'user' }) users() {
-        return 'ok';
-      }
-    }
-    const app = await open({ controllers: [Users] });
+
+    const app = await open({
+      routes: { '/users': [UseGuards(new Slow()), RateLimit({ rate: '5/min', key: 'user' })] },
+    });
     const request = get(`${app.url}/users`, { agent: false });
     request.on('error', () => undefined);
     await entered;
@@ -120,26 +119,16 @@ describe('statistics', () => {
   });
 
   test('name no user who was charged in combination with another key', async () => {
-    @Controller()
-    class Together {
-      @Get('both') @UseGuards(new AuthGuard()) @RateLimit({ rate: '9/min', key: 'user+ip' }) both() {
-        return 'ok';
-      }
-    }
-    const app = await open({ controllers: [Together] });
+    const app = await open({
+      routes: { '/both': [UseGuards(new AuthGuard()), RateLimit({ rate: '9/min', key: 'user+ip' })] },
+    });
     expect((await app.get('/both', { as: 'alice' })).status).toBe(200);
     const { currentHour, byUser } = await statsOf(app).snapshot();
     expect([currentHour.allowed, byUser]).toEqual([1, []]);
   });
 
   test('count a request rejected because the store failed as denied and degraded, for no client', async () => {
-    const app = await open({
-      root: (store) =>
-        RateLimitModule.forRoot({
-          store: storeWith(store, { consume: () => Promise.reject(new Error('store is down')) }),
-          statistics: true,
-        }),
-    });
+    const app = await open({ options: { store: downStore(), statistics: true } });
     expect((await app.get('/closed')).status).toBe(503);
     expect((await app.get('/two')).status).toBe(200);
     const { currentHour, topDeniedClients } = await statsOf(app).snapshot();

@@ -1,9 +1,9 @@
-import { Controller, Get, UseGuards } from '@nestjs/common';
+import { UseGuards } from '@nestjs/common';
 import type { Attributes } from '@opentelemetry/api';
 import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 import { type MeterLike, RateLimit, RateLimitModule, RateLimitStats } from 'nestjs-ratelimit';
 import { RedisStore } from 'nestjs-ratelimit/redis';
-import { AuthGuard, inOneHour, moduleOf, starter, type TestApp } from '../support/app.js';
+import { AuthGuard, inOneHour, moduleOf, routes, starter, type TestApp } from '../support/app.js';
 import { HeldStore } from '../support/held-store.js';
 import { startRedis } from '../support/redis.js';
 import { Shop } from '../support/watched-shop.js';
@@ -32,6 +32,12 @@ function measured() {
   };
   return { meter, metrics, points };
 }
+
+/** How many values each point of a histogram has. */
+const countsOf = (points: Record<string, unknown>) =>
+  Object.fromEntries(
+    Object.entries(points).map(([name, value]) => [name, (value as { count: number }).count]),
+  );
 
 describe('OpenTelemetry', () => {
   const open = starter('express', { controllers: [Shop], middleware: false });
@@ -75,8 +81,7 @@ describe('OpenTelemetry', () => {
     await app.get('/closed');
     await app.get('/two', { from: '203.0.113.7' });
     const found = await points('rate_limit.decision.duration');
-    const counts = Object.entries(found).map(([name, value]) => [name, (value as { count: number }).count]);
-    expect(Object.fromEntries(counts)).toEqual({
+    expect(countsOf(found)).toEqual({
       'held allowed': 2,
       'held denied': 1,
       'held unavailable StoreUnavailableError': 1,
@@ -95,9 +100,10 @@ describe('OpenTelemetry', () => {
     const { app, points } = await opened();
     await app.get('/mine', { as: 'alice' });
     await app.get('/mine', { as: 'alice' });
-    const found = await points('rate_limit.decision.duration');
-    const counts = Object.entries(found).map(([name, value]) => [name, (value as { count: number }).count]);
-    expect(Object.fromEntries(counts)).toEqual({ 'held allowed': 1, 'held denied': 1 });
+    expect(countsOf(await points('rate_limit.decision.duration'))).toEqual({
+      'held allowed': 1,
+      'held denied': 1,
+    });
   });
 
   test('observes buckets and the state of each breaker', async () => {
@@ -129,44 +135,33 @@ describe('OpenTelemetry', () => {
 
   test('classes of the same name share a series, and nothing is lost', async () => {
     const { meter, points } = measured();
-    const named = (path: string) => {
-      @Controller(path)
-      class Same {
-        @Get() @RateLimit({ name: 'same', rate: '5/min' }) get() {
-          return path;
-        }
-      }
-      return Same;
-    };
+    const named = (path: string) => routes({ [`/${path}/get`]: RateLimit({ name: 'same', rate: '5/min' }) });
     const other = moduleOf({ controllers: [named('b')] }, 'OtherModule');
     const app = await open({ controllers: [named('a')], imports: [other], options: { meter } });
-    await app.get('/a');
-    await app.get('/b');
-    await app.get('/b');
-    expect(await points('rate_limit.decisions')).toEqual({ 'same Same.get allowed': 3 });
+    await app.get('/a/get');
+    await app.get('/b/get');
+    await app.get('/b/get');
+    expect(await points('rate_limit.decisions')).toEqual({ 'same Shop.get allowed': 3 });
   });
 
   test('a call without decisions is not timed, and a failure names its cause', async () => {
-    @Controller()
-    class Odd {
-      @Get('users') @UseGuards(new AuthGuard()) @RateLimit({ rate: '5/min', key: 'user' }) users() {
-        return 'ok';
-      }
-      @Get('broken')
-      @RateLimit({ rate: () => Promise.reject(new Error('no database')), phase: 'before-guards' })
-      broken() {
-        return 'ok';
-      }
-    }
     const { meter, points } = measured();
     await inOneHour();
-    const app = await open({ controllers: [Odd], options: { meter, statistics: true } });
+    const app = await open({
+      routes: {
+        '/users': [UseGuards(new AuthGuard()), RateLimit({ rate: '5/min', key: 'user' })],
+        '/broken': RateLimit({
+          rate: () => Promise.reject(new Error('no database')),
+          phase: 'before-guards',
+        }),
+      },
+      options: { meter, statistics: true },
+    });
     await app.get('/users');
     await app.get('/users', { as: 'alice' });
     expect((await app.get('/broken')).status).toBe(503);
     const found = await points('rate_limit.decision.duration');
-    expect(Object.keys(found).sort()).toEqual(['memory allowed', 'memory unavailable UnknownRateError']);
-    expect((found['memory allowed'] as { count: number }).count).toBe(1);
+    expect(countsOf(found)).toEqual({ 'memory allowed': 1, 'memory unavailable UnknownRateError': 1 });
     const { currentHour } = await app.app.get(RateLimitStats).snapshot();
     expect(currentHour).toMatchObject({ total: 3, denied: 1, degraded: 0 });
   });

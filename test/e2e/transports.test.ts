@@ -1,25 +1,16 @@
 import 'reflect-metadata';
-import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import {
   type CanActivate,
   Controller,
   type ExecutionContext,
   Get,
-  type INestApplication,
   Injectable,
   UseGuards,
 } from '@nestjs/common';
 import { ExternalContextCreator } from '@nestjs/core';
-import { Field, GraphQLModule, ObjectType, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
-import {
-  ClientProxyFactory,
-  MessagePattern,
-  type MicroserviceOptions,
-  Transport,
-} from '@nestjs/microservices';
+import { Field, ObjectType, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
+import { MessagePattern } from '@nestjs/microservices';
 import { IoAdapter } from '@nestjs/platform-socket.io';
-import { WsAdapter } from '@nestjs/platform-ws';
-import { MessageBody, SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import {
   MemoryStore,
   RateLimit,
@@ -28,12 +19,11 @@ import {
   RateLimitModule,
   type RateLimitModuleOptions,
 } from 'nestjs-ratelimit';
-import { firstValueFrom } from 'rxjs';
 import { io } from 'socket.io-client';
-import WebSocket from 'ws';
 import {
   type AppOptions,
   AuthGuard,
+  type Call,
   type Platform,
   platforms,
   serve,
@@ -41,7 +31,8 @@ import {
   statuses,
   type TestApp,
 } from '../support/app.js';
-import { storeWith } from '../support/stores.js';
+import { downStore } from '../support/stores.js';
+import { gateway, graphqlModule, openSocket, overTcp, overWs, startTcp } from '../support/transports.js';
 
 @ObjectType()
 class Item {
@@ -76,34 +67,19 @@ class ItemResolver {
   }
 }
 
-/** Starts an application with a schema, and asks it. */
+/** Starts applications with a schema; `query` sends one to the last of them. */
 function graphql(platform: Platform) {
+  const open = starter(platform, {
+    imports: [graphqlModule({ fieldResolverEnhancers: ['guards'] })],
+    providers: [ItemResolver],
+    middleware: false,
+  });
   let app: TestApp;
   const start = async (options: RateLimitModuleOptions = {}) => {
-    app = await serve(platform, {
-      imports: [
-        GraphQLModule.forRoot<ApolloDriverConfig>({
-          driver: ApolloDriver,
-          autoSchemaFile: true,
-          fieldResolverEnhancers: ['guards'],
-          introspection: true,
-        }),
-      ],
-      providers: [ItemResolver],
-      middleware: false,
-      options,
-    });
+    app = await open({ options });
   };
-  afterEach(() => app.close());
-  const query = async (text: string, as?: string, from?: string) =>
-    (
-      await app.get('/graphql', {
-        method: 'POST',
-        body: { query: text },
-        ...(as && { as }),
-        ...(from && { from }),
-      })
-    ).json;
+  const query = async (text: string, call: Call = {}) =>
+    (await app.get('/graphql', { method: 'POST', body: { query: text }, ...call })).json;
   return { start, query };
 }
 
@@ -125,15 +101,15 @@ describe.each(platforms)('GraphQL on %s', (platform) => {
         details: { throttle_type: 'hello', retry_after_seconds: 60 },
       },
     });
-    expect((await query('{ hello }', undefined, '203.0.113.7')).data).toEqual({ hello: 'hello' });
+    expect((await query('{ hello }', { from: '203.0.113.7' })).data).toEqual({ hello: 'hello' });
   });
 
   test('a user limit is decided after the guard of the field has set the user', async () => {
     await start();
     for (const passes of [true, true, false]) {
-      expect((await query('{ mine }', 'alice')).errors === undefined).toBe(passes);
+      expect((await query('{ mine }', { as: 'alice' })).errors === undefined).toBe(passes);
     }
-    expect((await query('{ mine }', 'bob')).data).toEqual({ mine: 'mine' });
+    expect((await query('{ mine }', { as: 'bob' })).data).toEqual({ mine: 'mine' });
   });
 });
 
@@ -146,11 +122,8 @@ describe('GraphQL', () => {
     expect((await query('{ items { name } }')).errors[0].extensions.details.throttle_type).toBe('class');
   });
 
-  test('a store that fails has its own error code', async () => {
-    const consume = () => {
-      throw new Error('store is down');
-    };
-    await start({ store: storeWith(new MemoryStore(), { consume }), failMode: 'closed' });
+  test('a failing store has its own error code', async () => {
+    await start({ store: downStore(), failMode: 'closed' });
     const { data, errors } = await query('{ hello }');
     expect(data).toBeNull();
     expect(errors[0]).toMatchObject({
@@ -169,47 +142,20 @@ describe('GraphQL', () => {
   });
 });
 
-/** Says things to a gateway, each answered before the next. */
-async function sayTo(
-  app: TestApp,
-): Promise<{ say(data: string): Promise<{ event: string; data: unknown }>; close(): void }> {
-  const socket = new WebSocket(app.url.replace('http', 'ws'));
-  await new Promise((resolve) => socket.once('open', resolve));
-  return {
-    say: (data) =>
-      new Promise((resolve) => {
-        socket.once('message', (message) => resolve(JSON.parse(String(message))));
-        socket.send(JSON.stringify({ event: 'say', data }));
-      }),
-    close: () => socket.close(),
-  };
-}
-
 describe('WebSockets', () => {
   const start = starter('express');
-  /** A gateway of its own for a test: guards that are bound to a class outlive an application. */
-  const gateway = (...guards: (CanActivate | (new () => CanActivate))[]) => {
-    @WebSocketGateway()
-    @UseGuards(...guards)
-    class Gateway {
-      @SubscribeMessage('say') @RateLimit({ name: 'say', rate: '2/min' }) say(@MessageBody() text: string) {
-        return { event: 'said', data: text };
-      }
-    }
-    return Gateway;
-  };
-  const overWs = (nest: INestApplication) => void nest.useWebSocketAdapter(new WsAdapter(nest));
+  const twice = RateLimit({ name: 'say', rate: '2/min' });
   const unregistered = (store: MemoryStore) => RateLimitModule.forRoot({ store, registerGuard: false });
 
   test.each<[string, AppOptions]>([
-    ['by the registered guard', { providers: [gateway()] }],
-    ['by @UseGuards', { providers: [gateway(RateLimitGuard)], root: unregistered }],
-    ['once by both', { providers: [gateway(RateLimitGuard)] }],
+    ['by the registered guard', { providers: [gateway(twice)] }],
+    ['by @UseGuards', { providers: [gateway(twice, RateLimitGuard)], root: unregistered }],
+    ['once by both', { providers: [gateway(twice, RateLimitGuard)] }],
   ])(
     'A23b each message of one socket is charged %s, and a denial is an exception event (ws)',
     async (_by, options) => {
       const app = await start({ ...options, prepare: overWs });
-      const socket = await sayTo(app);
+      const socket = await openSocket(app);
       expect(await socket.say('one')).toEqual({ event: 'said', data: 'one' });
       expect(await socket.say('two')).toEqual({ event: 'said', data: 'two' });
       expect(await socket.say('three')).toMatchObject({
@@ -227,8 +173,8 @@ describe('WebSockets', () => {
   );
 
   test('a gateway without a guard is not limited, and this is logged', async () => {
-    const app = await start({ providers: [gateway()], root: unregistered, prepare: overWs });
-    const socket = await sayTo(app);
+    const app = await start({ providers: [gateway(twice)], root: unregistered, prepare: overWs });
+    const socket = await openSocket(app);
     for (let i = 0; i < 5; i++) expect((await socket.say('on')).event).toBe('said');
     expect(app.logged).toEqual([
       expect.stringContaining('Gateway.say has limits, but no guard decides them'),
@@ -244,15 +190,9 @@ describe('WebSockets', () => {
         return true;
       }
     }
-    @WebSocketGateway()
-    @UseGuards(SocketAuth)
-    class Users {
-      @SubscribeMessage('say') @RateLimit({ name: 'user', rate: '1/min', key: 'user' }) say() {
-        return { event: 'said', data: 'ok' };
-      }
-    }
-    const app = await start({ providers: [Users], prepare: overWs });
-    const socket = await sayTo(app);
+    const users = gateway(RateLimit({ name: 'user', rate: '1/min', key: 'user' }), SocketAuth);
+    const app = await start({ providers: [users], prepare: overWs });
+    const socket = await openSocket(app);
     const events = [];
     for (const name of ['alice', 'bob', 'alice', 'nobody', 'nobody'])
       events.push((await socket.say(name)).event);
@@ -260,10 +200,10 @@ describe('WebSockets', () => {
     socket.close();
   });
 
-  test('a closed application decides nothing for the next one with the same gateway', async () => {
-    const type = gateway();
+  test('a closed application does not affect the next one with the same gateway', async () => {
+    const type = gateway(twice);
     const eventsOf = async (app: TestApp) => {
-      const socket = await sayTo(app);
+      const socket = await openSocket(app);
       const events: string[] = [];
       for (let i = 0; i < 3; i++) events.push((await socket.say('on')).event);
       socket.close();
@@ -280,20 +220,20 @@ describe('WebSockets', () => {
 
   test('A23b the same over Socket.IO', async () => {
     const app = await serve('fastify', {
-      providers: [gateway()],
+      providers: [gateway(twice)],
       prepare: (nest) => void nest.useWebSocketAdapter(new IoAdapter(nest)),
     });
     const socket = io(app.url, { transports: ['websocket'] });
     await new Promise((resolve) => socket.once('connect', () => resolve(undefined)));
-    const say = (data: string) =>
-      new Promise<unknown>((resolve) => {
-        for (const event of ['said', 'exception']) socket.once(event, (answer) => resolve({ event, answer }));
-        socket.emit('say', data);
+    const say = async (data: string) => {
+      const reply = new Promise<unknown>((resolve) => {
+        socket.onAny((event, answer) => resolve({ event, answer }));
       });
+      socket.emit('say', data);
+      return reply.finally(() => socket.offAny());
+    };
     expect(await say('one')).toEqual({ event: 'said', answer: 'one' });
-    socket.removeAllListeners();
     await say('two');
-    socket.removeAllListeners();
     expect(await say('three')).toMatchObject({
       event: 'exception',
       answer: { error: 'rate_limit_exceeded', status: 'error' },
@@ -318,27 +258,11 @@ describe('microservices', () => {
     }
     return Sums;
   };
-  /** A hybrid application and a way to have it add up numbers over TCP. */
+  /** A hybrid application that adds up numbers over TCP. */
   const startSums = async (options: AppOptions, inheritAppConfig: boolean) => {
-    const app = await start({
-      ...options,
-      prepare: (nest) =>
-        void nest.connectMicroservice<MicroserviceOptions>(
-          { transport: Transport.TCP, options: { host: '127.0.0.1', port: 0 } },
-          { inheritAppConfig },
-        ),
-    });
-    const [service] = await app.app.startAllMicroservices().then(() => app.app.getMicroservices());
-    const server = service?.unwrap<{ address(): { port: number } }>();
-    const client = ClientProxyFactory.create({
-      transport: Transport.TCP,
-      options: { host: '127.0.0.1', port: server?.address().port ?? 0 },
-    });
-    return {
-      app,
-      sum: () => firstValueFrom(client.send<number>('sum', [1, 2, 3])),
-      close: () => client.close(),
-    };
+    const app = await start({ ...options, prepare: overTcp(inheritAppConfig) });
+    const { send, close } = await startTcp(app);
+    return { app, sum: () => send<number>('sum', [1, 2, 3]), close };
   };
 
   describe.each([
@@ -371,12 +295,8 @@ describe('microservices', () => {
       await close();
     });
 
-    test('a store that fails is an error of the transport as well', async () => {
-      const consume = () => {
-        throw new Error('store is down');
-      };
-      const store = storeWith(new MemoryStore(), { consume });
-      const options = { store, failMode: 'closed' } as const;
+    test('a failing store is an error of the transport', async () => {
+      const options = { store: downStore(), failMode: 'closed' } as const;
       const { sum, close } = await startSums({ controllers: [sums()], options }, inherits);
       await expect(sum()).rejects.toMatchObject({
         status: 'error',
@@ -416,23 +336,14 @@ describe('calls that the library does not know', () => {
     const app = await serve('express', { providers: [Bot] });
     const creator = app.app.get(ExternalContextCreator);
     const bot = app.app.get(Bot);
-    const answer = creator.create(
-      bot,
-      bot.answer,
-      'answer',
-      undefined,
-      undefined,
-      undefined,
-      undefined,
-      undefined,
-      'telegram',
-    );
+    const none = undefined;
+    const answer = creator.create(bot, bot.answer, 'answer', none, none, none, none, none, 'telegram');
     for (let i = 0; i < 5; i++) expect(await answer({}, {}, {})).toBe('beep');
     expect(app.store.size).toBe(0);
     await app.close();
   });
 
-  test('a route unknown at start-up is compiled at its first call; its errors are logged once, and the limits of the module apply', async () => {
+  test('a route unknown at start-up is compiled at its first call: errors are logged once, and module limits apply', async () => {
     const app = await serve('express', { options: { limits: [{ name: 'burst', rate: '3/min' }] } });
     const creator = app.app.get(ExternalContextCreator);
     const unknown = new Unknown();
@@ -446,23 +357,14 @@ describe('calls that the library does not know', () => {
         () => 'passes',
         (error: RateLimitException) => error.outcome.decidedBy?.name,
       );
-    expect([await call('late'), await call('late'), await call('late'), await call('late')]).toEqual([
-      'passes',
-      'passes',
-      'passes',
-      'burst',
-    ]);
+    for (const outcome of ['passes', 'passes', 'passes', 'burst']) expect(await call('late')).toBe(outcome);
     expect(app.logged).toEqual([
       expect.stringContaining(
         '[bad-rate] Unknown.late: "1/fortnight" is not a rate: "fortnight" is not one of the units',
       ),
     ]);
     app.store.clear();
-    expect([await call('fine'), await call('fine'), await call('fine')]).toEqual([
-      'passes',
-      'passes',
-      'late',
-    ]);
+    for (const outcome of ['passes', 'passes', 'late']) expect(await call('fine')).toBe(outcome);
     await app.close();
   });
 });

@@ -1,10 +1,9 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { Controller, Get } from '@nestjs/common';
 import { Redis, type RedisOptions } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis5';
 import { RateLimit, RateLimiter } from 'nestjs-ratelimit';
 import { RedisStore } from 'nestjs-ratelimit/redis';
-import { platforms, serve as serveOn, starter, type TestApp } from '../support/app.js';
+import { platforms, routes, serve as serveOn, starter, type TestApp } from '../support/app.js';
 import { chargeOf } from '../support/charges.js';
 import { closed } from '../support/closed.js';
 import { OwnTime } from '../support/own-time.mjs';
@@ -13,12 +12,7 @@ import { FaultyProxy } from '../support/redis/proxy.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
-@Controller()
-class Shop {
-  @Get('five') @RateLimit({ name: 'five', rate: '5/hour' }) five() {
-    return 'ok';
-  }
-}
+const Shop = routes({ '/five': RateLimit({ name: 'five', rate: '5/hour' }) });
 
 const BACK_WITHIN_MS = 2_000;
 const health = ({ app }: TestApp) => app.get(RateLimiter).health();

@@ -1,8 +1,7 @@
-import { Controller, Get } from '@nestjs/common';
 import { RateLimit, RateLimiter, type RateLimitModuleOptions } from 'nestjs-ratelimit';
 import { RedisStore, type RedisStoreOptions } from 'nestjs-ratelimit/redis';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { type Platform, platforms, serve, starter, statuses, times } from '../support/app.js';
+import { type Platform, platforms, routes, serve, starter, statuses, times } from '../support/app.js';
 import { keysWithoutExpiry } from '../support/redis/expiry.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 
@@ -11,29 +10,17 @@ beforeAll(async () => {
   redis = await startRedis();
 });
 
-@Controller()
-class Shop {
-  @Get('burst') @RateLimit('10/min') burst() {
-    return 'ok';
-  }
-  @Get('slow') @RateLimit('3/min') slow() {
-    return 'ok';
-  }
-  @Get('costs')
-  @RateLimit({ rate: '5/min', cost: ({ request }) => Number((request.query as { cost: string }).cost) })
-  costs() {
-    return 'ok';
-  }
-  @Get('fixed') @RateLimit({ rate: '5/min', algorithm: 'fixed-window' }) fixed() {
-    return 'ok';
-  }
-  @Get('sliding') @RateLimit('5/min') sliding() {
-    return 'ok';
-  }
-  @Get('bucket') @RateLimit({ rate: '5/min', algorithm: 'token-bucket' }) bucket() {
-    return 'ok';
-  }
-}
+const Shop = routes({
+  '/burst': RateLimit('10/min'),
+  '/slow': RateLimit('3/min'),
+  '/costs': RateLimit({
+    rate: '5/min',
+    cost: ({ request }) => Number((request.query as { cost: string }).cost),
+  }),
+  '/fixed': RateLimit({ rate: '5/min', algorithm: 'fixed-window' }),
+  '/sliding': RateLimit('5/min'),
+  '/bucket': RateLimit({ rate: '5/min', algorithm: 'token-bucket' }),
+});
 
 let runs = 0;
 

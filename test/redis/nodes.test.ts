@@ -1,23 +1,17 @@
-import { Controller, Get } from '@nestjs/common';
 import { Cluster } from 'ioredis';
 import { RateLimit, RateLimiter } from 'nestjs-ratelimit';
 import { RedisStore } from 'nestjs-ratelimit/redis';
-import { serve } from '../support/app.js';
+import { routes, serve } from '../support/app.js';
 import { startCluster } from '../support/redis.js';
 import { until } from '../support/until.js';
 
-@Controller()
-class Shop {
-  @Get('many') @RateLimit({ name: 'many', rate: '100000/hour' }) many() {
-    return 'ok';
-  }
-  @Get('both')
-  @RateLimit({ name: 'address', rate: '100000/hour' })
-  @RateLimit({ name: 'all', rate: '100000/hour', key: 'header:x-tenant' })
-  both() {
-    return 'ok';
-  }
-}
+const Shop = routes({
+  '/many': RateLimit({ name: 'many', rate: '100000/hour' }),
+  '/both': [
+    RateLimit({ name: 'address', rate: '100000/hour' }),
+    RateLimit({ name: 'all', rate: '100000/hour', key: 'header:x-tenant' }),
+  ],
+});
 
 test('A38 of a Cluster that has lost a node, callers of the others meet the store as ever', async () => {
   // Else the others, too, stop a second after the node is gone.

@@ -1,5 +1,4 @@
 import { jest } from '@jest/globals';
-import { Controller, Get } from '@nestjs/common';
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis5';
 import { type Decision, RateLimit } from 'nestjs-ratelimit';
@@ -10,7 +9,7 @@ import {
   type RedisStoreOptions,
 } from 'nestjs-ratelimit/redis';
 import { ALGORITHM_NAMES } from '../../lib/core/algorithms/index.js';
-import { serve } from '../support/app.js';
+import { routes, serve } from '../support/app.js';
 import { type ChargeOptions, chargeOf } from '../support/charges.js';
 import { busy, Load } from '../support/load.js';
 import { keysWithoutExpiry } from '../support/redis/expiry.js';
@@ -304,12 +303,7 @@ describe('a server that cannot write', () => {
   });
 });
 
-@Controller()
-class Page {
-  @Get('ten') @RateLimit('10/hour') ten() {
-    return 'ok';
-  }
-}
+const Page = routes({ '/ten': RateLimit('10/hour') });
 
 test('A39 with failMode closed requests are a 503 while the server is killed, and are counted on when it is back', async () => {
   const store = new RedisStore({ url: redis.url, prefix: unused() });

@@ -1,9 +1,8 @@
 import { connect } from 'node:net';
-import { Controller, Get } from '@nestjs/common';
 import { RateLimit, RateLimiter } from 'nestjs-ratelimit';
 import { RedisStore } from 'nestjs-ratelimit/redis';
 import { TestClock } from 'nestjs-ratelimit/testing';
-import { serve } from '../support/app.js';
+import { routes, serve } from '../support/app.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
@@ -32,12 +31,7 @@ async function monitor(server: RedisServer): Promise<() => Promise<readonly stri
   };
 }
 
-@Controller()
-class Page {
-  @Get() @RateLimit('100/min') get() {
-    return 'ok';
-  }
-}
+const Page = routes({ '/': RateLimit('100/min') });
 
 test('a request under three limits is one command', async () => {
   const store = new RedisStore({ url: redis.url, prefix: 'three' });

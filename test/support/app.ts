@@ -6,13 +6,18 @@ import type {
   ExecutionContext,
   INestApplication,
   ModuleMetadata,
-  NestMiddleware,
   Type,
 } from '@nestjs/common';
-import { Logger, Module } from '@nestjs/common';
+import { All, Controller, Delete, Get, Logger, Module, Post, Put } from '@nestjs/common';
 import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
 import type { FastifyAdapter } from '@nestjs/platform-fastify';
-import { MemoryStore, RateLimitModule, type RateLimitModuleOptions, systemClock } from 'nestjs-ratelimit';
+import {
+  MemoryStore,
+  RateLimitConfigError,
+  RateLimitModule,
+  type RateLimitModuleOptions,
+  systemClock,
+} from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 
 export type Platform = 'express' | 'fastify';
@@ -53,14 +58,6 @@ export class AuthGuard implements CanActivate {
   }
 }
 
-/** Authentication as middleware, before all guards. */
-export class AuthMiddleware implements NestMiddleware {
-  use(request: WithUser, _response: unknown, next: () => void): void {
-    authenticate(request);
-    next();
-  }
-}
-
 export interface TestApp {
   readonly app: INestApplication;
   readonly url: string;
@@ -95,8 +92,15 @@ export interface Answer {
   readonly json: any;
 }
 
+/** The decorators of routes by method and path: `{ '/free': [], 'POST /login': RateLimit('2/min') }`. */
+export type Handlers = Readonly<Record<string, MethodDecorator | readonly MethodDecorator[]>>;
+
 export interface AppOptions extends ModuleMetadata {
   readonly options?: RateLimitModuleOptions;
+  /** Routes of a controller, in place of `controllers`. */
+  readonly routes?: Handlers;
+  /** Decorators of the class of `routes`. */
+  readonly decorators?: readonly ClassDecorator[];
   /** In place of `RateLimitModule.forRoot(options)`. */
   readonly root?: (store: MemoryStore) => DynamicModule;
   readonly prepare?: (app: INestApplication) => void;
@@ -211,20 +215,22 @@ async function adapterOf(platform: Platform): Promise<AbstractHttpAdapter> {
 /** Serves an application over a real socket on one of the platforms, with a clock that the test controls. */
 export async function serve(
   platform: Platform,
-  { options, root, prepare, middleware = true, ...given }: AppOptions,
+  { options, root, prepare, middleware = true, routes: handlers, decorators, ...given }: AppOptions,
 ): Promise<TestApp> {
   const clock = given.clock ?? new TestClock(Date.now());
   const store = given.store ?? new MemoryStore({ clock });
   const { imports = [], store: _store, clock: _clock, adapter: _adapter, ...metadata } = given;
   const limits = root === undefined ? RateLimitModule.forRoot({ store, ...options }) : root(store);
+  if (handlers !== undefined) metadata.controllers = [routes(handlers, { decorators })];
   const type = moduleOf({ ...metadata, imports: [limits, ...imports] });
   const logger = new ListeningLogger();
   const adapter = given.adapter ?? (await adapterOf(platform));
   const app = await NestFactory.create(type, adapter, { logger, abortOnError: false });
   if (middleware)
-    app.use((request: WithUser, response: unknown, next: () => void) =>
-      new AuthMiddleware().use(request, response, next),
-    );
+    app.use((request: WithUser, _response: unknown, next: () => void) => {
+      authenticate(request);
+      next();
+    });
   open.add(app);
   prepare?.(app);
   await app.listen(0, '127.0.0.1');
@@ -290,3 +296,65 @@ export async function statuses(
 
 /** Returns a list of `count` times `status`. */
 export const times = (count: number, status: number): number[] => Array.from({ length: count }, () => status);
+
+const VERBS = { GET: Get, POST: Post, PUT: Put, DELETE: Delete, ALL: All };
+
+/** The name of the handler of a path: its last word, or the method if it has none. */
+function handlerName(method: string, path: string): string {
+  const word = path.split('/').findLast((part) => part !== '' && !part.startsWith(':'));
+  return word?.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase()) ?? method.toLowerCase();
+}
+
+/**
+ * Returns a controller whose routes answer `ok`.
+ * A handler is named after the last word of its path: `Shop.login`, and `Shop.get` for `/`.
+ */
+export function routes(
+  handlers: Handlers,
+  {
+    name = 'Shop',
+    decorators: onClass = [],
+  }: { name?: string; decorators?: readonly ClassDecorator[] | undefined } = {},
+): Type {
+  const { [name]: type } = { [name]: class {} } as Record<string, Type>;
+  const { prototype } = type as Type;
+  for (const [route, decorators] of Object.entries(handlers)) {
+    const [path = '', method = 'GET'] = route.split(' ').reverse();
+    const handler = handlerName(method, path);
+    const descriptor = { value: () => 'ok', writable: true, configurable: true, enumerable: false };
+    Object.defineProperty(prototype, handler, descriptor);
+    const all = [VERBS[method as keyof typeof VERBS](path), decorators].flat() as MethodDecorator[];
+    for (const decorate of all.reverse()) decorate(prototype, handler, descriptor);
+  }
+  for (const decorate of [Controller(), ...onClass].reverse()) decorate(type as Type);
+  return type as Type;
+}
+
+/** Returns a function that throws. */
+export const throwing = (error: Error) => (): never => {
+  throw error;
+};
+
+/** A promise and its functions, as `Promise.withResolvers` of Node 22 returns them. */
+export function withResolvers<T>() {
+  let resolve: (value: T) => void = () => undefined;
+  let reject: (error: unknown) => void = () => undefined;
+  const promise = new Promise<T>((...functions) => {
+    [resolve, reject] = functions;
+  });
+  return { promise, resolve, reject };
+}
+
+/** The configuration error with which an application does not start. */
+export async function configErrorOf(starting: Promise<unknown>): Promise<RateLimitConfigError> {
+  const error = await starting.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(RateLimitConfigError);
+  return error as RateLimitConfigError;
+}
+
+/** Its problems, such as `bad-rate Shop.get`. */
+export const codesOf = ({ problems }: RateLimitConfigError): string[] =>
+  problems.map(({ code, source }) => `${code} ${source}`);

@@ -1,4 +1,4 @@
-import type { MemoryStore, Store } from 'nestjs-ratelimit';
+import { MemoryStore, type Store } from 'nestjs-ratelimit';
 
 /** A store that does as `inner`, but for its `changes`. */
 export const storeWith = (inner: MemoryStore, changes: Partial<Omit<Store, 'name'>>): Store => ({
@@ -30,3 +30,11 @@ export const laterStore = (inner: MemoryStore): Store => {
     close: () => later(() => inner.close()),
   };
 };
+
+/** A store whose charges fail. */
+export const downStore = (inner = new MemoryStore()): Store =>
+  storeWith(inner, {
+    consume: () => {
+      throw new Error('store is down');
+    },
+  });

@@ -36,7 +36,7 @@ async function opened(): Promise<IncomingMessage> {
   return response;
 }
 
-test('one timer serves all who look on, and ends with the last of them', async () => {
+test('all streams share one timer, which ends with the last of them', async () => {
   expect(counted.running).toBe(0);
   const [one, other] = [await opened(), await opened()];
   expect(counted.running).toBe(1);
@@ -50,7 +50,7 @@ test('one timer serves all who look on, and ends with the last of them', async (
   await until('the timer has ended', async () => counted.running === 0);
 });
 
-test('a stream ends after ten minutes, so that guards are asked again', async () => {
+test('a stream ends after ten minutes, so that guards run again', async () => {
   const response = await opened();
   response.resume();
   clock.advance(599_000);
@@ -61,7 +61,7 @@ test('a stream ends after ten minutes, so that guards are asked again', async ()
   await until('the timer has ended', async () => counted.running === 0);
 });
 
-test('a reader that has gone while guards were asked is not waited for', async () => {
+test('a client that disconnects while guards run leaves no timer', async () => {
   let seen: Promise<void> = Promise.resolve();
   handle = (response) => {
     seen = once(response, 'close').then(() => live.stream(response));
@@ -75,7 +75,7 @@ test('a reader that has gone while guards were asked is not waited for', async (
   expect(counted.running).toBe(0);
 });
 
-test('no more than a hundred look on, and nobody once it has ended', async () => {
+test('at most a hundred streams are open, and none after end()', async () => {
   for (let i = 0; i < 100; i++) await opened();
   const refused: unknown[] = [];
   handle = (response) => {

@@ -24,7 +24,7 @@ describe.each(ALGORITHM_NAMES)('two states of one bucket under %s', (name) => {
   const agos = fc.array(fc.integer({ min: 0, max: 1_200 }), { maxLength: 40 });
   const after = fc.integer({ min: 0, max: 1_100 });
 
-  test('count, taken together, at least what either does at any time', () => {
+  test('merged, count at least as much as each of them at any time', () => {
     fc.assert(
       fc.property(agos, agos, after, (ofOne, ofOther, ms) => {
         const [one, other] = [chargedAt(policy, ofOne), chargedAt(policy, ofOther)];
@@ -37,7 +37,7 @@ describe.each(ALGORITHM_NAMES)('two states of one bucket under %s', (name) => {
     );
   });
 
-  test('are left as they are', () => {
+  test('are not changed by merging', () => {
     fc.assert(
       fc.property(agos, agos, (ofOne, ofOther) => {
         const [one, other] = [chargedAt(policy, ofOne), chargedAt(policy, ofOther)];
@@ -51,7 +51,7 @@ describe.each(ALGORITHM_NAMES)('two states of one bucket under %s', (name) => {
   });
 });
 
-test('every algorithm has a code of its own, which bucket keys keep for ever', () => {
+test('each algorithm has a fixed code in bucket keys', () => {
   expect(ALGORITHM_NAMES.map((name) => [name, ALGORITHMS[name].code])).toEqual([
     ['sliding-window', 's'],
     ['fixed-window', 'f'],
@@ -59,7 +59,7 @@ test('every algorithm has a code of its own, which bucket keys keep for ever', (
   ]);
 });
 
-test.each(ALGORITHM_NAMES)('the longest state of %s is as long as said', (name) => {
+test.each(ALGORITHM_NAMES)('the longest state of %s has maxState entries', (name) => {
   const algorithm = ALGORITHMS[name];
   const lengths = [31, 32, 33, 320, 1_000].map((windowMs) => {
     const policy = definePolicy({ name, scope: '', rate: { limit: 10_000, windowMs }, algorithm: name });
@@ -74,7 +74,7 @@ test.each(ALGORITHM_NAMES)('the longest state of %s is as long as said', (name) 
   expect(Math.max(...lengths)).toBe(algorithm.maxState);
 });
 
-test('exact times under sliding-window count no more than either', () => {
+test('sliding-window merges exact times without counting more', () => {
   const policy = definePolicy({ name: 'sliding', scope: '', rate: { limit: 100, windowMs: 1_000 } });
   const { merge } = ALGORITHMS['sliding-window'];
   const [one, other] = [chargedAt(policy, [900, 900, 100]), chargedAt(policy, [500, 500])];

@@ -5,7 +5,7 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-test('the clock of the system tells the time of day, in whole milliseconds', () => {
+test('systemClock returns the time of day in whole milliseconds', () => {
   const beforeMs = Date.now();
   const nowMs = systemClock.now();
   // On a busy machine any time may lie between two readings.
@@ -15,14 +15,14 @@ test('the clock of the system tells the time of day, in whole milliseconds', () 
   expect(Number.isInteger(nowMs)).toBe(true);
 });
 
-test('fake timers turn it, as they turn all else in the tests of an application', () => {
+test('fake timers advance it', () => {
   jest.useFakeTimers();
   const before = systemClock.now();
   jest.advanceTimersByTime(60_000);
   expect(systemClock.now() - before).toBe(60_000);
 });
 
-test('a wall clock that is set does not move it', () => {
+test('it does not follow changes of the wall clock', () => {
   const before = systemClock.now();
   jest.spyOn(Date, 'now').mockReturnValue(0);
   expect(systemClock.now()).toBeGreaterThanOrEqual(before);

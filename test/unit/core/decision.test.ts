@@ -16,8 +16,8 @@ const decision = (
 
 const decidedByOf = (...decisions: Decision[]) => toOutcome(decisions, false).decidedBy?.name ?? null;
 
-describe('the binding decision', () => {
-  test('of those that deny, the one with the longest wait; never comes before every wait', () => {
+describe('decidedBy', () => {
+  test('of several denials, the one with the longest wait; an endless wait is the longest', () => {
     const [short, long, never, fine] = [
       decision('short', { retryAfterMs: 10 }),
       decision('long', { retryAfterMs: 20 }),
@@ -39,7 +39,7 @@ describe('the binding decision', () => {
     expect(decidedByOf(decision('first'), decision('second'))).toBe('first');
   });
 
-  test('a shadow limit never binds', () => {
+  test('never a shadow limit', () => {
     const shadow = decision('shadow', { retryAfterMs: 10, shadow: true });
     expect(decidedByOf(shadow, decision('real'))).toBe('real');
     expect(toOutcome([shadow], false)).toMatchObject({
@@ -50,12 +50,12 @@ describe('the binding decision', () => {
     });
   });
 
-  test('without a decision the request is skipped', () => {
+  test('null for a skipped request', () => {
     expect(toOutcome([], false)).toMatchObject({ allowed: true, skipped: true, decidedBy: null });
   });
 });
 
-test('what was given back stands uncharged, and never above the limit', () => {
+test('withoutCharge adds the cost back, up to the limit', () => {
   const charged = { ...decision('limit', { remaining: 3 }), receipt: {} };
   expect(withoutCharge(charged)).toMatchObject({ remaining: 4, receipt: null });
   expect(withoutCharge({ ...charged, remaining: 10 }).remaining).toBe(10);

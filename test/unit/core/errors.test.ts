@@ -8,6 +8,8 @@ describe('values in errors and logs', () => {
   test.each<[string, unknown, string]>([
     ['a text', 'a value', '"a value"'],
     ['an empty text', '', '""'],
+    ['an escape code', '\u001b[2J', '"\\u001b[2J"'],
+    ['quotes', '" It is fine. "', '"\\" It is fine. \\""'],
     ['several lines', 'a\nERROR forged\r\tb', '"a\\nERROR forged\\r\\tb"'],
     ['a long text', 'x'.repeat(1_000_000), `"${'x'.repeat(100)}"`],
     ['a number', 42, '42'],
@@ -30,12 +32,12 @@ describe('values in errors and logs', () => {
     expect(describeValue(value)).toBe(text);
   });
 
-  test('of an object no more than ten keys', () => {
+  test('an object: at most ten keys', () => {
     const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`k${i}`, i]));
     expect(describeValue(many)).toBe('{ k0, k1, k2, k3, k4, k5, k6, k7, k8, k9 }');
   });
 
-  test('one that holds itself', () => {
+  test('a circular object', () => {
     const circular: Record<string, unknown> = {};
     circular.self = circular;
     expect(describeValue(circular)).toBe('{ self }');

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { definePolicy } from '../../../lib/core/policy.js';
 
 describe('policies', () => {
-  test('a token bucket tells its burst, and the time in which that fills', () => {
+  test('a token bucket has the burst as capacity, and its refill time', () => {
     const policy = definePolicy({
       name: 'bucket',
       scope: 'scope',
@@ -13,7 +13,7 @@ describe('policies', () => {
     expect(policy).toMatchObject({ limit: 30, capacity: 10, refillMs: 20_000 });
   });
 
-  test('a token bucket refuses what it could not count exactly: 52 million a day pass', () => {
+  test('a token bucket rejects limits that it could not count exactly, above 52 million a day', () => {
     const a = (limit: number) =>
       definePolicy({
         name: 'a',
@@ -25,7 +25,7 @@ describe('policies', () => {
     expect(() => a(53_000_000)).toThrow('[bad-policy]');
   });
 
-  test('the tail of a key tells scope and name apart, whatever stands in them', () => {
+  test('bucket keys of different scopes and names differ', () => {
     const parts = fc.string({ unit: fc.constantFrom('a', ':', '%', '{', '}', '3', 'A') });
     const name = parts.filter((text) => text !== '');
     const tail = (scope: string, policy: string) =>

@@ -23,7 +23,7 @@ describe('rates', () => {
     );
   });
 
-  test('any other text is an error that shows it', () => {
+  test('any other text is an error that quotes it', () => {
     const thrownFor = (text: string): unknown => {
       try {
         return rate(text);
@@ -41,7 +41,7 @@ describe('rates', () => {
     expect(() => rate('ten a day')).toThrow('[bad-rate] "ten a day" is not a rate.');
   });
 
-  test('an error names the place that it was given, and the unit that there is not', () => {
+  test('an error names the given source and the unknown unit', () => {
     const problemOf = (...given: Parameters<typeof rate>) => {
       try {
         rate(...given);
@@ -67,12 +67,12 @@ describe('rates', () => {
     expect(problemOf('five/min')?.message).toBe('"five/min" is not a rate.');
   });
 
-  test('unlimited is null; a rate is frozen', () => {
+  test('unlimited is null, and a rate is frozen', () => {
     expect([rate('unlimited'), parseRate(null), parseRate('unlimited')]).toEqual([null, null, null]);
     expect(Object.isFrozen(rate('5/min'))).toBe(true);
   });
 
-  test('an object may bring its burst', () => {
+  test('an object may have a burst', () => {
     expect(parseRate({ limit: 5, window: '1min', burst: 10 })).toEqual({
       limit: 5,
       windowMs: 60_000,

@@ -21,7 +21,7 @@ test.each([
   expect(messagesOf(options)).toEqual([]);
 });
 
-test('one error names every option that is wrong', () => {
+test('one error names every invalid option', () => {
   expect(messagesOf({ enabld: true, enabled: 'yes', size: 10, sise: undefined })).toEqual([
     '[bad-option] Thing: enabled cannot be "yes". Give true or false.',
     '[bad-option] Thing: size cannot be 10. Give a whole number from 1 to 9.',

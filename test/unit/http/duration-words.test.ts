@@ -1,6 +1,6 @@
 import { formatDuration, retryAfterSeconds, toSeconds } from '../../../lib/http/duration-words.js';
 
-test('seconds are rounded up, a wait is at least one', () => {
+test('seconds are rounded up, and a wait is at least one second', () => {
   expect([0, 1, 999, 1_000, 1_001].map(toSeconds)).toEqual([0, 1, 1, 1, 2]);
   expect([0, 600, 1_000, 1_001, null].map(retryAfterSeconds)).toEqual([1, 1, 1, 2, null]);
 });

@@ -38,13 +38,13 @@ describe('addresses', () => {
     expect(addressNormalizer(64)(text)).toBe(expected);
   });
 
-  test('the network is as long as configured', () => {
+  test('ipv6Prefix sets the length of the network', () => {
     expect(addressNormalizer(56)('2001:db8:1:2ff::1')).toBe('2001:db8:1:200::/56');
     expect(addressNormalizer(128)('2001:db8::1')).toBe('2001:db8::1/128');
     expect(addressNormalizer(32)('2001:db8::1')).toBe('2001:db8::/32');
   });
 
-  test('an address is the same the second time, and after many others', () => {
+  test('the result is the same after many other addresses', () => {
     const form = addressNormalizer(64);
     const wrong: unknown[] = [];
     for (let i = 0; i < 25_000; i++) {
@@ -56,7 +56,7 @@ describe('addresses', () => {
     expect([form('2001:db8:1::2'), form('2001:db8:1::2')]).toEqual(['2001:db8:1::/64', '2001:db8:1::/64']);
   });
 
-  test('whatever text comes, it is an address of ours or null', () => {
+  test('any text gives a normalized address or null', () => {
     const parts = fc.array(
       fc.constantFrom('1', '255', '256', ':', '::', '.', 'ffff', '0', 'x', '%', '/', ' '),
       { maxLength: 12 },
@@ -81,8 +81,8 @@ describe('addresses', () => {
   });
 });
 
-describe('addresses that were met before', () => {
-  test('are found once', () => {
+describe('memoized addresses', () => {
+  test('are computed once', () => {
     const asked: string[] = [];
     const find = memoizeByAddress((address) => {
       asked.push(address);
@@ -92,7 +92,7 @@ describe('addresses that were met before', () => {
     expect(asked).toEqual(['::1', '::2']);
   });
 
-  test('stay while they come again, however many others come', () => {
+  test('stay cached while they are used, even among many others', () => {
     const asked: string[] = [];
     const find = memoizeByAddress((address) => {
       asked.push(address);
@@ -106,7 +106,7 @@ describe('addresses that were met before', () => {
     expect(asked).toHaveLength(30_001);
   });
 
-  test('are few, and do not keep the long headers that they came in', () => {
+  test('are bounded, and do not retain the headers that they were cut from', () => {
     const isIn = compileNetworkMatcher(['10.0.0.0/8']);
     const networkOf = addressNormalizer(64);
     const rest = 'x'.repeat(2_000);
@@ -123,7 +123,7 @@ describe('addresses that were met before', () => {
     expect([isIn('10.1.2.3'), networkOf('2001:db8::1')]).toEqual([true, '2001:db8::/64']);
   });
 
-  test('are not those of any length: a zone is as long as its sender likes', () => {
+  test('exclude long ones: a zone can have any length', () => {
     const isIn = compileNetworkMatcher(['fe80::/10']);
     const rest = 'z'.repeat(10_000);
     const before = heapBytes();
@@ -163,13 +163,13 @@ describe('networks', () => {
     expect(outside.filter((address) => isIn(address))).toEqual([]);
   });
 
-  test('what is no address is in none', () => {
+  test('a text that is not an address is in no network', () => {
     const isIn = compileNetworkMatcher(['0.0.0.0/0', '::/0']);
     for (const text of [undefined, null, '', 'garbage', '1.2.3', '1.2.3.4:80', '[::1]', '::%', '1.2.3.4/8'])
       expect([text, isIn(text)]).toEqual([text, false]);
   });
 
-  test('an address is in one of several networks, and in none of no networks', () => {
+  test('several networks and an empty list', () => {
     const isIn = compileNetworkMatcher(['10.0.0.0/8', 'fd00::/8', '203.0.113.7']);
     expect(['10.1.1.1', 'fd12::1', '203.0.113.7', '203.0.113.8'].map(isIn)).toEqual([
       true,
@@ -202,7 +202,7 @@ describe('networks', () => {
     null,
     10,
     {},
-  ])('%p is a mistake', (text) => {
+  ])('%p is an error', (text) => {
     expect(() => compileNetworkMatcher([text as string])).toThrow('[bad-address]');
   });
 });

@@ -1,6 +1,6 @@
 import { createHasher } from '../../../lib/identity/hash.js';
 
-test('a hash tells nothing without the secret, and is the same under the same secret', () => {
+test('a hash depends on the value and the secret, and is random without a secret', () => {
   expect(createHasher('a')('value')).toBe(createHasher('a')('value'));
   expect(createHasher('a')('value')).not.toBe(createHasher('b')('value'));
   expect(createHasher(undefined)('value')).not.toBe(createHasher(undefined)('value'));

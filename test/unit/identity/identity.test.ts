@@ -31,11 +31,11 @@ describe('identities', () => {
     [`user:${'x'.repeat(65)}`, `user:~${hash('x'.repeat(65))}`],
     [`user:~${hash('x'.repeat(65))}`, `user:~${hash('x'.repeat(65))}`],
     [`header:x-api-key:${hash('k1')}`, `header:x-api-key:${hash('k1')}`],
-  ])('by hand: %s is written %s', (given, written) => {
+  ])('%s becomes %s', (given, written) => {
     expect(canonical(given)).toBe(written);
   });
 
-  test('what keys write stays as it is when it is given by hand', () => {
+  test('canonical identities stay as they are', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), (value) => {
         const identity = formatIdentity('user', value, hash);
@@ -45,14 +45,14 @@ describe('identities', () => {
     );
   });
 
-  test('by hand, a body is written as it is meant', () => {
+  test('body values are normalized, other values are not', () => {
     expect(typed('body:email:Alice@Example.org')).toBe('body:email:alice@example.org');
     expect(typed('body:email:bob+tag@example.org')).toBe('body:email:bob%2Btag@example.org');
     expect(typed('param:id:Alice')).toBe('param:id:Alice');
     expect(typed('body:email')).toBe('body:email');
   });
 
-  test('in words a secret is hashed, even one that looks like a hash; an operator may give the hash itself', () => {
+  test('consume hashes any secret; operators may also pass its hash', () => {
     const looksHashed = hash('k1');
     for (const source of ['header', 'query', 'cookie']) {
       const words = `${source}:key:${looksHashed}`;
@@ -67,7 +67,7 @@ describe('identities', () => {
     expect(canonical(`param:id:${looksHashed}`)).toBe(`param:id:${looksHashed}`);
   });
 
-  test('by hand, one value never reads as two', () => {
+  test('one value is never parsed as two', () => {
     for (const source of ['header', 'query', 'cookie', 'body', 'param'])
       expect(typed(`${source}:name:a+user:1`)).not.toBe(typed([`${source}:name:a`, 'user:1']));
   });

@@ -27,14 +27,11 @@ const characters = fc.nat({ max: 0x10f7ff }).map(
 );
 
 describe('values of a request', () => {
-  test.each(['header', 'query', 'cookie'] as const)(
-    'a %s is kept as its hash, as it is written',
-    (source) => {
-      expect(valueIdentity(source, 'key', 'Secret ')).toBe(`${source}:key:${hash('Secret ')}`);
-    },
-  );
+  test.each(['header', 'query', 'cookie'] as const)('a %s is hashed without normalization', (source) => {
+    expect(valueIdentity(source, 'key', 'Secret ')).toBe(`${source}:key:${hash('Secret ')}`);
+  });
 
-  test('a param is kept as it is written, and a body as it is meant', () => {
+  test('a param is kept as it is, and a body value is normalized', () => {
     expect(valueIdentity('param', 'id', ' Alice')).toBe('param:id:%20Alice');
     expect(email(' Alice@Example.org ')).toBe('body:email:alice@example.org');
   });
@@ -53,24 +50,24 @@ describe('values of a request', () => {
   });
 
   test.each([undefined, null, '', ' ', '\n', [], ['a'], {}, { toString: () => 'a' }, Symbol('a'), () => 'a'])(
-    'what is no single value is none: %p',
+    '%p has no value',
     (raw) => {
       expect(email(raw)).toBeUndefined();
     },
   );
 
-  test('space around a value does not matter, however much of it', () => {
+  test('any amount of space around a value is ignored', () => {
     for (const spaces of [1, 999, 1_000, 100_000])
       expect(email(`${' '.repeat(spaces)}Alice${' '.repeat(spaces)}`)).toBe('body:email:alice');
   });
 
-  test('a value of any length is a short identity, and other values are others', () => {
+  test('long values are hashed to short identities', () => {
     for (const length of [65, 1_000, 1_001, 1_000_000])
       expect(email('x'.repeat(length))).toBe(`body:email:~${hash('x'.repeat(length))}`);
     expect(email('x'.repeat(64))).toBe(`body:email:${'x'.repeat(64)}`);
   });
 
-  test('what is meant stays as it is when it is meant again, and case and space never tell two apart', () => {
+  test('normalization is idempotent and ignores case and surrounding space', () => {
     fc.assert(
       fc.property(fc.string({ unit: characters, maxLength: 40 }), (text) => {
         const identity = email(text);
@@ -86,7 +83,7 @@ describe('values of a request', () => {
     );
   });
 
-  test('secrets need a hash that nobody else can make', () => {
+  test('keys with secrets need the option secret', () => {
     const compile = (source: ValueLocation, isKeyed: boolean) => () =>
       KEY_FORMS[source].compile('name', { ...compilation, isKeyed });
     for (const source of ['header', 'query', 'cookie'] as const) {

@@ -45,7 +45,7 @@ describe('the walk over X-Forwarded-For', () => {
     expect(compileTrustProxy('10.0.0.0/8')(proxy, header.replace('10.0.0.2,', ''))).toBe('9.9.9.9');
   });
 
-  test('whatever the header is, the answer is an address, and what stands left of it changes nothing', () => {
+  test('any header gives an address, and entries left of it change nothing', () => {
     const hop = fc.oneof(
       fc.ipV4(),
       fc.ipV6(),

@@ -41,7 +41,7 @@ describe.each(['memory', 'Redis'] as const)('status over %s', (kind) => {
   afterEach(async () => store.close?.());
   const identity = 'user:42';
 
-  test('all limits of an identity, but those of unlimited scopes and of functions', async () => {
+  test('all limits of an identity except unlimited scopes and functions', async () => {
     const statuses = await limiter.status({ identity });
     expect(statuses.map(({ scope, name, limit, remaining }) => [scope, name, limit, remaining])).toEqual([
       ['sliding', 'sliding', 5, 5],
@@ -57,7 +57,7 @@ describe.each(['memory', 'Redis'] as const)('status over %s', (kind) => {
     expect(new Set(statuses.map(({ nextUnitMs }) => nextUnitMs))).toEqual(new Set([null]));
   });
 
-  test('one scope, with the tier and the rate that are given', async () => {
+  test('one scope, with a given tier and rate', async () => {
     const of = async (target: object) =>
       (await limiter.status({ identity, ...target })).map(({ name, limit }) => `${name} ${limit}`);
     expect(await of({ scope: 'several' })).toEqual(['several 2', 'day 10']);
@@ -73,7 +73,7 @@ describe.each(['memory', 'Redis'] as const)('status over %s', (kind) => {
   });
 
   test.each(['sliding', 'fixed', 'bucket'] as const)(
-    '%s: after nextUnitMs there is one unit more, and not before',
+    '%s: one more unit is available after nextUnitMs, and not before',
     async (scope) => {
       const now = async () => (await limiter.status({ identity, scope }))[0];
       for (const cost of [2, 1, 1]) {
@@ -94,7 +94,7 @@ describe.each(['memory', 'Redis'] as const)('status over %s', (kind) => {
     },
   );
 
-  test('a denied identity is told both waits, and a block', async () => {
+  test('a denied identity has both waits and its block', async () => {
     await limiter.consume({ scope: 'sliding', identity, cost: 5 });
     const [full] = await limiter.status({ identity, scope: 'sliding' });
     expect(full).toEqual({
@@ -120,7 +120,7 @@ describe.each(['memory', 'Redis'] as const)('status over %s', (kind) => {
     });
   });
 
-  test('it charges nothing, and starts no block', async () => {
+  test('charges nothing and starts no block', async () => {
     await limiter.consume({ scope: 'blocking', identity });
     const before = await limiter.status({ identity });
     for (let i = 0; i < 5; i++) expect(await limiter.status({ identity })).toEqual(before);

@@ -42,14 +42,14 @@ describe('the load of a process', () => {
     expect(setUp().under(load)).toEqual([level]);
   });
 
-  test('thresholds may be others, each by itself', () => {
+  test('each threshold can be set separately', () => {
     const thresholds = { elevated: { utilization: 0.2 }, critical: { delayMs: 100 } };
     expect(setUp(thresholds).under({ utilization: 0.2 })).toEqual(['elevated']);
     expect(setUp(thresholds).under({ utilization: 0.89 })).toEqual(['elevated']);
     expect(setUp(thresholds).under({ delayMs: 100 })).toEqual(['critical']);
   });
 
-  test('a short peak is smoothed away, a lasting one is not', () => {
+  test('short peaks are smoothed, lasting ones are not', () => {
     const { under } = setUp();
     expect(under({ utilization: 0.2 }, 4)).not.toContain('elevated');
     expect(under({ utilization: 1 })).toEqual(['normal']);
@@ -60,7 +60,7 @@ describe('the load of a process', () => {
     expect(lasting.at(-1)).toBe('critical');
   });
 
-  test('a level ends only at four fifths of what began it, so that it does not flicker', () => {
+  test('a level ends at four fifths of its threshold, so that it does not flicker', () => {
     const { under } = setUp();
     under({ utilization: 0.7 });
     expect(new Set(under({ utilization: 0.57 }, 40))).toEqual(new Set(['elevated']));
@@ -76,7 +76,7 @@ describe('the load of a process', () => {
     expect(new Set(flickering)).toEqual(new Set(['elevated']));
   });
 
-  test('it looks twice a second at most', () => {
+  test('measures at most twice a second', () => {
     const { meter, measure, clock } = setUp();
     for (let i = 0; i < 100; i++) meter();
     expect(measure).toHaveBeenCalledTimes(1);
@@ -88,14 +88,14 @@ describe('the load of a process', () => {
     expect(measure).toHaveBeenCalledTimes(2);
   });
 
-  test('what was long ago does not count', () => {
+  test('old samples do not count', () => {
     const { under, clock } = setUp();
     expect(under({ utilization: 1 }, 3).at(-1)).toBe('critical');
     clock.advance('1h');
     expect(under({ utilization: 0.1 })).toEqual(['normal']);
   });
 
-  test('a clock that goes back does not stop it', () => {
+  test('works after the clock has gone back', () => {
     let nowMs = 10_000_000;
     let utilization = 0;
     const meter = loadMeter({
@@ -118,11 +118,11 @@ describe('the load of a process', () => {
     { elevated: { utilization: 0 } },
     { elevated: { delayMs: -1 } },
     { elevated: { utilization: Number.NaN } },
-  ])('thresholds out of order are a mistake: %j', (thresholds) => {
+  ])('thresholds out of order are an error: %j', (thresholds) => {
     expect(() => loadMeter({ thresholds })).toThrow('[bad-rate]');
   });
 
-  test('of the event loop itself: quiet at first, critical while it is busy, and no handle is left', async () => {
+  test('the real event loop: normal at first, critical while it is busy, and no handle is left', async () => {
     const before = process.getActiveResourcesInfo();
     const clock = new TestClock();
     // Each goes by one measure alone, since the other one never reaches so much.

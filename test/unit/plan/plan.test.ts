@@ -1,5 +1,6 @@
 import { ErrorCollector } from '../../../lib/core/errors.js';
 import type { LimitOrigin } from '../../../lib/plan/limit.js';
+import { byLoad } from '../../../lib/plan/load.js';
 import { compilePlan, type Phase, requirePhase } from '../../../lib/plan/plan.js';
 import { type TestLimit, type TestLimitOptions, testLimit } from '../../support/limits.js';
 
@@ -50,11 +51,11 @@ const KINDS: readonly [string, Partial<TestLimitOptions>, 'before' | 'after'][] 
 ];
 
 describe('phases', () => {
-  test('no limits, no plan', () => {
+  test('a route without limits has no plan', () => {
     expect(compilePlan('Shop.get', [], true, true)).toBeNull();
   });
 
-  test.each(KINDS)('%s where another guard follows', (name, options, expected) => {
+  test.each(KINDS)('phase of %s if another guard follows', (name, options, expected) => {
     const { beforeGuards, afterGuards } = planOf([limit(name, options)], true);
     const names = (of: typeof afterGuards) => of?.limits.map((one) => one.name) ?? [];
     expect([names(beforeGuards), names(afterGuards)]).toEqual(
@@ -62,7 +63,7 @@ describe('phases', () => {
     );
   });
 
-  test('each keeps the order of the limits', () => {
+  test('each phase keeps the order of the limits', () => {
     const limits = KINDS.map(([name, options]) => limit(name, options));
     const { beforeGuards, afterGuards } = planOf(limits, true);
     const namesIn = (expected: 'before' | 'after') =>
@@ -71,24 +72,26 @@ describe('phases', () => {
     expect(afterGuards?.limits.map(({ name }) => name)).toEqual(namesIn('after'));
   });
 
-  test('where no other guard follows, both are one', () => {
+  test('if no other guard follows, there is one phase', () => {
     const limits = KINDS.map(([name, options]) => limit(name, options));
     const { beforeGuards, afterGuards } = planOf(limits, false);
     expect(beforeGuards.limits).toEqual(limits);
     expect(afterGuards).toBeNull();
   });
 
-  test('a phase is static if none of its limits asks the application', () => {
+  test('a phase is static if none of its limits calls a function of the application', () => {
     const early = limit('early', { when: () => true, phase: 'before-guards' });
     const late = limit('late', { key: 'user' });
     expect(phasesOf([early, late], true)).toEqual([phase(['early'], { isStatic: false }), phase(['late'])]);
     const counted = limit('counted', { countWhen: () => false, methods: ['GET'], block: '1min' });
     expect(phasesOf([counted], false)).toEqual([phase(['counted']), null]);
+    const rate = byLoad({ normal: '9/min', elevated: '3/min', critical: null }, () => 'normal');
+    expect(phasesOf([limit('load', { rate })], false)).toEqual([phase(['load']), null]);
     const tiers = limit('tiers', { rate: { default: '5/min' } });
     expect(phasesOf([tiers], true)).toEqual([phase([]), phase(['tiers'], { isStatic: false })]);
   });
 
-  test('exempt is asked in the last one, be it without limits', () => {
+  test('exempt is called in the last phase, even if that has no limits', () => {
     const [early, late] = [limit('early'), limit('late', { key: 'user' })];
     const last = { isStatic: false, asksExempt: true };
     expect(phasesOf([early, late], true, true)).toEqual([phase(['early']), phase(['late'], last)]);
@@ -96,12 +99,12 @@ describe('phases', () => {
     expect(phasesOf([early, late], false, true)).toEqual([phase(['early', 'late'], last), null]);
   });
 
-  test('it is frozen, and says which route it is for', () => {
+  test('a plan is frozen and has the id and name of its route', () => {
     const plan = planOf([limit('a')], true);
     expect([plan.route, Object.isFrozen(plan)]).toEqual(['Shop.get', true]);
   });
 
-  test('the limits with countWhen by name, of both phases; null for none', () => {
+  test('refundable has the limits with countWhen of both phases, or is null', () => {
     const early = limit('early', { countWhen: () => true });
     const late = limit('late', { key: 'user', countWhen: () => false });
     expect([...(planOf([early, limit('other'), late], true).refundable ?? [])]).toEqual([
@@ -111,7 +114,7 @@ describe('phases', () => {
     expect(planOf([limit('other')], true).refundable).toBeNull();
   });
 
-  test('whether it has shadow limits, and reads the user', () => {
+  test('hasShadows and readsUser', () => {
     const facts = (...limits: TestLimit[]) => {
       const { hasShadows, readsUser } = planOf(limits, true);
       return { hasShadows, readsUser };
@@ -121,7 +124,7 @@ describe('phases', () => {
     expect(facts(limit('a'), limit('b', { key: 'user|ip' }))).toEqual({ hasShadows: false, readsUser: true });
   });
 
-  test('the limit of the route that is only for users, unless one is for anonymous callers', () => {
+  test('userOnlyLimit is the first user limit of the route, unless a limit covers anonymous callers', () => {
     const users = limit('users', { key: 'user' });
     const find = (...limits: TestLimit[]) => planOf(limits, true).userOnlyLimit?.name ?? null;
     expect(find(limit('a'), users, limit('more', { key: 'user' }))).toBe('users');
@@ -131,35 +134,16 @@ describe('phases', () => {
   });
 });
 
-describe('limits whose phase would have to be guessed', () => {
-  const problems = (options: Partial<TestLimitOptions>) => {
+describe('limits with an unknown phase', () => {
+  const problemsOf = (of: TestLimit) => {
     const errors = new ErrorCollector();
-    requirePhase(limit('login', options), 'JwtGuard', errors);
+    requirePhase(of, 'JwtGuard', errors);
     return errors.errors;
   };
   const FIX = `Write phase: 'after-guards' if it reads the user whom a guard sets; write phase: 'before-guards' if it reads only the request, so that requests that a guard rejects are limited too.`;
 
-  test.each<[string, Partial<TestLimitOptions>]>([
-    ['key', { key: () => 'a' }],
-    ['rate', { rate: () => '5/min' }],
-    ['cost', { cost: () => 1 }],
-    ['when', { when: () => true }],
-    ['skipIf', { skipIf: () => false }],
-  ])('a function for %s', (option, options) => {
-    expect(problems(options)).toEqual([
-      {
-        code: 'missing-phase',
-        source: 'Shop.login',
-        message: `The ${option} of the limit "login" is a function or class of the application, and another guard (JwtGuard) runs after RateLimitGuard, so the user may not be known yet.`,
-        fix: FIX,
-      },
-    ]);
-    expect(problems({ ...options, phase: 'before-guards' })).toEqual([]);
-    expect(problems({ ...options, phase: 'after-guards' })).toEqual([]);
-  });
-
   test('several functions of one limit are one error', () => {
-    expect(problems({ skipIf: () => false, cost: () => 1, key: () => 'a' })).toEqual([
+    expect(problemsOf(limit('login', { skipIf: () => false, cost: () => 1, key: () => 'a' }))).toEqual([
       {
         code: 'missing-phase',
         source: 'Shop.login',
@@ -169,17 +153,8 @@ describe('limits whose phase would have to be guessed', () => {
     ]);
   });
 
-  test('a function that is the default key of the module counts', () => {
-    const errors = new ErrorCollector();
-    requirePhase(testLimit('a', { rate: '5/min' }, {}, { key: () => 'a' }), 'JwtGuard', errors);
-    expect(errors.errors.map(({ code }) => code)).toEqual(['missing-phase']);
-  });
-
-  test.each<[string, Partial<TestLimitOptions>]>([
-    ['countWhen', { countWhen: () => true }],
-    ['a text', { key: 'user', cost: 2 }],
-    ['tiers', { rate: { default: '5/min' } }],
-  ])('%s bears on no phase', (_what, options) => {
-    expect(problems(options)).toEqual([]);
+  test('a default key that is a function is an error too', () => {
+    const problems = problemsOf(testLimit('a', { rate: '5/min' }, {}, { key: () => 'a' }));
+    expect(problems.map(({ code }) => code)).toEqual(['missing-phase']);
   });
 });

@@ -15,8 +15,8 @@ const tight = (options: Partial<Options> = {}, reach?: BucketScope) =>
 const wide = (options: Partial<Options> = {}, reach?: BucketScope) =>
   limit('wide', { rate: '10/min', ...options }, reach);
 
-describe('limits that never bind', () => {
-  test('the words say which and why', () => {
+describe('limits that never deny', () => {
+  test('the warning names both limits', () => {
     expect(redundantLimits([[tight(), wide()]])).toEqual([
       'The limit "wide" of Shop.wide has no effect: "tight" of Shop.tight always denies first. Remove one of them.',
     ]);
@@ -53,22 +53,22 @@ describe('limits that never bind', () => {
     ['a cost of its own of 0', {}, { cost: 0 }],
     ['no rate at all', { rate: null }, {}],
     ['costs that make it wider', {}, { rate: '20/min', cost: 10 }],
-  ])('but not beside %s', (_why, first, second) => {
+  ])('not redundant: %s', (_why, first, second) => {
     expect(never([tight(first), wide(second)])).not.toContain('wide');
   });
 
-  test('the same function as key is the same key', () => {
+  test('the same key function is the same key', () => {
     expect(never([tight({ key }), wide({ key })])).toEqual(['wide']);
   });
 
-  test('of two alike one goes, of three two', () => {
+  test('of two equal limits one is redundant, of three two', () => {
     expect(never([tight(), limit('twin', { rate: '5/min' })])).toEqual(['tight']);
     expect(
       never([tight(), limit('twin', { rate: '5/min' }), limit('third', { rate: '5/min' })]),
     ).toHaveLength(2);
   });
 
-  test('a limit that binds on one route alone is none', () => {
+  test('a limit that denies on one route is not redundant', () => {
     const shared = wide({}, 'global');
     const always = tight({}, 'global');
     expect(never([always, shared], [always, shared])).toEqual(['wide']);
@@ -91,12 +91,12 @@ describe('limits that never bind', () => {
     ['scope', 'route', true],
     ['global', 'scope', false],
     ['scope', 'scope', false],
-  ])('one that reaches %s denies before one that reaches %s: %s', (first, second, denies) => {
+  ])('a limit of reach %s makes one of reach %s redundant: %s', (first, second, denies) => {
     expect(never([tight({}, first), wide({}, second)])).toEqual(denies ? ['wide'] : []);
   });
 });
 
-describe('limits that admit nothing', () => {
+describe('limits that deny everything', () => {
   const said = (options: Options) => impossibleLimits([limit('dear', options)]);
 
   test('a fixed cost above the limit', () => {
@@ -112,7 +112,7 @@ describe('limits that admit nothing', () => {
     ['a cost that is worked out', { rate: '5/min', cost: () => 6 }],
     ['a rate that is worked out', { rate: () => '5/min', cost: 6 }],
     ['a burst that takes it', { rate: '5/min', cost: 6, algorithm: 'token-bucket', burst: 6 }],
-  ])('but not %s', (_why, options) => {
+  ])('not reported: %s', (_why, options) => {
     expect(said(options)).toEqual([]);
   });
 });

@@ -4,14 +4,14 @@ import { fileURLToPath } from 'node:url';
 import { OwnTime } from '../../support/own-time.mjs';
 import { until } from '../../support/until.js';
 
-test('counts what the process computes, also where that blocks the event loop', () => {
+test('counts CPU time, also while the event loop is blocked', () => {
   const time = new OwnTime();
   const before = process.cpuUsage();
   while (process.cpuUsage(before).user + process.cpuUsage(before).system < 200_000);
   expect(time.stop()).toBeGreaterThan(190);
 });
 
-test('never counts more than has passed', async () => {
+test('counts at most the elapsed time', async () => {
   const start = performance.now();
   const time = new OwnTime();
   await new Promise((resolve) => setTimeout(resolve, 100));
@@ -20,7 +20,7 @@ test('never counts more than has passed', async () => {
   expect(countedMs).toBeLessThanOrEqual(performance.now() - start);
 });
 
-test('stands still while the process is held up', async () => {
+test('does not advance while the process is stopped', async () => {
   const module = fileURLToPath(new URL('../../support/own-time.mjs', import.meta.url));
   const script = `
     import { OwnTime } from ${JSON.stringify(module)};

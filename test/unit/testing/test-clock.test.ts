@@ -1,7 +1,7 @@
 import { TestClock } from 'nestjs-ratelimit/testing';
 
 describe('TestClock', () => {
-  test('it stands still until it is advanced', () => {
+  test('stands still until it is advanced', () => {
     const clock = new TestClock(1_000);
     expect(clock.now()).toBe(1_000);
     clock.advance('15min');

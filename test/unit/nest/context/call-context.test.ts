@@ -1,7 +1,7 @@
 import { contextOf, httpContext as http } from '../../../support/contexts.js';
 
 describe('headers', () => {
-  test('by a name in upper or lower case', () => {
+  test('are found by a name in upper or lower case', () => {
     const context = http({ headers: { 'x-api-key': 'k1' } });
     expect([context.header('x-api-key'), context.header('X-Api-Key'), context.header('X-API-KEY')]).toEqual([
       'k1',
@@ -10,16 +10,11 @@ describe('headers', () => {
     ]);
   });
 
-  test('taken apart from the context', () => {
-    const { header } = http({ headers: { 'x-api-key': 'k1' } });
-    expect(header('X-Api-Key')).toBe('k1');
-  });
-
-  test('several of one name are joined', () => {
+  test('with the same name are joined', () => {
     expect(http({ headers: { 'x-tenant': ['a', 'b'] } }).header('x-tenant')).toBe('a, b');
   });
 
-  test('one that is absent is undefined, also where there are none at all', () => {
+  test('that are absent are undefined', () => {
     expect(http({ headers: {} }).header('x-tenant')).toBeUndefined();
     expect(http({}).header('x-tenant')).toBeUndefined();
     expect(contextOf('rpc', ['data', undefined]).header('x-tenant')).toBeUndefined();
@@ -65,14 +60,14 @@ describe('ids of users', () => {
     expect(context.authenticated).toBe(text !== null);
   });
 
-  test('id goes before sub, and sub before userId; one that is none is passed over', () => {
+  test('id is preferred to sub, and sub to userId; invalid ones are skipped', () => {
     expect(http({ user: { userId: 'c', sub: 'b', id: 'a' } }).userId).toBe('a');
     expect(http({ user: { userId: 'c', sub: 'b', id: '' } }).userId).toBe('b');
     expect(http({ user: { userId: 'c', sub: null } }).userId).toBe('c');
     expect(http({ user: { email: 'alice@example.org' } }).userId).toBeNull();
   });
 
-  test('a user may be the id', () => {
+  test('the user may be its own id', () => {
     expect([http({ user: 'alice' }).userId, http({ user: 42 }).userId]).toEqual(['alice', '42']);
   });
 });
@@ -83,7 +78,7 @@ describe('users', () => {
     expect([context.user, context.userId, context.authenticated]).toEqual([undefined, null, false]);
   });
 
-  test("the module's user function is called once for each phase, whoever asks", () => {
+  test("the module's user function is called once for each phase", () => {
     const ids = [null, 'alice'];
     let calls = 0;
     const context = http({}, () => ids[calls++]);
@@ -94,7 +89,7 @@ describe('users', () => {
     expect([calls, context.userId]).toEqual([2, null]);
   });
 
-  test('one that comes later is found', () => {
+  test('a user that is set later is found', () => {
     const request: { user?: object } = {};
     const context = http(request);
     expect(context.authenticated).toBe(false);
@@ -104,7 +99,7 @@ describe('users', () => {
 });
 
 describe('the context of a later phase', () => {
-  test('keeps the address, which a closed connection does not tell any more', () => {
+  test('keeps the address, which a closed connection no longer has', () => {
     const request: { ip: string | undefined } = { ip: '203.0.113.7' };
     const context = http(request);
     expect(context.address).toBe('203.0.113.7');
@@ -156,12 +151,12 @@ describe('requests of each transport', () => {
     ]);
   });
 
-  test('GraphQL without a context has nobody', () => {
+  test('GraphQL without a context has no user', () => {
     const found = contextOf('graphql', [{}, {}, undefined, {}]);
     expect([found.user, found.address, found.header('x-tenant')]).toEqual([undefined, null, undefined]);
   });
 
-  test('WebSockets: the user of a socket is at socket.user, else at socket.data.user', () => {
+  test('WebSockets: the user is socket.user, otherwise socket.data.user', () => {
     const ws = (socket: object) => contextOf('ws', [socket, 'data']);
     expect(ws({ user: { id: 'alice' } }).userId).toBe('alice');
     expect(ws({ data: { user: { id: 'bob' } } }).userId).toBe('bob');
@@ -170,7 +165,7 @@ describe('requests of each transport', () => {
     expect(ws({}).authenticated).toBe(false);
   });
 
-  test('WebSockets: address and headers are those of the handshake, or the address of the connection', () => {
+  test('WebSockets: address and headers come from the handshake, otherwise the address from the connection', () => {
     const handshake = { headers: { 'x-tenant': 'acme' }, address: '::ffff:203.0.113.7' };
     const socketIo = contextOf('ws', [{ handshake }, 'data']);
     expect([socketIo.address, socketIo.header('X-Tenant')]).toEqual(['203.0.113.7', 'acme']);
@@ -178,7 +173,7 @@ describe('requests of each transport', () => {
     expect([plain.address, plain.header('x-tenant')]).toEqual(['2001:db8::/64', undefined]);
   });
 
-  test('microservices: the context of the message stands for the request', () => {
+  test('microservices: the context of the message is the request', () => {
     const context = {
       user: { id: 'alice' },
       getSocketRef: () => ({ socket: { remoteAddress: '203.0.113.7' } }),
@@ -188,7 +183,7 @@ describe('requests of each transport', () => {
     expect(contextOf('rpc', ['data', {}]).address).toBeNull();
   });
 
-  test('HTTP: an address of the platform that is none leaves that of the connection', () => {
+  test('HTTP: if the address of the platform is invalid, that of the connection is used', () => {
     const socket = { remoteAddress: '::ffff:127.0.0.1' };
     expect(http({ ip: 'garbage', socket }).address).toBe('127.0.0.1');
     expect(http({ ip: '203.0.113.7', socket }).address).toBe('203.0.113.7');

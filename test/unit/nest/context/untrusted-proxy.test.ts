@@ -3,7 +3,7 @@ import { Logger } from '@nestjs/common';
 import { addressNormalizer } from '../../../../lib/identity/addresses.js';
 import { ProxyDetector } from '../../../../lib/nest/context/untrusted-proxy.js';
 
-test('an untrusted proxy is named as it is charged, and then looked for no more', () => {
+test('an untrusted proxy is reported once with its normalized address', () => {
   const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
   const detector = new ProxyDetector(addressNormalizer(64));
   const peer = '::ffff:10.0.0.1';

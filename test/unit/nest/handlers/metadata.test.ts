@@ -20,7 +20,7 @@ test('both copies of the library use the same tokens', async () => {
 });
 
 describe('guards that the library binds itself', () => {
-  test('the after-guards guard is bound behind all others, once by both copies of the library', async () => {
+  test('the after-guards guard is bound last, once by both copies of the library', async () => {
     const other = await copyOf<{ afterGuardsGuard: typeof afterGuardsGuard }>('after-guards-guard');
     expect(other.afterGuardsGuard).not.toBe(afterGuardsGuard);
     class Shop {
@@ -33,7 +33,7 @@ describe('guards that the library binds itself', () => {
     expect(boundGuards(method)).toEqual([Theirs, afterGuardsGuard]);
   });
 
-  test('the message guard is bound ahead of all others, once by both copies of the library', async () => {
+  test('the message guard is bound first, once by both copies of the library', async () => {
     const other = await copyOf<{ messageGuard: typeof messageGuard }>('message-guard');
     expect(other.messageGuard).not.toBe(messageGuard);
     @Controller()
@@ -45,7 +45,7 @@ describe('guards that the library binds itself', () => {
     expect(boundGuards(Shop)).toEqual([messageGuard, Theirs]);
   });
 
-  test('a subclass has guards of its own, and the message guard is bound ahead of them too', () => {
+  test('a subclass has separate guards, and the message guard is bound before them', () => {
     @UseGuards(Theirs)
     class Base {}
     class Shop extends Base {}
@@ -54,7 +54,7 @@ describe('guards that the library binds itself', () => {
     expect(boundGuards(Base)).toEqual([Theirs]);
   });
 
-  test('a message guard that the other copy has bound finds the guard of this one', async () => {
+  test('a message guard of the other copy finds the guard of this one', async () => {
     const other = await copyOf<{ messageGuard: typeof messageGuard }>('message-guard');
     class Gateway {}
     bindFirstGuard(Gateway, other.messageGuard);

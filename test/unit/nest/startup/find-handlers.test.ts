@@ -36,7 +36,7 @@ class Theirs implements CanActivate {
   }
 }
 
-describe('the decisions that guards of the application take over', () => {
+describe('guardOverrides', () => {
   test.each<[string, Type<CanActivate>[], boolean, boolean]>([
     ['none', [], false, false],
     ['the guard itself', [RateLimitGuard], false, false],
@@ -64,7 +64,7 @@ describe('the decisions that guards of the application take over', () => {
     expect(guardOverrides(modules as unknown as ModulesContainer)).toEqual({ exempts, identifies });
   });
 
-  test('a provider of another kind whose factory has not run takes nothing over', () => {
+  test('another provider whose factory has not run overrides nothing', () => {
     const wrapper = { token: 'DATABASE', metatype: () => undefined, inject: [], instance: undefined };
     const modules = new Map([
       ['ShopModule', { providers: new Map([['database', wrapper]]), injectables: new Map() }],
@@ -75,7 +75,7 @@ describe('the decisions that guards of the application take over', () => {
     });
   });
 
-  test('the guard of another copy of the library takes nothing over', async () => {
+  test('the guard of another copy of the library overrides nothing', async () => {
     const copy = (await import(`../../../../lib/nest/request/guard.js?${'copy'}`)) as {
       readonly RateLimitGuard: typeof RateLimitGuard;
     };

@@ -22,7 +22,7 @@ const setUp = (options: RateLimitModuleOptions) => {
   return { settings, reports, report };
 };
 
-describe("the module's key function is called once for each call, however many limits take it", () => {
+describe("the module's key function is called once for each request, even if several limits use it", () => {
   test.each<[string, () => string | Promise<string>, string]>([
     ['that returns an identity', () => 'acme', 'key:acme'],
     ['that returns a promise', async () => 'acme', 'key:acme'],
@@ -34,7 +34,7 @@ describe("the module's key function is called once for each call, however many l
       'ip:203.0.113.7',
     ],
     ['that rejects', () => Promise.reject(new Error('no database')), 'ip:203.0.113.7'],
-  ])('one %s', async (_what, call, identity) => {
+  ])('a function %s', async (_what, call, identity) => {
     let calls = 0;
     const { settings, report } = setUp({
       key: () => {
@@ -56,7 +56,7 @@ describe("the module's key function is called once for each call, however many l
   });
 });
 
-test("so is the module's tier function, also where it fails", async () => {
+test("the module's tier function is called once for each request, even if it fails", async () => {
   let calls = 0;
   const { settings, reports } = setUp({
     tier: () => {

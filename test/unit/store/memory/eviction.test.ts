@@ -77,14 +77,14 @@ const run = (given: readonly Step[], each: (watched: Watched) => void = () => un
 };
 
 describe('a heap', () => {
-  test('is empty at first, and stays so', () => {
+  test('an empty heap', () => {
     const heap = new Heap<string>();
     expect([heap.pop(), heap.size, heap.lowest]).toEqual([undefined, 0, Number.POSITIVE_INFINITY]);
     heap.remove(0);
     expect(heap.size).toBe(0);
   });
 
-  test('keeps its order and knows all places, whatever is pushed, popped and removed', () => {
+  test('keeps its order and positions under any pushes, pops and removals', () => {
     fc.assert(
       fc.property(steps, (given) => {
         run(given, (watched) => watched.check());
@@ -93,7 +93,7 @@ describe('a heap', () => {
     );
   });
 
-  test('gives what is left by its keys, from the lowest to the highest', () => {
+  test('pops the items in the order of their keys', () => {
     fc.assert(
       fc.property(steps, (given) => {
         const { heap, model } = run(given);
@@ -108,7 +108,7 @@ describe('a heap', () => {
     );
   });
 
-  test('keeps its order when most of many items are gone', () => {
+  test('keeps its order after most of many items were removed', () => {
     const watched = new Watched();
     for (let i = 0; i < 5_000; i++) watched.push((i * 7_919) % 5_003);
     for (let i = 0; i < 4_900; i++) watched.remove(i * 31);
@@ -117,7 +117,7 @@ describe('a heap', () => {
     expect(watched.heap.size).toBe(0);
   });
 
-  test('forgets all of it when it is cleared', () => {
+  test('clear removes all items', () => {
     const heap = new Heap<string>();
     heap.push(1, 'a');
     heap.clear();

@@ -1,3 +1,4 @@
+import type { Charge } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { ALGORITHMS } from '../../../../lib/core/algorithms/index.js';
 import { definePolicy, type Policy } from '../../../../lib/core/policy.js';
@@ -7,21 +8,31 @@ import { chargeOf } from '../../../support/charges.js';
 const policy = definePolicy({ name: 'limit', scope: 'scope', rate: { limit: 10, windowMs: 60_000 } });
 const other = definePolicy({ name: 'other', scope: 'scope', rate: { limit: 10, windowMs: 3_600_000 } });
 
+/** A charge under a policy. */
+const chargeTo = (identity: string, under: Policy = policy, cost = 1, blockMs = 0): Charge => ({
+  policy: under,
+  identity,
+  cost,
+  shadow: false,
+  blockDurationsMs: blockMs === 0 ? [] : [blockMs],
+});
+
 const setUp = (maxBuckets: number) => {
   const clock = new TestClock();
   const store = new MemoryStore({ clock, maxBuckets });
   const charge = (identity: string, cost = 1, { blockMs = 0, under = policy } = {}) =>
-    store.consume([
-      { policy: under, identity, cost, shadow: false, blockDurationsMs: blockMs === 0 ? [] : [blockMs] },
-    ]).decisions[0];
+    store.consume([chargeTo(identity, under, cost, blockMs)]).decisions[0];
+  /** One request under several policies. */
+  const chargeAll = (identity: string, policies: readonly Policy[], cost = 1) =>
+    store.consume(policies.map((under) => chargeTo(identity, under, cost))).decisions;
   const remaining = (identity: string, under = policy) =>
-    store.peek([{ policy: under, identity, cost: 1, shadow: false, blockDurationsMs: [] }]).decisions[0]
-      ?.remaining;
-  return { clock, store, charge, remaining };
+    store.peek([chargeTo(identity, under)]).decisions[0]?.remaining;
+  const remainingOf = (...names: string[]) => names.map((name) => remaining(`user:${name}`));
+  return { clock, store, charge, chargeAll, remaining, remainingOf };
 };
 
 describe('A41 the memory store is bounded', () => {
-  test('it never holds more than its configured number of buckets', () => {
+  test('never holds more than maxBuckets', () => {
     const { store, charge } = setUp(1_000);
     let most = 0;
     for (let i = 0; i < 10_000; i++) {
@@ -31,8 +42,8 @@ describe('A41 the memory store is bounded', () => {
     expect([most, store.size]).toEqual([1_000, 1_000]);
   });
 
-  test('what has ended goes first', () => {
-    const { clock, charge, remaining } = setUp(4);
+  test('evicts expired buckets first', () => {
+    const { clock, charge, remainingOf } = setUp(4);
     charge('user:ends', 9);
     clock.advance('59s');
     charge('user:a', 1);
@@ -40,11 +51,11 @@ describe('A41 the memory store is bounded', () => {
     charge('user:c', 3);
     clock.advance('1s');
     charge('user:new', 1);
-    expect(['a', 'b', 'c', 'new'].map((name) => remaining(`user:${name}`))).toEqual([9, 8, 7, 9]);
+    expect(remainingOf('a', 'b', 'c', 'new')).toEqual([9, 8, 7, 9]);
   });
 
-  test('what has ended is found also behind buckets that go on being charged', () => {
-    const { clock, charge, remaining } = setUp(4);
+  test('finds expired buckets behind ones that are still charged', () => {
+    const { clock, charge, remainingOf } = setUp(4);
     for (const name of ['a', 'b', 'c']) charge(`user:${name}`, 2);
     clock.advance('1s');
     charge('user:ends', 9);
@@ -52,11 +63,11 @@ describe('A41 the memory store is bounded', () => {
     for (const name of ['a', 'b', 'c']) charge(`user:${name}`, 1);
     clock.advance('31s');
     charge('user:new', 4);
-    expect(['a', 'b', 'c', 'new'].map((name) => remaining(`user:${name}`))).toEqual([9, 9, 9, 6]);
+    expect(remainingOf('a', 'b', 'c', 'new')).toEqual([9, 9, 9, 6]);
   });
 
-  test('then what is least charged, the share of the limit deciding', () => {
-    const { charge, remaining } = setUp(4);
+  test('then evicts the bucket with the smallest share of its limit used', () => {
+    const { charge, remaining, remainingOf } = setUp(4);
     charge('user:five', 5);
     charge('user:two', 2);
     charge('user:full', 10);
@@ -66,13 +77,11 @@ describe('A41 the memory store is bounded', () => {
     charge('user:y', 4);
     expect(remaining('user:x')).toBe(10);
     charge('user:z', 6);
-    expect(['five', 'full', 'three', 'y', 'z'].map((name) => remaining(`user:${name}`))).toEqual([
-      5, 0, 10, 6, 4,
-    ]);
+    expect(remainingOf('five', 'full', 'three', 'y', 'z')).toEqual([5, 0, 10, 6, 4]);
   });
 
   test.each([0, 1])(
-    'nor what was charged or blocked after it was found to be the least charged: %d',
+    'keeps buckets that were charged or blocked after they were chosen for eviction: half %d',
     (half) => {
       const since = Array.from({ length: 32 }, (_, i) => `user:${2 * i + half}`);
       const { charge, remaining } = setUp(64);
@@ -90,7 +99,7 @@ describe('A41 the memory store is bounded', () => {
     },
   );
 
-  test('never what is blocked', () => {
+  test('never evicts blocked buckets', () => {
     const { store, charge } = setUp(4);
     charge('user:blocked', 10);
     expect(charge('user:blocked', 1, { blockMs: 900_000 })?.retryAfterMs).toBe(900_000);
@@ -101,7 +110,7 @@ describe('A41 the memory store is bounded', () => {
     expect(store.size).toBe(4);
   });
 
-  test('blocks take at most half of the room, so that others are always counted', () => {
+  test('blocks take at most half of the room, so other buckets are always counted', () => {
     const { clock, store, charge } = setUp(10);
     for (let i = 0; i < 20; i++) {
       charge(`user:${i}`, 10);
@@ -120,7 +129,7 @@ describe('A41 the memory store is bounded', () => {
     expect(charge('user:later')?.allowed).toBe(false);
   });
 
-  test('a block that has ended makes room for another, though its bucket lives on', () => {
+  test('an expired block makes room for another one while its bucket stays', () => {
     const { clock, charge } = setUp(4);
     const fill = (identity: string) => charge(identity, 10, { under: other });
     const deny = (identity: string, blockMs: number) => charge(identity, 1, { under: other, blockMs });
@@ -134,7 +143,7 @@ describe('A41 the memory store is bounded', () => {
     expect(deny('user:1', 60_000)?.startsBlock).toBe(true);
   });
 
-  test('blocking, unblocking and resetting again and again takes no room', () => {
+  test('repeated blocks, unblocks and resets take no room', () => {
     const { store, charge } = setUp(10);
     for (let i = 0; i < 100; i++) store.block('user:again', 900_000);
     for (let i = 0; i < 100; i++) {
@@ -149,7 +158,7 @@ describe('A41 the memory store is bounded', () => {
     expect(store.size).toBe(5);
   });
 
-  test('a limit that becomes 0 for a while leaves no bucket for ever', () => {
+  test('a limit that is 0 for a while leaves no bucket behind', () => {
     const { clock, store, charge, remaining } = setUp(10);
     const bucket = (limit: number) =>
       definePolicy({
@@ -165,7 +174,7 @@ describe('A41 the memory store is bounded', () => {
     expect(store.size).toBe(0);
   });
 
-  test('among many buckets the least charged go', () => {
+  test('evicts the least charged of many buckets', () => {
     const { store, charge, remaining } = setUp(20_000);
     for (let i = 0; i < 20_000; i++) charge(`user:${i}`, i < 500 ? 5 : 1);
     for (let i = 0; i < 15_000; i++) charge(`flood:${i}`);
@@ -174,36 +183,20 @@ describe('A41 the memory store is bounded', () => {
     expect(kept).toHaveLength(500);
   });
 
-  test('the buckets of one request do not make room for one another', () => {
-    const { clock, store } = setUp(2);
-    const both = () =>
-      store.consume(
-        [policy, other].map((under) => ({
-          policy: under,
-          identity: 'user:1',
-          cost: 1,
-          shadow: false,
-          blockDurationsMs: [],
-        })),
-      ).decisions;
+  test('the buckets of one request do not evict each other', () => {
+    const { clock, chargeAll } = setUp(2);
+    const both = () => chargeAll('user:1', [policy, other]);
     for (let i = 0; i < 5; i++) both();
     expect(both().map(({ remaining }) => remaining)).toEqual([4, 4]);
     clock.advance('1min');
     expect(both().map(({ remaining }) => remaining)).toEqual([9, 3]);
   });
 
-  test('a request is charged in full while buckets that it makes move others', () => {
+  test('a request is charged in full while its new buckets move others', () => {
     const { store, remaining } = setUp(100_000);
-    const chargeTo = (under: Policy, identity: string) => ({
-      policy: under,
-      identity,
-      cost: 1,
-      shadow: false,
-      blockDurationsMs: [],
-    });
     const wide = definePolicy({ name: 'wide', scope: 'all', rate: { limit: 10_000, windowMs: 60_000 } });
     for (let i = 0; i < 9_000; i++) {
-      store.consume([chargeTo(policy, `new:${i}`), chargeTo(other, `new:${i}`), chargeTo(wide, 'user:1')]);
+      store.consume([chargeTo(`new:${i}`), chargeTo(`new:${i}`, other), chargeTo('user:1', wide)]);
       if (i % 500 === 0) expect(remaining('user:1', wide)).toBe(10_000 - i - 1);
     }
     expect(remaining('user:1', wide)).toBe(1_000);
@@ -217,44 +210,27 @@ describe('A41 the memory store is bounded', () => {
     [64, 5],
     [64, 64],
   ])(
-    'nor does one, of %d, that one of %d limits has just been charged to go, though it is the least charged',
+    'of %d buckets, those that %d limits of one request just charged stay, although they are the least charged',
     (most, count) => {
-      const { store, charge } = setUp(most);
+      const { store, charge, chargeAll } = setUp(most);
       for (let i = 0; i < most; i++) charge(`user:${i}`, 5);
       const limits = Array.from({ length: count }, (_, i) =>
         definePolicy({ name: `limit-${i}`, scope: 'scope', rate: { limit: 10, windowMs: 60_000 } }),
       );
-      const all = () =>
-        store.consume(
-          limits.map((under) => ({
-            policy: under,
-            identity: 'user:new',
-            cost: 1,
-            shadow: false,
-            blockDurationsMs: [],
-          })),
-        ).decisions;
+      const all = () => chargeAll('user:new', limits);
       expect(all().map(({ receipt }) => receipt !== null)).toEqual(limits.map(() => true));
       expect(all().map(({ used }) => used)).toEqual(limits.map(() => 2));
       expect(store.size).toBe(most);
     },
   );
 
-  test('a bucket that has ended and makes room for another one of the same request is counted afresh', () => {
-    const { clock, store, charge, remaining } = setUp(2);
+  test('an expired bucket that makes room for another one of the same request starts again', () => {
+    const { clock, store, charge, chargeAll, remaining } = setUp(2);
     charge('user:1', 1, { under: policy });
     charge('user:2', 1, { under: other });
     // Set, not turned: the store's timer would have dropped them.
     clock.set(clock.now() + 60_000);
-    const { decisions } = store.consume(
-      [other, policy].map((under) => ({
-        policy: under,
-        identity: 'user:1',
-        cost: 4,
-        shadow: false,
-        blockDurationsMs: [],
-      })),
-    );
+    const decisions = chargeAll('user:1', [other, policy], 4);
     expect(decisions.map(({ allowed }) => allowed)).toEqual([true, true]);
     expect([remaining('user:1', other), remaining('user:1', policy)]).toEqual([6, 6]);
     expect(store.size).toBe(2);
@@ -295,7 +271,7 @@ describe('A41 the memory store is bounded', () => {
       expect(most).toBeLessThan(200);
     });
 
-    test('does not come later either: what has made room for others is forgotten', () => {
+    test('is not postponed: evicted buckets are forgotten', () => {
       const { clock, store, charge } = setUp(1_000);
       for (let i = 0; i < 50_000; i++) charge(`user:${i}`);
       expect(store.size).toBe(1_000);
@@ -305,7 +281,7 @@ describe('A41 the memory store is bounded', () => {
     });
   });
 
-  test('100,000 identities, then silence: all buckets go, without a request', () => {
+  test('all buckets of 100,000 idle identities are removed without a request', () => {
     const { clock, store, charge } = setUp(250_000);
     for (let i = 0; i < 100_000; i++) charge(`user:${i}`);
     expect(store.size).toBe(100_000);
@@ -313,7 +289,7 @@ describe('A41 the memory store is bounded', () => {
     expect(store.size).toBe(0);
   });
 
-  test('resetting a bucket again and again leaves nothing behind', () => {
+  test('repeated resets of a bucket leave nothing behind', () => {
     const { store, charge } = setUp(10);
     for (let i = 0; i < 100_000; i++) {
       charge('user:1');
@@ -326,14 +302,14 @@ describe('A41 the memory store is bounded', () => {
     expect(() => new MemoryStore({ maxBuckets })).toThrow('[bad-option] MemoryStore: maxBuckets cannot be');
   });
 
-  test('a misspelled option is an error', () => {
+  test('an unknown option is an error', () => {
     expect(() => new MemoryStore({ maxBucket: 5 } as never)).toThrow(
       '[bad-option] MemoryStore: Unknown option "maxBucket". The options are maxBuckets, clock.',
     );
   });
 });
 
-test('what one store has charged another one does not give back', () => {
+test('a store does not refund charges of another store', () => {
   const [one, other] = [new MemoryStore(), new MemoryStore()];
   const charge = chargeOf({ limit: 5 });
   const { decisions } = one.consume([charge]);
@@ -344,7 +320,7 @@ test('what one store has charged another one does not give back', () => {
   expect(one.peek([charge]).decisions[0]?.remaining).toBe(5);
 });
 
-test('A41 memory goes back after 100,000 identities and silence', () => {
+test('A41 memory is released after 100,000 identities become idle', () => {
   const collect = globalThis.gc;
   if (collect === undefined) throw new Error('Run Node with --expose-gc.');
   const heap = () => {
@@ -364,7 +340,7 @@ test('A41 memory goes back after 100,000 identities and silence', () => {
   expect(after - before).toBeLessThan((full - before) / 20);
 });
 
-test('A42 a closed store leaves no timer, and one that is used again starts it again', () => {
+test('A42 a closed store has no timer; using the store starts it again', () => {
   const running = new Set<object>();
   class CountingClock extends TestClock {
     override every(ms: number, task: () => void): () => void {
@@ -379,8 +355,7 @@ test('A42 a closed store leaves no timer, and one that is used again starts it a
   }
   const clock = new CountingClock();
   const store = new MemoryStore({ clock });
-  const charge = () =>
-    store.consume([{ policy, identity: 'user:1', cost: 1, shadow: false, blockDurationsMs: [] }]);
+  const charge = () => store.consume([chargeTo('user:1')]);
   charge();
   expect(running.size).toBe(1);
   store.close();
