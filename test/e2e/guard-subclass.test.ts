@@ -1,4 +1,4 @@
-import { Controller, Get, Inject, Injectable, UseGuards } from '@nestjs/common';
+import { Inject, Injectable, UseGuards } from '@nestjs/common';
 import { APP_GUARD, ModuleRef } from '@nestjs/core';
 import {
   type LimitInfo,
@@ -11,25 +11,18 @@ import {
 import { AuthGuard, type Platform, platforms, starter, statuses, times } from '../support/app.js';
 import { storeWith } from '../support/stores.js';
 
-@Controller()
-class Shop {
-  @Get() @RateLimit('2/min') get() {
-    return 'ok';
-  }
-  @Get('both')
-  @RateLimit({ name: 'first', rate: '5/min' })
-  @RateLimit({ name: 'second', rate: '1/s' })
-  both() {
-    return 'ok';
-  }
-  @Get('staged')
-  @UseGuards(new AuthGuard())
-  @RateLimit({ name: 'address', rate: '5/min', key: 'ip', phase: 'before-guards' })
-  @RateLimit({ name: 'user', rate: '1/min', key: 'user' })
-  staged() {
-    return 'ok';
-  }
-}
+const auth = UseGuards(new AuthGuard());
+const strict = UseGuards(new AuthGuard(true));
+
+const routes = {
+  '/': RateLimit('2/min'),
+  '/both': [RateLimit({ name: 'first', rate: '5/min' }), RateLimit({ name: 'second', rate: '1/s' })],
+  '/staged': [
+    auth,
+    RateLimit({ name: 'address', rate: '5/min', key: 'ip', phase: 'before-guards' }),
+    RateLimit({ name: 'user', rate: '1/min', key: 'user' }),
+  ],
+};
 
 type Identity = (context: RateLimitContext, limit: LimitInfo<RateLimitContext>) => unknown;
 
@@ -48,15 +41,7 @@ const guardWith = ({ identity, shouldSkip }: { identity?: Identity; shouldSkip?:
   return OwnGuard;
 };
 
-@Injectable()
-class GuardByFactory extends RateLimitGuard {
-  protected override identity(context: RateLimitContext) {
-    return `tenant:${context.header('x-tenant')}`;
-  }
-  protected override shouldSkip(context: RateLimitContext) {
-    return context.header('x-tenant') === 'internal';
-  }
-}
+const byTenant: Identity = (context) => `tenant:${context.header('x-tenant')}`;
 
 class Tenant {
   name = 'acme';
@@ -70,13 +55,13 @@ const tenant = (name: string, from = '203.0.113.1') => ({ from, headers: { 'x-te
 
 /** Starts applications without the registered guard. */
 const withGuards = (platform: Platform) => {
-  const open = starter(platform, { controllers: [Shop], middleware: false });
+  const open = starter(platform, {
+    routes,
+    middleware: false,
+    root: (store) => RateLimitModule.forRoot({ store, registerGuard: false }),
+  });
   const start = (guard: new () => RateLimitGuard, options: Parameters<typeof open>[0] = {}) =>
-    open({
-      providers: [{ provide: APP_GUARD, useClass: guard }],
-      root: (store) => RateLimitModule.forRoot({ store, registerGuard: false }),
-      ...options,
-    });
+    open({ providers: [{ provide: APP_GUARD, useClass: guard }], ...options });
 
   return { open, start };
 };
@@ -131,7 +116,6 @@ describe('a subclass of the guard', () => {
         { provide: TENANTS, useValue: { a: 'acme', alias: 'acme', z: 'zenith' } },
         { provide: APP_GUARD, useClass: TenantGuard },
       ],
-      root: (store) => RateLimitModule.forRoot({ store, registerGuard: false }),
     });
     expect(await statuses(app, 2, '/', tenant('a'))).toEqual([200, 200]);
     expect((await app.get('/', tenant('alias'))).status).toBe(429);
@@ -139,9 +123,7 @@ describe('a subclass of the guard', () => {
   });
 
   test('may return a promise of the identity, in both phases', async () => {
-    const app = await start(
-      guardWith({ identity: async (context) => `tenant:${context.header('x-tenant')}` }),
-    );
+    const app = await start(guardWith({ identity: async (...args) => byTenant(...args) }));
     for (const [path, count] of [
       ['/', 2],
       ['/both', 1],
@@ -201,50 +183,21 @@ describe('a subclass of the guard', () => {
     ]);
   });
 
-  test('a shouldSkip() that resolves to true skips', async () => {
-    const app = await start(guardWith({ shouldSkip: async () => true }));
-    expect(await statuses(app, 5, '/')).toEqual(times(5, 200));
-    expect(app.store.size).toBe(0);
-  });
-
   describe('on a route with other guards', () => {
-    @Controller()
-    class Guarded {
-      @Get('early')
-      @UseGuards(new AuthGuard())
-      @RateLimit({ name: 'early', rate: '2/min' })
-      early() {
-        return 'ok';
-      }
-      @Get('late')
-      @UseGuards(new AuthGuard())
-      @RateLimit({ name: 'late', rate: '2/min', phase: 'after-guards' })
-      late() {
-        return 'ok';
-      }
-      @Get('several')
-      @UseGuards(new AuthGuard())
-      @RateLimit({ name: 'address', rate: '9/min', key: 'ip' })
-      @RateLimit({ name: 'user', rate: '2/min', key: 'user' })
-      several() {
-        return 'ok';
-      }
-      @Get('strict-early')
-      @UseGuards(new AuthGuard(true))
-      @RateLimit({ rate: '2/min', phase: 'before-guards' })
-      strictEarly() {
-        return 'ok';
-      }
-      @Get('strict-late')
-      @UseGuards(new AuthGuard(true))
-      @RateLimit({ rate: '2/min', phase: 'after-guards' })
-      strictLate() {
-        return 'ok';
-      }
-    }
+    const guarded = {
+      '/early': [auth, RateLimit({ name: 'early', rate: '2/min' })],
+      '/late': [auth, RateLimit({ name: 'late', rate: '2/min', phase: 'after-guards' })],
+      '/several': [
+        auth,
+        RateLimit({ name: 'address', rate: '9/min', key: 'ip' }),
+        RateLimit({ name: 'user', rate: '2/min', key: 'user' }),
+      ],
+      '/strict-early': [strict, RateLimit({ rate: '2/min', phase: 'before-guards' })],
+      '/strict-late': [strict, RateLimit({ rate: '2/min', phase: 'after-guards' })],
+    };
     const paths = ['/early', '/late', '/several'];
     const begin = async (methods: Parameters<typeof guardWith>[0]) => {
-      const app = await start(guardWith(methods), { controllers: [Guarded] });
+      const app = await start(guardWith(methods), { routes: guarded });
       // The suite of warnings tests what is logged at start-up.
       app.logged.splice(0);
       return app;
@@ -307,22 +260,20 @@ describe('a subclass of the guard', () => {
       ['a text', ({ user }, { name }) => `${name}:${user?.id ?? 'nobody'}`],
       ['a promise', async ({ user }, { name }) => `${name}:${user?.id ?? 'nobody'}`],
     ];
-    test.each(byUser)('identity() returns %s and sees the user after the guards', async (_what, identity) => {
-      const app = await begin({ identity });
-      for (const path of ['/late', '/several']) {
-        expect(await statuses(app, 2, path, { as: 'alice' })).toEqual([200, 200]);
-        expect((await app.get(path, { as: 'alice', from: '203.0.113.7' })).status).toBe(429);
-        expect(await statuses(app, 3, path, { as: 'bob' })).toEqual([200, 200, 429]);
-      }
-      expect(app.logged).toEqual([]);
-    });
-
-    test.each(byUser)('identity() returns %s and sees no user before the guards', async (_what, identity) => {
-      const app = await begin({ identity });
-      expect(await statuses(app, 2, '/early', { as: 'alice' })).toEqual([200, 200]);
-      expect((await app.get('/early', { as: 'bob', from: '203.0.113.7' })).status).toBe(429);
-      expect(app.logged).toEqual([]);
-    });
+    test.each(byUser)(
+      'identity() returns %s and sees the user only after the guards',
+      async (_what, identity) => {
+        const app = await begin({ identity });
+        for (const path of ['/late', '/several']) {
+          expect(await statuses(app, 2, path, { as: 'alice' })).toEqual([200, 200]);
+          expect((await app.get(path, { as: 'alice', from: '203.0.113.7' })).status).toBe(429);
+          expect(await statuses(app, 3, path, { as: 'bob' })).toEqual([200, 200, 429]);
+        }
+        expect(await statuses(app, 2, '/early', { as: 'alice' })).toEqual([200, 200]);
+        expect((await app.get('/early', { as: 'bob', from: '203.0.113.7' })).status).toBe(429);
+        expect(app.logged).toEqual([]);
+      },
+    );
 
     test.each<[string, Identity]>([
       ['throws', failing],
@@ -334,7 +285,7 @@ describe('a subclass of the guard', () => {
         expect(await statuses(app, 3, '/late', { as: 'alice' })).toEqual([200, 200, 429]);
         expect((await app.get('/late', { as: 'alice', from: '203.0.113.2' })).status).toBe(200);
         expect(app.logged).toEqual([
-          expect.stringMatching(/^Guarded\.late: The guard's identity\(\) failed, .*no tenants/),
+          expect.stringMatching(/^Shop\.late: The guard's identity\(\) failed, .*no tenants/),
         ]);
       },
     );
@@ -366,7 +317,7 @@ describe('a subclass of the guard', () => {
       ['+'.repeat(100), /^tenant:~[A-Za-z0-9_-]{22}$/],
     ])('%s has the form that a key gives it, and RateLimiter finds it', async (name, written) => {
       const seen = new Set<string>();
-      const app = await start(guardWith({ identity: (context) => `tenant:${context.header('x-tenant')}` }), {
+      const app = await start(guardWith({ identity: byTenant }), {
         root: (store) =>
           RateLimitModule.forRoot({
             registerGuard: false,
@@ -396,14 +347,8 @@ describe('a subclass of the guard', () => {
     });
 
     test('an identity that a key returned stays as it is', async () => {
-      @Controller()
-      class Users {
-        @Get() @RateLimit({ rate: '2/min', key: 'ip+user' }) get() {
-          return 'ok';
-        }
-      }
       const app = await start(guardWith({ identity: (context, limit) => limit.identify(context) }), {
-        controllers: [Users],
+        routes: { '/': RateLimit({ rate: '2/min', key: 'ip+user' }) },
         middleware: true,
       });
       for (const [as, id] of [
@@ -419,16 +364,9 @@ describe('a subclass of the guard', () => {
   });
 
   test('decides for a class that names it in @UseGuards', async () => {
-    @Controller()
-    @UseGuards(guardWith({ identity: (context) => `tenant:${context.header('x-tenant')}` }))
-    class Named {
-      @Get() @RateLimit('1/min') get() {
-        return 'ok';
-      }
-    }
     const app = await open({
-      controllers: [Named],
-      root: (store) => RateLimitModule.forRoot({ store, registerGuard: false }),
+      decorators: [UseGuards(guardWith({ identity: byTenant }))],
+      routes: { '/': RateLimit('1/min') },
     });
     expect(await statuses(app, 2, '/', tenant('a'))).toEqual([200, 429]);
     expect((await app.get('/', tenant('b'))).status).toBe(200);
@@ -436,40 +374,35 @@ describe('a subclass of the guard', () => {
   });
 
   test('decides if a factory creates it', async () => {
-    const useFactory = (ref: ModuleRef) => ref.create(GuardByFactory);
-    const app = await open({
-      providers: [{ provide: APP_GUARD, useFactory, inject: [ModuleRef] }],
-      root: (store) => RateLimitModule.forRoot({ store, registerGuard: false }),
-    });
+    const shouldSkip: ShouldSkip = (context) => context.header('x-tenant') === 'internal';
+    const useFactory = (ref: ModuleRef) => ref.create(guardWith({ identity: byTenant, shouldSkip }));
+    const app = await open({ providers: [{ provide: APP_GUARD, useFactory, inject: [ModuleRef] }] });
     expect(await statuses(app, 3, '/', tenant('a'))).toEqual([200, 200, 429]);
     expect((await app.get('/', tenant('b'))).status).toBe(200);
     expect(await statuses(app, 3, '/', tenant('internal'))).toEqual(times(3, 200));
   });
 
   describe('whose identity() runs before another guard, on limits without a phase', () => {
-    @Controller()
-    @UseGuards(new AuthGuard())
-    class Early {
-      @Get('a') @RateLimit('5/min') a() {}
-      @Get('b') @RateLimit('5/min') b() {}
-    }
-    @Controller()
-    class Clear {
-      @Get('a') @UseGuards(new AuthGuard()) @RateLimit({ rate: '5/min', phase: 'before-guards' }) a() {}
-      @Get('b') @UseGuards(new AuthGuard()) @RateLimit({ rate: '5/min', phase: 'after-guards' }) b() {}
-      @Get('c') @RateLimit('5/min') c() {}
-    }
     const identity: Identity = (context, limit) => limit.identify(context);
-    const text = expect.stringContaining('a guard of the application overrides identity()');
 
     test('is named in one warning', async () => {
-      const { logged } = await start(guardWith({ identity }), { controllers: [Early] });
-      expect(logged).toEqual([expect.stringMatching(/^Early\.a and 1 other: .*phase: 'after-guards'/)]);
+      const routes = { '/a': RateLimit('5/min'), '/b': RateLimit('5/min') };
+      const { logged } = await start(guardWith({ identity }), { decorators: [auth], routes });
+      expect(logged).toEqual([
+        expect.stringMatching(
+          /^Shop\.a and 1 other: .*a guard of the application overrides identity\(\).*phase: 'after-guards'/,
+        ),
+      ]);
     });
 
     test('is not named if the limits state a phase, or no other guard runs', async () => {
-      const { logged } = await start(guardWith({ identity }), { controllers: [Clear] });
-      expect(logged).not.toContainEqual(text);
+      const routes = {
+        '/a': [auth, RateLimit({ rate: '5/min', phase: 'before-guards' })],
+        '/b': [auth, RateLimit({ rate: '5/min', phase: 'after-guards' })],
+        '/c': RateLimit('5/min'),
+      };
+      const { logged } = await start(guardWith({ identity }), { routes });
+      expect(logged).not.toContainEqual(expect.stringContaining('overrides identity()'));
     });
   });
 });

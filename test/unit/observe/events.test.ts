@@ -55,14 +55,6 @@ describe('events', () => {
     expect(heard).toEqual(['first open', 'both']);
   });
 
-  test('are told once to a handler that asked for one', () => {
-    const { events, heard, hear } = setUp();
-    events.once('breaker', hear('once')).on('breaker', hear('always'));
-    events.emit('breaker', OPEN);
-    events.emit('breaker', CLOSED);
-    expect(heard).toEqual(['once open', 'always open', 'always closed']);
-  });
-
   test('are told once even if the handler makes another', () => {
     const { events, heard } = setUp();
     events.once('breaker', ({ state }) => {
@@ -107,14 +99,6 @@ describe('a handler', () => {
       ['breaker', BROKEN],
       ['breaker', BROKEN],
     ]);
-  });
-
-  test('that throws and asked for one event is not told of another', () => {
-    const { events, failures, broken } = setUp();
-    events.once('breaker', broken);
-    events.emit('breaker', OPEN);
-    events.emit('breaker', CLOSED);
-    expect(failures).toEqual([['breaker', BROKEN]]);
   });
 
   test('that fails later is reported, and does not end the process', async () => {

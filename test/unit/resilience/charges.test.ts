@@ -9,35 +9,8 @@ const OPEN: Asked = { name: 'open', failMode: 'open' };
 const chargedIn = ({ decisions }: StoreReply): readonly Decision[] =>
   decisions.filter(({ receipt }) => receipt !== null);
 
-describe('a charge is sent once', () => {
-  test.each<[string, Manner]>([
-    ['answers at once', 'at-once'],
-    ['answers later', 'answers'],
-    ['throws', 'throws'],
-    ['rejects', 'rejects'],
-    ['hangs', 'hangs'],
-    ['charges, and answers too late', 'slow'],
-  ])('to a store that %s', async (_how, manner) => {
-    const guarded = new Guarded();
-    await guarded.during(manner, () => guarded.consume());
-    await guarded.pass(MINUTE);
-    guarded.held.answer();
-    await turn();
-    await guarded.consume({ identity: 'user:2' });
-    expect(guarded.held.asked.map((charges) => charges.map(({ identity }) => identity))).toEqual([
-      ['user:1'],
-      ['user:2'],
-    ]);
-  });
-
-  test('and not at all while the breaker is open', async () => {
-    const guarded = new Guarded({ threshold: 1, manner: 'rejects' });
-    await guarded.consume();
-    for (let i = 0; i < 10; i++) await guarded.consume();
-    expect(guarded.held.asked).toHaveLength(1);
-  });
-
-  test('also beside what this process has admitted by itself', async () => {
+describe('a charge', () => {
+  test('is sent once, also beside what this process has admitted by itself', async () => {
     const guarded = new Guarded();
     await guarded.during('rejects', () => guarded.consume());
     guarded.held.asked.length = 0;
@@ -53,25 +26,22 @@ describe('a charge is sent once', () => {
 });
 
 describe('an answer that comes too late', () => {
-  test('gives back what it charged when a closed limit has rejected the request', async () => {
-    const guarded = new Guarded();
-    const rejected = guarded.during('slow', () => guarded.consume(CLOSED, {}));
-    await expect(rejected).rejects.toThrow(StoreUnavailableError);
-    expect([guarded.inStore(CLOSED).remaining, guarded.inStore().remaining]).toEqual([4, 4]);
-    guarded.held.answer();
-    await turn();
-    expect([guarded.inStore(CLOSED).remaining, guarded.inStore().remaining]).toEqual([5, 5]);
-    expect(guarded.held.told).toEqual(['refund 2']);
-  });
-
-  test('gives it back, too, when it had not been decided at the time', async () => {
-    const guarded = new Guarded();
-    await guarded.during('hangs', () => guarded.consume(CLOSED)).catch(() => undefined);
-    expect(guarded.inStore(CLOSED).remaining).toBe(5);
-    guarded.held.answer();
-    await turn();
-    expect([guarded.inStore(CLOSED).remaining, guarded.held.told]).toEqual([5, ['refund 1']]);
-  });
+  test.each<[string, Manner, number]>([
+    ['had charged', 'slow', 4],
+    ['had not decided', 'hangs', 5],
+  ])(
+    'gives back what the store %s when a closed limit rejected the request',
+    async (_what, manner, before) => {
+      const guarded = new Guarded();
+      const rejected = guarded.during(manner, () => guarded.consume(CLOSED, {}));
+      await expect(rejected).rejects.toThrow(StoreUnavailableError);
+      const remaining = () => [guarded.inStore(CLOSED).remaining, guarded.inStore().remaining];
+      expect(remaining()).toEqual([before, before]);
+      guarded.held.answer();
+      await turn();
+      expect([...remaining(), guarded.held.told]).toEqual([5, 5, ['refund 2']]);
+    },
+  );
 
   test('gives back what it charged when this process has denied the request', async () => {
     const guarded = new Guarded({ instances: 4 });
@@ -87,13 +57,16 @@ describe('an answer that comes too late', () => {
     expect(guarded.held.told).toEqual(['refund 2']);
   });
 
-  test('gives nothing back when this process has admitted the request', async () => {
+  test.each<[string, Asked, readonly object[]]>([
+    ['this process', {}, [{ allowed: true, remaining: 4 }]],
+    ['an open limit', OPEN, []],
+  ])('gives nothing back when %s has admitted the request', async (_who, limit, decisions) => {
     const guarded = new Guarded();
-    const reply = await guarded.during('slow', () => guarded.consume());
-    expect(reply).toMatchObject({ degraded: true, decisions: [{ allowed: true, remaining: 4 }] });
+    const reply = await guarded.during('slow', () => guarded.consume(limit));
+    expect(reply).toMatchObject({ degraded: true, decisions });
     guarded.held.answer();
     await turn();
-    expect([guarded.inStore().remaining, guarded.held.told]).toEqual([4, []]);
+    expect([guarded.inStore(limit).remaining, guarded.held.told]).toEqual([4, []]);
   });
 
   test.each([
@@ -114,15 +87,6 @@ describe('an answer that comes too late', () => {
       expect(await guarded.during('rejects', () => guarded.admitted(5))).toBe(3);
     },
   );
-
-  test('gives nothing back when an open limit has admitted the request', async () => {
-    const guarded = new Guarded();
-    const reply = await guarded.during('slow', () => guarded.consume(OPEN));
-    expect(reply).toEqual({ decisions: [], degraded: true });
-    guarded.held.answer();
-    await turn();
-    expect([guarded.inStore(OPEN).remaining, guarded.held.told]).toEqual([4, []]);
-  });
 
   test('gives nothing back where nothing was charged: a denial, or a look', async () => {
     const guarded = new Guarded();
@@ -171,15 +135,6 @@ describe('an answer that comes too late', () => {
     expect(look.remaining).toBe(0);
   });
 
-  test('counts once for this process, which has charged it as well', async () => {
-    const guarded = new Guarded();
-    await guarded.during('slow', () => guarded.consume());
-    guarded.held.answer();
-    await turn();
-    expect((await guarded.during('rejects', () => guarded.look())).remaining).toBe(4);
-    expect(await guarded.admitted(10)).toBe(4);
-  });
-
   test.each([
     ['of its own time', 0],
     ['that is an hour ahead', 60 * MINUTE],
@@ -204,18 +159,11 @@ describe('giving back', () => {
     (await guarded.during('rejects', () => guarded.look(asked))).remaining,
   ];
 
-  test('a charge to the store goes to the store alone', async () => {
-    const guarded = new Guarded();
-    await guarded.consume();
-    await guarded.store.refund(chargedIn(await guarded.consume()));
-    expect(guarded.held.told).toEqual(['refund 1']);
-    expect(guarded.inStore().remaining).toBe(4);
-  });
-
   test('a charge to the store that was the last is not taken over by this process', async () => {
     const guarded = new Guarded();
     await guarded.consume();
     await guarded.store.refund(chargedIn(await guarded.consume({ cost: 3 })));
+    expect(guarded.held.told).toEqual(['refund 1']);
     expect(await left(guarded)).toEqual([4, 4]);
     await guarded.store.refund(chargedIn(await guarded.consume({ name: 'other' })));
     expect(await left(guarded, { name: 'other' })).toEqual([5, 5]);
@@ -339,17 +287,7 @@ describe('giving back', () => {
     expect(chargedIn(reply)).toEqual([]);
   });
 
-  test('the refund of a charge to the store fails, with an error, while the store is not called', async () => {
-    const guarded = new Guarded({ threshold: 1 });
-    const reply = await guarded.consume();
-    await guarded.during('rejects', () => guarded.consume());
-    await expect(guarded.store.refund(chargedIn(reply))).rejects.toThrow(
-      'The store is failing and is not called at the moment.',
-    );
-    expect(guarded.held.told).toEqual([]);
-  });
-
-  test('that is so although what this process charged is given back', async () => {
+  test('the refund of a charge to a store that is not called fails, and what this process charged is given back', async () => {
     const guarded = new Guarded({ threshold: 2 });
     await guarded.during('rejects', () => guarded.consume({ limit: 10, cost: 2 }));
     const reply = await guarded.consume({ limit: 10, cost: 3 });
@@ -358,7 +296,10 @@ describe('giving back', () => {
       await guarded.consume({ name: 'other' });
     });
     expect((await guarded.look({ limit: 10 })).remaining).toBe(5);
-    await expect(guarded.store.refund(chargedIn(reply))).rejects.toThrow('not called at the moment');
+    await expect(guarded.store.refund(chargedIn(reply))).rejects.toThrow(
+      'The store is failing and is not called at the moment.',
+    );
+    expect(guarded.held.told).toEqual([]);
     expect((await guarded.look({ limit: 10 })).remaining).toBe(8);
   });
 

@@ -54,14 +54,6 @@ const setUp = (...nodes: string[]) => {
 };
 
 describe('A38 the breaker of a store that fails as a whole', () => {
-  test('is there from the start, closed', () => {
-    const { breakers } = setUp();
-    expect(breakers.allClosed).toBe(true);
-    expect(breakers.health()).toEqual([
-      { shard: '', breaker: 'closed', failures: 0, error: null, retryAfterMs: 0 },
-    ]);
-  });
-
   test('stops every call, for all identities, and closes after a probe', async () => {
     const { breakers, changes, probes, fail, isStopped, pause } = setUp();
     fail('user:1');
@@ -75,17 +67,6 @@ describe('A38 the breaker of a store that fails as a whole', () => {
     await pause();
     expect([probes, changes]).toEqual([[''], [' open', ' half-open', ' closed']]);
     expect([isStopped('user:3'), breakers.allClosed]).toEqual([false, true]);
-  });
-
-  test('tells what is wrong while it is open', () => {
-    const { clock, breakers, fail } = setUp();
-    fail('user:1');
-    fail('user:1');
-    const [{ retryAfterMs, ...health } = { retryAfterMs: 0 }] = breakers.health();
-    expect(health).toEqual({ shard: '', breaker: 'open', failures: 2, error: 'store is down' });
-    expect(retryAfterMs).toBeGreaterThanOrEqual(50);
-    clock.advance(retryAfterMs - 1);
-    expect(breakers.health()[0]?.retryAfterMs).toBe(1);
   });
 
   test('tells of what is thrown, errors or not', () => {
@@ -116,14 +97,6 @@ describe('A38 the breakers of a store with nodes', () => {
     expect(['a:3', 'b:1', 'c:1'].map((identity) => isStopped(identity))).toEqual([true, false, false]);
   });
 
-  test('answers of one node do not excuse another', () => {
-    const { fail, answer, isStopped } = setUp('a', 'b');
-    fail('a:1');
-    answer('b:1');
-    fail('a:1');
-    expect(isStopped('a:1')).toBe(true);
-  });
-
   test('a request over several nodes is stopped while any of them fails', () => {
     const { fail, isStopped } = setUp('a', 'b', 'c');
     fail('b:1');
@@ -133,48 +106,38 @@ describe('A38 the breakers of a store with nodes', () => {
     );
   });
 
-  test('a request over several nodes that fails is held against those alone that have not answered since', () => {
+  test.each<[string, [node: string, atMs: number][], string[], number[]]>([
+    [
+      'of several nodes blames those that have not answered since',
+      [
+        ['b', 5],
+        ['c', 5],
+      ],
+      ['a:1', 'b:1', 'a:2', 'c:1'],
+      [1, 0, 0],
+    ],
+    ['of two nodes blames the one that has been silent for longer', [['b', -1]], ['a:1', 'b:1'], [1, 0, 0]],
+    [
+      'of nodes that have all answered since, or in the same millisecond, blames none',
+      [
+        ['a', 0],
+        ['b', 5],
+      ],
+      ['a:1', 'b:1'],
+      [0, 0, 0],
+    ],
+    ['that concerns a node several times counts once', [], ['a:1', 'a:2', 'b:1', 'a:3', 'b:2'], [1, 0, 0]],
+    ['of one node blames it, whatever it has answered since', [['a', 5]], ['a:1', 'a:2'], [1, 0, 0]],
+  ])('a failed request %s', (_what, answers, identities, failures) => {
     const { clock, breakers, answer, failuresOf } = setUp('a', 'b', 'c');
-    const startedMs = clock.now();
-    clock.advance(5);
-    answer('b:1');
-    answer('c:1');
-    clock.advance(5);
-    breakers.onFailure(chargesOf('a:1', 'b:1', 'a:2', 'c:1'), DOWN, startedMs);
-    expect([failuresOf('a'), failuresOf('b'), failuresOf('c')]).toEqual([1, 0, 0]);
-  });
-
-  test('of two that may be to blame it is the one that has been silent for longer', () => {
-    const { clock, answer, fail, failuresOf } = setUp('a', 'b');
-    answer('b:1');
-    clock.advance(1);
-    fail('a:1', 'b:1');
-    expect([failuresOf('a'), failuresOf('b')]).toEqual([1, 0]);
-  });
-
-  test('a request over several nodes that have all answered since it began, or in the same millisecond, blames none', () => {
-    const { clock, breakers, answer, failuresOf } = setUp('a', 'b');
-    const startedMs = clock.now();
-    answer('a:1');
-    clock.advance(5);
-    answer('b:1');
-    breakers.onFailure(chargesOf('a:1', 'b:1'), DOWN, startedMs);
-    expect([failuresOf('a'), failuresOf('b')]).toEqual([0, 0]);
-  });
-
-  test('a request that concerns a node twice counts once', () => {
-    const { fail, failuresOf } = setUp('a', 'b');
-    fail('a:1', 'a:2', 'b:1', 'a:3', 'b:2');
-    expect([failuresOf('a'), failuresOf('b')]).toEqual([1, 0]);
-  });
-
-  test('a request of one node is held against it, whatever it has answered since', () => {
-    const { clock, breakers, answer, failuresOf } = setUp('a', 'b');
-    const startedMs = clock.now();
-    clock.advance(5);
-    answer('a:2');
-    breakers.onFailure(chargesOf('a:1', 'a:2'), DOWN, startedMs);
-    expect(failuresOf('a')).toBe(1);
+    const startedMs = clock.now() + 1;
+    for (const [node, atMs] of answers) {
+      clock.set(startedMs + atMs);
+      answer(`${node}:2`);
+    }
+    clock.set(startedMs + 10);
+    breakers.onFailure(chargesOf(...identities), DOWN, startedMs);
+    expect(['a', 'b', 'c'].map((node) => failuresOf(node) ?? 0)).toEqual(failures);
   });
 
   test('a probe asks for an identity that the node keeps', async () => {
