@@ -19,12 +19,28 @@ export function runAfter(clock: Clock, ms: number, task: () => void): () => void
   return stop;
 }
 
-// Anchored to wall time once, so that setting the wall clock later neither frees nor blocks anyone.
-const anchorMs = Date.now() - performance.now();
+/** The wall clock was set if it differs by as much: adjusting it gradually changes less in years. */
+const MIN_STEP_MS = 1_000;
+const CHECK_INTERVAL_MS = 1_000;
 
-/** Monotonic time of this process, anchored to wall time when the library was loaded. */
+let anchorMs = Date.now() - performance.now();
+let checkedAtMs = 0;
+
+/** Follows the wall clock if it was set, so that `Reset` and timestamps are right. */
+function followWallClock(elapsedMs: number): void {
+  checkedAtMs = elapsedMs;
+  const wallMs = Date.now() - elapsedMs;
+  if (Math.abs(wallMs - anchorMs) >= MIN_STEP_MS) anchorMs = wallMs;
+}
+
+/** Monotonic time of this process, anchored to wall time. It follows within a second if the wall clock is set. */
 export const systemClock: Clock = Object.freeze({
-  now: () => Math.floor(anchorMs + performance.now()),
+  now(): number {
+    const elapsedMs = performance.now();
+    // Fake timers of a test set it back.
+    if (Math.abs(elapsedMs - checkedAtMs) >= CHECK_INTERVAL_MS) followWallClock(elapsedMs);
+    return Math.floor(anchorMs + elapsedMs);
+  },
   every(ms: number, task: () => void) {
     const timer = setInterval(task, ms);
     timer.unref();

@@ -22,9 +22,23 @@ test('fake timers advance it', () => {
   expect(systemClock.now() - before).toBe(60_000);
 });
 
-test('it does not follow changes of the wall clock', () => {
+test.each([
+  ['forward', 3_600_000],
+  ['back', -3_600_000],
+])('A46 it follows within a second if the wall clock is set %s', (_where, stepMs) => {
+  jest.useFakeTimers();
+  jest.advanceTimersByTime(3_600_000);
+  systemClock.now();
+  jest.setSystemTime(Date.now() + stepMs);
+  jest.advanceTimersByTime(1_000);
+  expect(systemClock.now()).toBe(Date.now());
+});
+
+test('it does not follow small differences, and so goes evenly while the wall clock is adjusted', () => {
+  jest.useFakeTimers();
+  jest.advanceTimersByTime(3_600_000);
   const before = systemClock.now();
-  jest.spyOn(Date, 'now').mockReturnValue(0);
-  expect(systemClock.now()).toBeGreaterThanOrEqual(before);
-  jest.restoreAllMocks();
+  jest.setSystemTime(Date.now() + 999);
+  jest.advanceTimersByTime(1_000);
+  expect(systemClock.now() - before).toBe(1_000);
 });
