@@ -1,3 +1,4 @@
+import { lru } from 'tiny-lru';
 import { isPromise } from '../core/awaitable.js';
 import { type Charge, type Outcome, SKIPPED_OUTCOME, toOutcome } from '../core/decision.js';
 import { type Duration, parseDuration } from '../core/duration.js';
@@ -19,6 +20,10 @@ import {
 } from './create.js';
 import { bucketStatuses, type LimitStatus, limitStatus } from './status.js';
 
+const MAX_NORMALIZED = 10_000;
+/** Longer identities are not kept, since a client may have chosen them. */
+const MAX_LENGTH = 100;
+
 /**
  * Limits code outside a route: a queue worker, a cron job, calls to somebody else's API. The module provides
  * one for its own scopes and store; without Nest, create one yourself.
@@ -35,6 +40,8 @@ export class RateLimiter<Scope extends string = ScopeName> {
   readonly #identityFormat: IdentityFormat;
   readonly #isEnabled: boolean;
   readonly #refunded = new WeakSet<Outcome>();
+  /** Charged identities as keys write them: parsing an address takes as long as half a decision. */
+  readonly #normalized = lru<string>(MAX_NORMALIZED);
 
   constructor(options: RateLimiterOptions<Scope>);
   /** @internal */
@@ -147,9 +154,18 @@ export class RateLimiter<Scope extends string = ScopeName> {
     return normalizeIdentity(requireIdentity(identity), this.#identityFormat, { acceptCanonical });
   }
 
+  #charged(identity: IdentityInput): string {
+    if (typeof identity !== 'string' || identity.length > MAX_LENGTH) return this.#normalize(identity, false);
+    const known = this.#normalized.get(identity);
+    if (known !== undefined) return known;
+    const normalized = this.#normalize(identity, false);
+    this.#normalized.set(identity, normalized);
+    return normalized;
+  }
+
   #charges(target: LimiterTarget<Scope>, cost: number): readonly Charge[] {
     const limits = this.#scopes.get(target.scope);
-    const identity = this.#normalize(target.identity, false);
+    const identity = this.#charged(target.identity);
     const charges: Charge[] = [];
     for (const limit of limits) {
       const policy = policyForTarget(limit, target);
