@@ -116,13 +116,13 @@ export default async function measure() {
     ['fixed-window', 1_000, 140],
     ['token-bucket', 1, 140],
     ['token-bucket', 1_000, 140],
-    [SLIDING, 1, 140],
-    [SLIDING, 5, 140],
-    [SLIDING, 5, 140, 200],
-    [SLIDING, 32, 450],
-    [SLIDING, 32, 450, 200],
-    [SLIDING, 1_000, 450],
-    [SLIDING, 5_000, 450],
+    [SLIDING, 1, 152],
+    [SLIDING, 5, 152],
+    [SLIDING, 5, 152, 200],
+    [SLIDING, 32, 700],
+    [SLIDING, 32, 700, 200],
+    [SLIDING, 1_000, 700],
+    [SLIDING, 5_000, 700],
   ]) {
     for (const windowMs of [60_000, WINDOW_MS]) {
       redis.push({
@@ -166,8 +166,8 @@ export default async function measure() {
         most(140, (one) => one.algorithm !== SLIDING),
         140,
       ),
-      ...[140, 450].flatMap((bar) => {
-        const what = `Redis, sliding-window, ${bar === 140 ? 'up to 5 charges' : 'any number'}`;
+      ...[152, 700].flatMap((bar) => {
+        const what = `Redis, sliding-window, ${bar === 152 ? 'up to 5 charges' : 'any number'}`;
         return [
           atMost(
             what,

@@ -1,7 +1,8 @@
 // Embeds the Lua scripts of the Redis store in a TypeScript file, with their includes and without comments.
 // With --check it writes nothing, and fails when the file is out of date.
 //
-// `-- @include clock` includes include/clock.lua; `-- @include algorithms/*` includes every file of include/algorithms/.
+// `-- @include clock` includes include/clock.lua. `-- @algorithms wait` includes, of every file of algorithms/, the lines
+// from `-- @part wait` to the next part, for the charges that have the file's `-- @code`.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './run.mjs';
@@ -9,25 +10,37 @@ import { root } from './run.mjs';
 const folder = join(root, 'lib', 'store', 'redis', 'scripts');
 const target = join(root, 'lib', 'store', 'redis', 'scripts.gen.ts');
 
-const INCLUDE = /^-- @include (\S+)$/;
+const INCLUDE = /^ *-- @(include|algorithms) (\S+)$/;
 
-/** Returns the files of an include, sorted, so that the result does not depend on the file system. */
-const includedFiles = (name) =>
-  name.endsWith('/*') ? luaFiles(join('include', name.slice(0, -2))) : [join('include', `${name}.lua`)];
-
+/** Returns the Lua files of a folder, sorted, so that the result does not depend on the file system. */
 const luaFiles = (path) =>
   readdirSync(join(folder, path))
     .filter((file) => file.endsWith('.lua'))
     .sort()
     .map((file) => join(path, file));
 
+const read = (file) => readFileSync(join(folder, file), 'utf8');
+
+/** Returns one part of every algorithm, each under the condition that a charge has that algorithm. */
+function linesOfAlgorithms(part) {
+  const branches = luaFiles('algorithms').map((file) => {
+    const [head, ...parts] = read(file).split('-- @part ');
+    const [, code] = /^-- @code (\w)$/m.exec(head);
+    const own = parts.find((text) => text.startsWith(`${part}\n`));
+    if (own === undefined) throw new Error(`${file} has no part ${part}.`);
+    return [`if code == ${code.charCodeAt(0)} then`, ...own.split('\n').slice(1)];
+  });
+  return [...branches.map((lines, at) => (at === 0 ? lines : [`else${lines[0]}`, ...lines.slice(1)])).flat(), 'end'];
+}
+
 /** Returns the lines of a script, with each include in place of the line that names it. */
 function linesOf(file) {
-  return readFileSync(join(folder, file), 'utf8')
+  return read(file)
     .split('\n')
     .flatMap((line) => {
-      const [, name] = INCLUDE.exec(line) ?? [];
-      return name === undefined ? [line] : includedFiles(name).flatMap(linesOf);
+      const [, kind, name] = INCLUDE.exec(line) ?? [];
+      if (kind === undefined) return [line];
+      return kind === 'include' ? linesOf(join('include', `${name}.lua`)) : linesOfAlgorithms(name);
     })
     .filter((line) => line.trim() !== '' && !line.trim().startsWith('--'));
 }

@@ -1,4 +1,5 @@
 import { ALGORITHM_NAMES, ALGORITHMS, type AlgorithmName } from './algorithms/index.js';
+import { MAX_EXACT_LIMIT } from './algorithms/sliding-window.js';
 import { assertConfig, describeValue } from './errors.js';
 import { escapeSegment } from './escape.js';
 import { type Rate, requireBurst } from './rate.js';
@@ -31,6 +32,11 @@ export interface Policy {
   readonly capacity: number;
   /** The time in which an emptied bucket is full again, which clients see beside the capacity. */
   readonly refillMs: number;
+  /**
+   * True when a sliding window keeps the time of every charge, because a denial that an exact count would not make
+   * would start a block. Only up to a limit of {@link MAX_EXACT_LIMIT}.
+   */
+  readonly isExact: boolean;
   /** The message for a denied client; null for the default one. */
   readonly message: string | null;
   /** The behaviour while the store fails. */
@@ -50,6 +56,8 @@ export interface PolicyInput {
   readonly algorithm?: AlgorithmName | undefined;
   /** Capacity of a token bucket. Default: the rate's burst, otherwise its limit. */
   readonly burst?: number | undefined;
+  /** True if denials start blocks. */
+  readonly blocks?: boolean | undefined;
   readonly message?: string | undefined;
   /** Default `local`. */
   readonly failMode?: FailMode | undefined;
@@ -112,6 +120,7 @@ export function definePolicy(input: PolicyInput): Policy {
     algorithm,
     capacity: rate.limit === 0 ? 0 : capacity,
     refillMs: refillMsOf(rate, capacity),
+    isExact: input.blocks === true && rate.limit <= MAX_EXACT_LIMIT,
     message: input.message ?? null,
     failMode: input.failMode ?? DEFAULT_FAIL_MODE,
     bucketKey: `${escapeSegment(scope)}:${escapeSegment(name)}:${ALGORITHMS[algorithm].code}:${rate.windowMs}`,

@@ -157,12 +157,13 @@ export function compileLimit<Context extends Caller>(
   const { algorithm = defaults.algorithm ?? DEFAULT_ALGORITHM, burst, message } = options;
   const { failMode = defaults.failMode ?? DEFAULT_FAIL_MODE, shadow = defaults.shadow ?? false } = options;
   const { key = defaults.key } = options;
-  const template = { name, scope, algorithm, burst, message, failMode };
+  const blockDurationsMs = compileBlocks(options.block);
+  const blocks = blockDurationsMs.length > 0;
+  const template = { name, scope, algorithm, burst, blocks, message, failMode };
   const rate = compileRate(options.rate, template, source, { ...defaults, shadow });
   const place = { source, report: defaults.report };
   const cost = compileCost(options, place);
   if (rate.kind === 'fixed') requireFittingCost(cost, rate.policy);
-  const blockDurationsMs = compileBlocks(options.block);
   const { identify, readsUser, forms } = compileKeyRule(key, source, defaults);
   const callbacks = PHASE_OPTIONS.filter((option) => typeof { ...options, key }[option] === 'function');
   return {

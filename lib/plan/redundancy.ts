@@ -1,4 +1,5 @@
 import { ALGORITHMS } from '../core/algorithms/index.js';
+import { MAX_EXACT_LIMIT } from '../core/algorithms/sliding-window.js';
 import { describeValue } from '../core/errors.js';
 import type { Policy } from '../core/policy.js';
 import type { Limit } from './limit.js';
@@ -79,5 +80,25 @@ export function impossibleLimits<Context>(limits: readonly Limit<Context>[]): re
     return [
       `The limit ${describeValue(limit.name)} of ${limit.source} denies every request: each costs ${charge.cost}, and the limit admits at most ${charge.policy.capacity}. Lower the cost or raise the limit.`,
     ];
+  });
+}
+
+/**
+ * Returns a warning for each limit whose denials start blocks although its sliding window is not exact, because of its
+ * high limit.
+ */
+export function inexactBlocks<Context>(limits: readonly Limit<Context>[]): readonly string[] {
+  return limits.flatMap(({ rate, blockDurationsMs, name, source }) => {
+    if (blockDurationsMs.length === 0) return [];
+    const policies =
+      rate.kind === 'fixed' ? [rate.policy] : rate.kind === 'tiers' ? rate.policies.values() : [];
+    const isInexact = [...policies].some(
+      (policy) => policy !== null && policy.algorithm === 'sliding-window' && !policy.isExact,
+    );
+    return isInexact
+      ? [
+          `The limit ${describeValue(name)} of ${source} may block a client that has used only 31/32 of it: above ${MAX_EXACT_LIMIT}, a sliding window is not exact. Use a limit of at most ${MAX_EXACT_LIMIT}, or algorithm: 'fixed-window' or 'token-bucket'.`,
+        ]
+      : [];
   });
 }

@@ -44,7 +44,7 @@ export interface Store {
    */
   peek(charges: readonly Charge[]): Awaitable<StoreReply>;
   /**
-   * Gives back charges that still count, in the window or sub-window that they were made in, so that a refund never
+   * Gives back charges that still count, from the entry or the window that they were made in, so that a refund never
    * makes more room than the limit has. The caller passes each decision only once.
    */
   refund(decisions: readonly Decision[]): Awaitable<void>;

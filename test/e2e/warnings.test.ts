@@ -113,6 +113,18 @@ describe('warnings at start-up', () => {
       [],
     ],
     [
+      'name a limit that starts blocks, but is too high to be exact',
+      {
+        routes: {
+          '/a': RateLimit({ name: 'high', rate: '1001/min', block: '1min' }),
+          '/b': RateLimit({ rate: '1000/min', block: '1min' }),
+          '/c': RateLimit({ rate: '1001/min', block: '1min', algorithm: 'fixed-window' }),
+          '/d': RateLimit('1001/min'),
+        },
+      },
+      [expect.stringMatching(/^The limit "high" of Shop.a may block a client .* at most 1000/)],
+    ],
+    [
       'name a limit that denies every request because of its cost',
       {
         routes: {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Clock, Decision } from 'nestjs-ratelimit';
 import { TestClock } from 'nestjs-ratelimit/testing';
 import { ALGORITHM_NAMES } from '../../lib/core/algorithms/index.js';
-import type { Policy } from '../../lib/core/policy.js';
+import { definePolicy, type Policy } from '../../lib/core/policy.js';
 import { MemoryStore } from '../../lib/store/memory/memory-store.js';
 import { policies, type Step, stepsFor, timelines } from '../support/arbitraries.js';
 import { type Admission, keepsBound } from '../support/bounds.js';
@@ -54,10 +54,17 @@ class SkippingClock implements Clock {
 
 /** A memory store in one bucket's use. */
 class Player {
-  readonly clock = isLong ? new TestClock() : new SkippingClock();
-  readonly store = new MemoryStore({ clock: this.clock });
+  readonly clock: TestClock | SkippingClock;
+  readonly store: MemoryStore;
 
-  constructor(readonly policy: Policy) {}
+  /** @param before Continues with the store of another player. */
+  constructor(
+    readonly policy: Policy,
+    before?: Player,
+  ) {
+    this.clock = before?.clock ?? (isLong ? new TestClock() : new SkippingClock());
+    this.store = before?.store ?? new MemoryStore({ clock: this.clock });
+  }
 
   #charge(cost: number) {
     return { policy: this.policy, identity: 'user:1', cost, shadow: false, blockDurationsMs: [] };
@@ -223,7 +230,26 @@ describe.each(ALGORITHM_NAMES)('%s', (algorithm) => {
     );
   });
 
-  test('a clock that steps back does no harm', () => {
+  test('A45 a lowered limit locks nobody out for longer than a window', () => {
+    fc.assert(
+      fc.property(timelines(algorithm), fc.integer({ min: 1, max: 20 }), ({ policy, steps }, divisor) => {
+        const player = new Player(policy);
+        for (const step of steps) player.play(step);
+        const limit = Math.ceil(policy.limit / divisor);
+        const { name, scope, windowMs } = policy;
+        const lowered = definePolicy({ name, scope, rate: { limit, windowMs }, algorithm });
+        const after = new Player(lowered, player);
+        const { allowed, retryAfterMs } = after.consume(1);
+        if (allowed) return;
+        assertWithin(retryAfterMs, 1, lowered.refillMs);
+        after.clock.advance(retryAfterMs as number);
+        assert.equal(after.consume(1).allowed, true);
+      }),
+      runs(2_000),
+    );
+  });
+
+  test('A44 a clock that steps back does no harm', () => {
     fc.assert(
       fc.property(
         timelines(algorithm),
@@ -284,11 +310,33 @@ describe('sliding-window beside an exact log of the same admissions', () => {
     );
   });
 
-  test('is exact up to 32 charges', () => {
+  test('A43 denies nobody who stays a 32nd of the limit below it', () => {
+    fc.assert(
+      fc.property(timelines('sliding-window'), ({ policy, steps }) => {
+        const player = new Player(policy);
+        const log: Admission[] = [];
+        const most = policy.limit - Math.ceil(policy.limit / 32) + 1;
+        for (const { gapMs, cost } of steps) {
+          player.clock.advance(gapMs);
+          const nowMs = player.clock.now();
+          const used = log.reduce(
+            (sum, { atMs, cost: units }) => (atMs + policy.windowMs > nowMs ? sum + units : sum),
+            0,
+          );
+          if (cost === 0 || used + cost > most) continue;
+          assert.equal(player.consume(cost).allowed, true);
+          log.push({ atMs: nowMs, cost });
+        }
+      }),
+      runs(2_000),
+    );
+  });
+
+  test('is exact up to 96 charges, and with blocks up to a limit of 1000', () => {
     fc.assert(
       fc.property(
         policies('sliding-window')
-          .filter(({ limit }) => limit <= 32)
+          .filter(({ limit, isExact }) => limit <= 96 || isExact)
           .chain((policy) => stepsFor(policy).map((steps) => ({ policy, steps }))),
         ({ policy, steps }) => {
           const player = new Player(policy);

@@ -32,6 +32,7 @@ interface Ask {
 
 type Action =
   | { readonly do: 'consume' | 'peek'; readonly gap: number; readonly asks: readonly Ask[] }
+  | { readonly do: 'flood'; readonly gap: number; readonly limit: number; readonly everyMs: number }
   | { readonly do: 'refund'; readonly gap: number; readonly which: number }
   | { readonly do: 'block' | 'unblock' | 'reset'; readonly gap: number; readonly identity: string };
 
@@ -70,7 +71,19 @@ const requests = fc.uniqueArray(asks, {
   selector: ({ limit, identity }) => `${limit} ${identity}`,
 });
 
+/** Enough charges of one unit for a sliding window to merge entries. */
+const FLOOD = 120;
+
 const actions: fc.Arbitrary<Action> = fc.oneof(
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('flood' as const),
+      gap: gaps,
+      limit: fc.integer({ min: 0, max: LIMITS - 1 }),
+      everyMs: fc.constantFrom(1, 7, 450, 9_000),
+    }),
+  },
   { weight: 20, arbitrary: fc.record({ do: fc.constant('consume' as const), gap: gaps, asks: requests }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('peek' as const), gap: gaps, asks: requests }) },
   {
@@ -121,7 +134,15 @@ test('A27 memory and Redis agree decision by decision, whatever is asked and whe
       try {
         for (const step of steps) {
           clock.set(clock.now() + Math.round(step.gap * (given[0]?.windowMs ?? 1)));
-          if ('asks' in step) {
+          if (step.do === 'flood') {
+            const policy = given[step.limit] as Policy;
+            const charge = { policy, identity: 'user:1', cost: 1, shadow: false, blockDurationsMs: [] };
+            for (let at = 0; at < FLOOD; at++) {
+              clock.advance(step.everyMs);
+              const { decisions } = await shared.consume([charge]);
+              assert.deepEqual(decisions.map(seen), memory.consume([charge]).decisions.map(seen));
+            }
+          } else if ('asks' in step) {
             const charges = step.asks.map(({ limit, isLowered, ...rest }): Charge => {
               const whole = given[limit] as Policy;
               // A token bucket that has flowed off under one limit may have been dropped, and still hold some under another.

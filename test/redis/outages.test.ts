@@ -245,6 +245,10 @@ describe('a server with something else at our keys', () => {
     ['nothing', Buffer.of()],
     ['a number', Buffer.of(1)],
     ['lists', Buffer.alloc(8, 0x90)],
+    ['half a bucket', Buffer.from([2, 0, 1, 2, 3, 4, 5, 6, 7])],
+    ['a block without its end', Buffer.from([2, 1, 1, 2, 3, 4, 5, 6, 7])],
+    ['a state and a rest', Buffer.concat([Buffer.from([2, 2]), Buffer.alloc(22, 1)])],
+    ['entries of no size', Buffer.concat([Buffer.from([2, 0]), Buffer.alloc(24, 1)])],
     ['numbers and words', Buffer.concat([Buffer.of(1, 0, 0, 0), Buffer.from('\xa1x\xa1y\xa1z', 'latin1')])],
   ] as const;
   const charges = [{}, { cost: 0 }, { limit: 0 }, { shadow: true }];

@@ -17,13 +17,15 @@ export const policies = (algorithm: AlgorithmName, name = 'limit'): fc.Arbitrary
       limit: limits,
       windowMs: windows,
       burst: fc.option(fc.integer({ min: 1, max: 200 }), { nil: undefined }),
+      blocks: fc.boolean(),
     })
-    .map(({ limit, windowMs, burst }) =>
+    .map(({ limit, windowMs, burst, blocks }) =>
       definePolicy({
         name,
         scope: 'property',
         rate: { limit, windowMs },
         algorithm,
+        blocks,
         burst: algorithm === 'token-bucket' ? burst : undefined,
       }),
     );
@@ -34,8 +36,24 @@ export interface Step {
   readonly cost: number;
 }
 
+/** Requests of one unit that come fast enough for a sliding window to merge entries. */
+const dense = ({ windowMs }: Policy): fc.Arbitrary<readonly Step[]> =>
+  fc.array(
+    fc.record({
+      gapMs: fc.oneof(
+        { weight: 9, arbitrary: fc.integer({ min: 1, max: Math.max(1, Math.ceil(windowMs / 100)) }) },
+        { weight: 1, arbitrary: fc.integer({ min: 1, max: Math.max(1, Math.ceil(windowMs / 8)) }) },
+      ),
+      cost: fc.constant(1),
+    }),
+    { minLength: 97, maxLength: 300 },
+  );
+
 /** Requests that come in bursts, evenly and after long silences, with costs up to a little over the capacity. */
-export const stepsFor = ({ windowMs, capacity }: Policy): fc.Arbitrary<readonly Step[]> =>
+export const stepsFor = (policy: Policy): fc.Arbitrary<readonly Step[]> =>
+  fc.oneof({ weight: 3, arbitrary: mixed(policy) }, { weight: 1, arbitrary: dense(policy) });
+
+const mixed = ({ windowMs, capacity }: Policy): fc.Arbitrary<readonly Step[]> =>
   fc.array(
     fc.record({
       gapMs: fc.oneof(

@@ -47,7 +47,14 @@ export const golden = JSON.parse(
 const chargesOf = ({ limits }: Timeline, cost: number): Charge[] =>
   Object.entries(limits).map(
     ([name, { limit, windowMs, algorithm, burst, blockMs = 0, shadow = false }]) => ({
-      policy: definePolicy({ name, scope: 'golden', rate: { limit, windowMs }, algorithm, burst }),
+      policy: definePolicy({
+        name,
+        scope: 'golden',
+        rate: { limit, windowMs },
+        algorithm,
+        burst,
+        blocks: blockMs > 0,
+      }),
       identity: 'user:1',
       cost,
       shadow,

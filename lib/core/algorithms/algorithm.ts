@@ -11,6 +11,25 @@ export interface Rule {
   readonly windowMs: number;
   /** The most units that count at the same time: the limit, or the burst of an algorithm that has one. */
   readonly capacity: number;
+  /** True when a sliding window keeps the time of every charge. */
+  readonly isExact?: boolean;
+}
+
+/** Numbers among which a state is: those of one bucket, or rows of many. */
+export type Numbers = number[] | Float64Array;
+
+/**
+ * The arithmetic of an algorithm on a state of `length` numbers that starts at `at`. What changes a state writes it in
+ * place and returns its new length.
+ */
+export interface Arithmetic {
+  settle(numbers: Numbers, at: number, length: number, rule: Rule, nowMs: number): number;
+  waitMs(numbers: Numbers, at: number, length: number, rule: Rule, cost: number, nowMs: number): number;
+  charge(numbers: Numbers, at: number, length: number, rule: Rule, cost: number, nowMs: number): number;
+  used(numbers: Numbers, at: number, length: number, rule: Rule, nowMs: number): number;
+  resetMs(numbers: Numbers, at: number, length: number, rule: Rule, nowMs: number): number;
+  /** Returns the numbers that `charge` may write for a state of this length. */
+  lengthToCharge(length: number): number;
 }
 
 /** A charge to refund. */
@@ -51,6 +70,8 @@ export interface Algorithm {
   readonly isAdditive: boolean;
   /** The number of numbers in the longest state. */
   readonly maxState: number;
+  /** The same arithmetic as below, in place: for stores that keep many states in one array. */
+  readonly arithmetic: Arithmetic;
 
   /**
    * Returns the state at `nowMs`, without what has ended. Times ahead of `nowMs`, left by a clock that was
@@ -84,3 +105,28 @@ export interface Algorithm {
    */
   chargedAtMs(receivedAtMs: number, resetAfterMs: number, windowMs: number): number;
 }
+
+/** Makes the functions of an algorithm that take a state as an array of its own. */
+export const overArrays = (
+  arithmetic: Arithmetic,
+): Pick<Algorithm, 'arithmetic' | 'settle' | 'waitMs' | 'charge' | 'used' | 'resetMs'> => ({
+  arithmetic,
+
+  settle(state, rule, nowMs) {
+    if (state.length === 0) return state;
+    const length = arithmetic.settle(state, 0, state.length, rule, nowMs);
+    if (length === 0) return EMPTY_STATE;
+    state.length = length;
+    return state;
+  },
+
+  charge(before, rule, cost, nowMs) {
+    const state = before.length === 0 ? [] : before;
+    state.length = arithmetic.charge(state, 0, state.length, rule, cost, nowMs);
+    return state;
+  },
+
+  waitMs: (state, ...rest) => arithmetic.waitMs(state, 0, state.length, ...rest),
+  used: (state, ...rest) => arithmetic.used(state, 0, state.length, ...rest),
+  resetMs: (state, ...rest) => arithmetic.resetMs(state, 0, state.length, ...rest),
+});

@@ -1,4 +1,33 @@
-import { type Algorithm, EMPTY_STATE } from './algorithm.js';
+import { type Algorithm, type Arithmetic, EMPTY_STATE, overArrays } from './algorithm.js';
+
+const arithmetic: Arithmetic = {
+  settle(numbers, at, length, { windowMs }, nowMs) {
+    if (length === 0) return 0;
+    const startMs = numbers[at] as number;
+    if (startMs + windowMs <= nowMs) return 0;
+    if (startMs > nowMs) numbers[at] = nowMs;
+    return length;
+  },
+
+  waitMs(numbers, at, length, { limit, windowMs }, cost, nowMs) {
+    if (cost > limit) return Number.POSITIVE_INFINITY;
+    if (length === 0 || (numbers[at + 1] as number) + cost <= limit) return 0;
+    return (numbers[at] as number) + windowMs - nowMs;
+  },
+
+  charge(numbers, at, length, _rule, cost, nowMs) {
+    if (length === 0) numbers[at] = nowMs;
+    numbers[at + 1] = length === 0 ? cost : (numbers[at + 1] as number) + cost;
+    return 2;
+  },
+
+  used: (numbers, at, length) => (length === 0 ? 0 : (numbers[at + 1] as number)),
+
+  resetMs: (numbers, at, length, { windowMs }, nowMs) =>
+    length === 0 ? 0 : (numbers[at] as number) + windowMs - nowMs,
+
+  lengthToCharge: () => 2,
+};
 
 /**
  * Admits `limit` units from an identity's first charge to the end of its window, then `limit` again.
@@ -13,26 +42,7 @@ export const fixedWindow: Algorithm = {
   boundsEveryWindow: false,
   isAdditive: false,
   maxState: 2,
-
-  settle(state, { windowMs }, nowMs) {
-    if (state.length === 0) return state;
-    const startMs = state[0] as number;
-    if (startMs + windowMs <= nowMs) return EMPTY_STATE;
-    if (startMs > nowMs) state[0] = nowMs;
-    return state;
-  },
-
-  waitMs(state, { limit, windowMs }, cost, nowMs) {
-    if (cost > limit) return Number.POSITIVE_INFINITY;
-    if (state.length === 0 || (state[1] as number) + cost <= limit) return 0;
-    return (state[0] as number) + windowMs - nowMs;
-  },
-
-  charge(state, _rule, cost, nowMs) {
-    if (state.length === 0) return [nowMs, cost];
-    state[1] = (state[1] as number) + cost;
-    return state;
-  },
+  ...overArrays(arithmetic),
 
   refund(stored, rule, { cost, atMs, resetAfterMs }, nowMs) {
     const state = this.settle(stored, rule, nowMs);
@@ -51,10 +61,6 @@ export const fixedWindow: Algorithm = {
       Math.max(state[1] as number, other[1] as number),
     ];
   },
-
-  used: (state) => (state.length === 0 ? 0 : (state[1] as number)),
-
-  resetMs: (state, { windowMs }, nowMs) => (state.length === 0 ? 0 : (state[0] as number) + windowMs - nowMs),
 
   // The start of the window.
   chargedAtMs: (receivedAtMs, resetAfterMs, windowMs) => receivedAtMs + resetAfterMs - windowMs,

@@ -1,64 +1,125 @@
-import { type Algorithm, type BucketState, EMPTY_STATE, type Rule } from './algorithm.js';
+import {
+  type Algorithm,
+  type Arithmetic,
+  type BucketState,
+  EMPTY_STATE,
+  type Numbers,
+  overArrays,
+  type Rule,
+} from './algorithm.js';
 
-/** The number of charges of different milliseconds whose times a bucket keeps. */
-const EXACT_STAMPS = 32;
-
-/**
- * Returns the last millisecond of the sub-window around `nowMs`. A sub-window is a 32nd of the window,
- * rounded up.
- */
-const subWindowEnd = (windowMs: number, nowMs: number): number => {
-  const lengthMs = Math.ceil(windowMs / 32);
-  return (Math.floor(nowMs / lengthMs) + 1) * lengthMs - 1;
-};
-
-// Layout: [grain, stamp, count, stamp, count, ...], oldest first. A stamp is the time of a charge
-// while the grain is EXACT, and the end of its sub-window once it is COARSE.
-const EXACT = 0;
-const COARSE = 1;
+// Layout: [total, stamp, count, stamp, count, ...], oldest first. The total is the sum of the counts.
 const HEAD = 1;
-const FULL_OF_STAMPS = HEAD + 2 * EXACT_STAMPS;
-// A window that starts within a sub-window overlaps 33 of them.
-const FULL_OF_COUNTS = HEAD + 2 * 33;
 
-const stampOf = (state: BucketState, rule: Rule, nowMs: number): number =>
-  state[0] === COARSE ? subWindowEnd(rule.windowMs, nowMs) : nowMs;
+/** The window is divided into this many parts, and so is the limit: a merged entry has at most one part of each. */
+const PARTS = 32;
+/** The most entries of a bucket. */
+const MAX_ENTRIES = 96;
+/** Entries may be merged over any distance until this many are left, so that not every charge merges some. */
+const MERGED_ENTRIES = 80;
+/** The highest limit of a policy that is exact. */
+export const MAX_EXACT_LIMIT = 1_000;
 
-const usedBy = (state: BucketState): number => {
-  let sum = 0;
-  for (let i = HEAD + 1; i < state.length; i += 2) sum += state[i] as number;
-  return sum;
-};
+const lengthOf = (entries: number): number => HEAD + 2 * entries;
 
-/** Returns the same charges as counts of sub-windows. No stamp gets earlier, so no more is admitted. */
-const coarsened = (state: BucketState, rule: Rule): BucketState => {
-  const coarse = [COARSE];
-  for (let i = HEAD; i < state.length; i += 2) {
-    append(coarse, subWindowEnd(rule.windowMs, state[i] as number), state[i + 1] as number);
-  }
-  return coarse;
-};
+/** Returns true if both times are in the same part of the window; parts are aligned with the clock. */
+const isSamePart = (oneMs: number, otherMs: number, partMs: number): boolean =>
+  Math.floor(oneMs / partMs) === Math.floor(otherMs / partMs);
 
-const append = (state: BucketState, stamp: number, count: number): void => {
-  const last = state.length - 2;
-  if (last >= HEAD && state[last] === stamp) state[last + 1] = (state[last + 1] as number) + count;
-  else state.push(stamp, count);
-};
-
-/** Moves charges that lie ahead of now to the stamp of now. */
-const clamp = (state: BucketState, rule: Rule, nowMs: number): void => {
-  const latest = stampOf(state, rule, nowMs);
-  let last = state.length - 2;
-  if ((state[last] as number) <= latest) return;
+/** Moves charges that lie ahead of now to now. */
+function clamp(numbers: Numbers, at: number, length: number, nowMs: number): number {
+  let last = length - 2;
+  if ((numbers[at + last] as number) <= nowMs) return length;
   let ahead = 0;
-  for (; last >= HEAD && (state[last] as number) > latest; last -= 2) ahead += state[last + 1] as number;
-  state.length = last + 2;
-  append(state, latest, ahead);
-};
+  for (; last >= HEAD && (numbers[at + last] as number) > nowMs; last -= 2)
+    ahead += numbers[at + last + 1] as number;
+  return append(numbers, at, last + 2, nowMs, ahead);
+}
+
+/** Adds a charge to the last entry, or as a new one. */
+function append(numbers: Numbers, at: number, length: number, stamp: number, count: number): number {
+  const last = at + length - 2;
+  if (length > HEAD && numbers[last] === stamp) {
+    numbers[last + 1] = (numbers[last + 1] as number) + count;
+    return length;
+  }
+  numbers[last + 2] = stamp;
+  numbers[last + 3] = count;
+  return length + 2;
+}
 
 /**
- * Returns, from each time on, as many charges as the state that has more of them. Both have the same grain.
+ * Merges neighbours that together have at most one part of the limit. The later stamp stands for both, so no unit ends
+ * too early.
+ *
+ * @param partMs The length of a part of the window: neighbours in different parts stay apart. Parts are aligned, so that
+ *   an entry lies in one of them however often it is merged.
  */
+function mergeNeighbours(
+  numbers: Numbers,
+  at: number,
+  length: number,
+  limit: number,
+  partMs: number,
+): number {
+  const most = Math.ceil(limit / PARTS);
+  let last = at + HEAD;
+  for (let next = last + 2; next < at + length; next += 2) {
+    const stamp = numbers[next] as number;
+    const count = numbers[next + 1] as number;
+    const sum = (numbers[last + 1] as number) + count;
+    if (sum <= most && isSamePart(numbers[last] as number, stamp, partMs)) numbers[last + 1] = sum;
+    else {
+      last += 2;
+      numbers[last + 1] = count;
+    }
+    numbers[last] = stamp;
+  }
+  return last + 2 - at;
+}
+
+/** Merges entries if there are too many. Without a distance, neighbours then have more than a part together: 65 at most. */
+function compact(numbers: Numbers, at: number, length: number, { limit, windowMs, isExact }: Rule): number {
+  if (isExact || length <= lengthOf(MAX_ENTRIES)) return length;
+  const merged = mergeNeighbours(numbers, at, length, limit, Math.ceil(windowMs / PARTS));
+  if (merged <= lengthOf(MERGED_ENTRIES)) return merged;
+  return mergeNeighbours(numbers, at, merged, limit, Number.POSITIVE_INFINITY);
+}
+
+const arithmetic: Arithmetic = {
+  settle(numbers, at, length, { windowMs }, nowMs) {
+    if (length === 0) return 0;
+    let ended = HEAD;
+    for (; ended < length && (numbers[at + ended] as number) + windowMs <= nowMs; ended += 2)
+      numbers[at] = (numbers[at] as number) - (numbers[at + ended + 1] as number);
+    if (ended >= length) return 0;
+    if (ended > HEAD) numbers.copyWithin(at + HEAD, at + ended, at + length);
+    return clamp(numbers, at, length - ended + HEAD, nowMs);
+  },
+
+  waitMs(numbers, at, length, { limit, windowMs }, cost, nowMs) {
+    if (cost > limit) return Number.POSITIVE_INFINITY;
+    let over = (length === 0 ? 0 : (numbers[at] as number)) + cost - limit;
+    if (over <= 0) return 0;
+    let next = at + HEAD;
+    for (; over > 0; next += 2) over -= numbers[next + 1] as number;
+    return (numbers[next - 2] as number) + windowMs - nowMs;
+  },
+
+  charge(numbers, at, length, rule, cost, nowMs) {
+    numbers[at] = length === 0 ? cost : (numbers[at] as number) + cost;
+    return compact(numbers, at, append(numbers, at, Math.max(HEAD, length), nowMs, cost), rule);
+  },
+
+  used: (numbers, at, length) => (length === 0 ? 0 : (numbers[at] as number)),
+
+  resetMs: (numbers, at, length, { windowMs }, nowMs) =>
+    length === 0 ? 0 : (numbers[at + length - 2] as number) + windowMs - nowMs,
+
+  lengthToCharge: (length) => Math.max(HEAD, length) + 2,
+};
+
+/** Returns, from each time on, as many charges as the state that has more of them. */
 const mostOf = (state: BucketState, other: BucketState): BucketState => {
   const pairs: number[] = [];
   let [counted, ofState, ofOther] = [0, 0, 0];
@@ -75,15 +136,15 @@ const mostOf = (state: BucketState, other: BucketState): BucketState => {
     counted += more;
     if (more > 0) pairs.unshift(stamp, more);
   }
-  return [state[0] as number, ...pairs];
+  return [counted, ...pairs];
 };
 
 /**
  * Admits at most `limit` units in any window, wherever it starts, in bounded memory.
  *
- * Up to 32 charges keep their own times. The 33rd turns them into counts of sub-windows, and every sub-window
- * that overlaps the window counts in full. A client then waits at most a 32nd of the window longer than with
- * an exact log of all its requests.
+ * It keeps the times of charges, oldest first. Beyond 96 of them it merges neighbours, and the time of the later one
+ * stands for both: that many charges may end up to a 32nd of the window late, and a client that stays a 32nd below the
+ * limit is never denied. A decision reads the total and the oldest entries, whatever the limit.
  */
 export const slidingWindow: Algorithm = {
   code: 's',
@@ -91,60 +152,31 @@ export const slidingWindow: Algorithm = {
   maxCapacityTimesWindow: Number.POSITIVE_INFINITY,
   boundsEveryWindow: true,
   isAdditive: true,
-  maxState: FULL_OF_COUNTS,
+  maxState: lengthOf(MAX_EXACT_LIMIT),
 
-  settle(state, rule, nowMs) {
-    if (state.length === 0) return state;
-    let ended = HEAD;
-    while (ended < state.length && (state[ended] as number) + rule.windowMs <= nowMs) ended += 2;
-    if (ended >= state.length) return EMPTY_STATE;
-    if (ended > HEAD) state.splice(HEAD, ended - HEAD);
-    clamp(state, rule, nowMs);
-    return state;
-  },
-
-  waitMs(state, { limit, windowMs }, cost, nowMs) {
-    if (cost > limit) return Number.POSITIVE_INFINITY;
-    let over = usedBy(state) + cost - limit;
-    if (over <= 0) return 0;
-    let at = HEAD;
-    for (; over > 0; at += 2) over -= state[at + 1] as number;
-    return (state[at - 2] as number) + windowMs - nowMs;
-  },
-
-  charge(state, rule, cost, nowMs) {
-    if (state.length === 0) return [EXACT, nowMs, cost];
-    const full = state[0] === EXACT && state.length === FULL_OF_STAMPS;
-    const next = full && state[state.length - 2] !== nowMs ? coarsened(state, rule) : state;
-    append(next, stampOf(next, rule, nowMs), cost);
-    return next;
-  },
+  ...overArrays(arithmetic),
 
   refund(stored, rule, { cost, atMs }, nowMs) {
     const state = this.settle(stored, rule, nowMs);
-    if (state.length === 0) return state;
-    const stamp = stampOf(state, rule, atMs);
-    for (let i = HEAD; i < state.length; i += 2) {
-      if (state[i] !== stamp) continue;
-      const count = (state[i + 1] as number) - cost;
-      if (count > 0) state[i + 1] = count;
-      else state.splice(i, 2);
+    if (atMs + rule.windowMs <= nowMs) return state;
+    for (let at = HEAD; at < state.length; at += 2) {
+      if ((state[at] as number) < atMs) continue;
+      const count = state[at + 1] as number;
+      const refunded = Math.min(cost, count);
+      state[0] = (state[0] as number) - refunded;
+      if (refunded < count) state[at + 1] = count - refunded;
+      else state.splice(at, 2);
       break;
     }
-    return state.length === HEAD ? EMPTY_STATE : state;
+    return state.length <= HEAD ? EMPTY_STATE : state;
   },
 
   merge(state, other, rule) {
     if (state.length === 0 || other.length === 0) return [...state, ...other];
-    const isExact = state[0] === EXACT && other[0] === EXACT;
-    const merged = isExact ? mostOf(state, other) : mostOf(coarsened(state, rule), coarsened(other, rule));
-    return merged.length > FULL_OF_STAMPS ? coarsened(merged, rule) : merged;
+    const merged = mostOf(state, other);
+    merged.length = compact(merged, 0, merged.length, rule);
+    return merged;
   },
-
-  used: usedBy,
-
-  resetMs: (state, { windowMs }, nowMs) =>
-    state.length === 0 ? 0 : (state[state.length - 2] as number) + windowMs - nowMs,
 
   // The time of the last charge: no decision reports the earlier ones.
   chargedAtMs: (receivedAtMs, resetAfterMs, windowMs) => receivedAtMs + resetAfterMs - windowMs,

@@ -1,18 +1,54 @@
-import { type Algorithm, type BucketState, EMPTY_STATE, type Rule } from './algorithm.js';
+import {
+  type Algorithm,
+  type Arithmetic,
+  EMPTY_STATE,
+  type Numbers,
+  overArrays,
+  type Rule,
+} from './algorithm.js';
+
+/** Returns the debt of a state, at most that of an emptied bucket: the limit may have been lowered since. */
+const debtOf = (numbers: Numbers, at: number, { capacity, windowMs }: Rule): number =>
+  Math.min(numbers[at + 1] as number, capacity * windowMs);
 
 /** Returns the debt at `nowMs`. */
-const debtAt = (state: BucketState, { limit }: Rule, nowMs: number): number => {
-  if (state.length === 0) return 0;
-  const elapsedMs = nowMs - (state[0] as number);
-  const debt = state[1] as number;
+const debtAt = (numbers: Numbers, at: number, length: number, rule: Rule, nowMs: number): number => {
+  if (length === 0) return 0;
+  const { limit } = rule;
+  const elapsedMs = nowMs - (numbers[at] as number);
+  const debt = debtOf(numbers, at, rule);
   return elapsedMs >= Math.ceil(debt / limit) ? 0 : debt - elapsedMs * limit;
 };
 
-const withDebt = (state: BucketState, debt: number, nowMs: number): BucketState => {
-  if (state.length === 0) return [nowMs, debt];
-  state[0] = nowMs;
-  state[1] = debt;
-  return state;
+const arithmetic: Arithmetic = {
+  settle(numbers, at, length, rule, nowMs) {
+    if (length === 0) return 0;
+    if ((numbers[at] as number) > nowMs) {
+      numbers[at + 1] = debtOf(numbers, at, rule);
+      numbers[at] = nowMs;
+    }
+    return debtAt(numbers, at, length, rule, nowMs) === 0 ? 0 : length;
+  },
+
+  waitMs(numbers, at, length, rule, cost, nowMs) {
+    if (cost > rule.capacity) return Number.POSITIVE_INFINITY;
+    const over = debtAt(numbers, at, length, rule, nowMs) + (cost - rule.capacity) * rule.windowMs;
+    return over <= 0 ? 0 : Math.ceil(over / rule.limit);
+  },
+
+  charge(numbers, at, length, rule, cost, nowMs) {
+    numbers[at + 1] = debtAt(numbers, at, length, rule, nowMs) + cost * rule.windowMs;
+    numbers[at] = nowMs;
+    return 2;
+  },
+
+  used: (numbers, at, length, rule, nowMs) =>
+    Math.ceil(debtAt(numbers, at, length, rule, nowMs) / rule.windowMs),
+
+  resetMs: (numbers, at, length, rule, nowMs) =>
+    Math.ceil(debtAt(numbers, at, length, rule, nowMs) / rule.limit),
+
+  lengthToCharge: () => 2,
 };
 
 /**
@@ -32,38 +68,25 @@ export const tokenBucket: Algorithm = {
   boundsEveryWindow: false,
   isAdditive: false,
   maxState: 2,
-
-  settle(state, rule, nowMs) {
-    if (state.length === 0) return state;
-    if ((state[0] as number) > nowMs) state[0] = nowMs;
-    return debtAt(state, rule, nowMs) === 0 ? EMPTY_STATE : state;
-  },
-
-  waitMs(state, rule, cost, nowMs) {
-    if (cost > rule.capacity) return Number.POSITIVE_INFINITY;
-    const over = debtAt(state, rule, nowMs) + (cost - rule.capacity) * rule.windowMs;
-    return over <= 0 ? 0 : Math.ceil(over / rule.limit);
-  },
-
-  charge: (state, rule, cost, nowMs) =>
-    withDebt(state, debtAt(state, rule, nowMs) + cost * rule.windowMs, nowMs),
+  ...overArrays(arithmetic),
 
   refund(stored, rule, { cost, atMs }, nowMs) {
     const unpaid = cost * rule.windowMs - rule.limit * Math.max(0, nowMs - atMs);
     if (unpaid <= 0) return stored;
     const state = this.settle(stored, rule, nowMs);
     if (state.length === 0) return state;
-    const debt = debtAt(state, rule, nowMs) - unpaid;
-    return debt > 0 ? withDebt(state, debt, nowMs) : EMPTY_STATE;
+    const debt = debtAt(state, 0, 2, rule, nowMs) - unpaid;
+    if (debt <= 0) return EMPTY_STATE;
+    state[0] = nowMs;
+    state[1] = debt;
+    return state;
   },
 
   merge: (state, other, rule, nowMs) => [
-    ...(debtAt(other, rule, nowMs) > debtAt(state, rule, nowMs) ? other : state),
+    ...(debtAt(other, 0, other.length, rule, nowMs) > debtAt(state, 0, state.length, rule, nowMs)
+      ? other
+      : state),
   ],
-
-  used: (state, rule, nowMs) => Math.ceil(debtAt(state, rule, nowMs) / rule.windowMs),
-
-  resetMs: (state, rule, nowMs) => Math.ceil(debtAt(state, rule, nowMs) / rule.limit),
 
   // A debt has no time of its own.
   chargedAtMs: (receivedAtMs) => receivedAtMs,

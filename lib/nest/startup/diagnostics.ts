@@ -3,7 +3,7 @@ import type { ApplicationConfig } from '@nestjs/core';
 import { describeValue } from '../../core/errors.js';
 import type { Subscriber } from '../../observe/publisher.js';
 import type { Limit } from '../../plan/limit.js';
-import { impossibleLimits, redundantLimits } from '../../plan/redundancy.js';
+import { impossibleLimits, inexactBlocks, redundantLimits } from '../../plan/redundancy.js';
 import type { RateLimitContext } from '../context/call-context.js';
 import type { RoutePlan } from '../request/request-check.js';
 import { type Handler, limitingGuards } from './find-handlers.js';
@@ -130,7 +130,7 @@ export function warnings(
   return new Set([
     // A guard of the application may charge limits with the same key differently.
     ...(identifies ? [] : redundantLimits(routes.map(({ limits }) => limits))),
-    ...routes.flatMap(({ limits }) => impossibleLimits(limits)),
+    ...routes.flatMap(({ limits }) => [...impossibleLimits(limits), ...inexactBlocks(limits)]),
     ...routes.flatMap(forgeableRoutes),
     ...guarded.flatMap(registered ? ineffectiveGuards : unguardedRoutes),
     ...unprotectedRoutes(plans),

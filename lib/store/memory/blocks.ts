@@ -1,6 +1,7 @@
 interface BlockRecord {
-  /** End of the block. */
+  /** End of the block, and its length. */
   untilMs: number;
+  durationMs: number;
   /** Number of blocks so far under a limit whose blocks grow, and when that number is forgotten. */
   offenses: number;
   offensesEndMs: number;
@@ -22,9 +23,24 @@ export class Blocks {
     return this.#blocked.size > 0;
   }
 
-  /** Returns when a bucket's block ends; 0 if it was never blocked. */
-  untilMs(generation: number): number {
-    return this.#records.get(generation)?.untilMs ?? 0;
+  /**
+   * Returns when a bucket's block ends; 0 if it was never blocked. A block lasts no longer than its length, even if the
+   * clock has stepped back.
+   */
+  untilMs(generation: number, nowMs: number): number {
+    const record = this.#records.get(generation);
+    return record === undefined ? 0 : Math.min(record.untilMs, nowMs + record.durationMs);
+  }
+
+  /** Records the block of a bucket as it is at `nowMs`: a block that starts ahead of now, starts now. */
+  settle(generation: number, nowMs: number): void {
+    const record = this.#records.get(generation);
+    if (record === undefined) return;
+    const aheadMs = record.untilMs - record.durationMs - nowMs;
+    if (aheadMs <= 0) return;
+    record.untilMs -= aheadMs;
+    record.offensesEndMs -= aheadMs;
+    this.#nextUnblockMs = Math.min(this.#nextUnblockMs, record.untilMs);
   }
 
   /** Returns when a bucket's record is no longer needed. */
@@ -39,15 +55,16 @@ export class Blocks {
   }
 
   /**
-   * Blocks a bucket.
+   * Blocks a bucket from now on.
    *
    * @returns True if there was room for another block.
    */
-  block(generation: number, untilMs: number, nowMs: number): boolean {
+  block(generation: number, durationMs: number, nowMs: number): boolean {
     if (!this.#blocked.has(generation) && !this.#hasRoom(nowMs)) return false;
     this.#blocked.add(generation);
+    const untilMs = nowMs + durationMs;
     this.#nextUnblockMs = Math.min(this.#nextUnblockMs, untilMs);
-    this.#recordOf(generation).untilMs = untilMs;
+    Object.assign(this.#recordOf(generation), { untilMs, durationMs });
     return true;
   }
 
@@ -78,7 +95,7 @@ export class Blocks {
   #recordOf(generation: number): BlockRecord {
     let record = this.#records.get(generation);
     if (record === undefined) {
-      record = { untilMs: 0, offenses: 0, offensesEndMs: 0 };
+      record = { untilMs: 0, durationMs: 0, offenses: 0, offensesEndMs: 0 };
       this.#records.set(generation, record);
     }
     return record;
@@ -89,7 +106,7 @@ export class Blocks {
     if (nowMs < this.#nextUnblockMs) return false;
     this.#nextUnblockMs = Number.POSITIVE_INFINITY;
     for (const generation of this.#blocked) {
-      const untilMs = this.untilMs(generation);
+      const untilMs = this.untilMs(generation, nowMs);
       if (untilMs <= nowMs) this.#blocked.delete(generation);
       else this.#nextUnblockMs = Math.min(this.#nextUnblockMs, untilMs);
     }

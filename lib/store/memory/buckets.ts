@@ -95,6 +95,11 @@ export class Buckets {
     return target;
   }
 
+  /** Makes room for a state of `length` in the row of a bucket, and moves the cursor to the row. */
+  makeRoomIn(cursor: RowCursor, length: number): void {
+    if (length > cursor.maxLength) this.#slab.moveTo(cursor, this.#grow(cursor.address, length));
+  }
+
   /**
    * Creates a bucket. If the store is full, another one is removed: one that has expired, otherwise the least
    * charged, but never one that is blocked or among `pinned`.
@@ -146,16 +151,16 @@ export class Buckets {
   }
 
   /**
-   * Blocks a bucket.
+   * Blocks a bucket from now on.
    *
    * @returns True if there was room for another block.
    */
-  block(address: number, untilMs: number, nowMs: number): boolean {
-    return this.blocks.block(this.generationOf(address), untilMs, nowMs);
+  block(address: number, durationMs: number, nowMs: number): boolean {
+    return this.blocks.block(this.generationOf(address), durationMs, nowMs);
   }
 
   isBlocked(address: number, nowMs: number): boolean {
-    return this.blocks.hasBlocks && this.blocks.untilMs(this.generationOf(address)) > nowMs;
+    return this.blocks.hasBlocks && this.blocks.untilMs(this.generationOf(address), nowMs) > nowMs;
   }
 
   /** Returns the used share of a bucket's capacity, from 0 to 1. */

@@ -34,7 +34,7 @@ const MAX_SWEPT = 10_000;
 const RULES: OptionRules<keyof MemoryStoreOptions> = {
   maxBuckets: {
     accepts: isInteger(1, Number.MAX_SAFE_INTEGER),
-    fix: 'Give a whole number, 1 or more; a bucket takes 150 to 700 bytes.',
+    fix: 'Give a whole number, 1 or more; a bucket takes 150 to 1,700 bytes.',
   },
   clock: null,
 };
@@ -100,7 +100,7 @@ export class MemoryStore implements Store {
     const existing = this.#buckets.find(IDENTITY_BLOCK.bucketKey, identity);
     const address =
       existing === NONE ? this.#buckets.create(IDENTITY_BLOCK, identity, EMPTY_STATE, [], nowMs) : existing;
-    const isBlocked = address !== NONE && this.#buckets.block(address, nowMs + forMs, nowMs);
+    const isBlocked = address !== NONE && this.#buckets.block(address, forMs, nowMs);
     if (isBlocked) {
       this.#startSweeping();
       return;
@@ -151,8 +151,9 @@ export class MemoryStore implements Store {
       address = this.#buckets.write(existing, policy, algorithm.merge(before, state, policy, nowMs));
     }
     if (address === NONE) return;
-    const untilMs = this.#buckets.blocks.untilMs(this.#buckets.generationOf(address));
-    if (isBlocked) this.#buckets.block(address, Math.max(blockedUntilMs, untilMs), nowMs);
+    const untilMs = this.#buckets.blocks.untilMs(this.#buckets.generationOf(address), nowMs);
+    if (blockedUntilMs > Math.max(untilMs, nowMs))
+      this.#buckets.block(address, blockedUntilMs - nowMs, nowMs);
     this.#startSweeping();
   }
 

@@ -13,7 +13,8 @@ const HEADER_SIZE = 6;
 
 /** The longest states by size class: fixed windows and token buckets, then sliding windows as they grow. */
 const MAX_STATE = Math.max(...Object.values(ALGORITHMS).map(({ maxState }) => maxState));
-const MAX_LENGTHS = [...[2, 5, 11, 23, 43].filter((length) => length < MAX_STATE), MAX_STATE];
+// The sliding window that merges writes one entry more before it does.
+const MAX_LENGTHS = [...[2, 5, 11, 23, 47, 95, 195].filter((length) => length < MAX_STATE), MAX_STATE];
 const CLASS_BITS = 3;
 
 const PAGE_BITS = 12;
@@ -175,45 +176,60 @@ export class RowCursor {
   /** The table of the last bucket: requests mostly have the same limits as the one before. */
   table: PolicyTable | undefined;
   maxLength = 0;
-  #page: Float64Array = new Float64Array(0);
+  /** The numbers among which the row is. */
+  numbers: Float64Array = new Float64Array(0);
   #offset = 0;
 
-  moveTo(address: number, page: Float64Array, offset: number, maxLength: number): void {
+  moveTo(address: number, numbers: Float64Array, offset: number, maxLength: number): void {
     this.address = address;
-    this.#page = page;
+    this.numbers = numbers;
     this.#offset = offset;
     this.maxLength = maxLength;
   }
 
   /** Identifies a bucket among all that have had its key. */
   get generation(): number {
-    return this.#page[this.#offset + GENERATION] as number;
+    return this.numbers[this.#offset + GENERATION] as number;
   }
 
   get tableId(): number {
-    return this.#page[this.#offset + TABLE_ID] as number;
+    return this.numbers[this.#offset + TABLE_ID] as number;
   }
 
   get heapIndex(): number {
-    return this.#page[this.#offset + HEAP_INDEX] as number;
+    return this.numbers[this.#offset + HEAP_INDEX] as number;
+  }
+
+  /** The position of the state among the numbers. */
+  get stateAt(): number {
+    return this.#offset + HEADER_SIZE;
+  }
+
+  /** The length of the state. */
+  get length(): number {
+    return this.numbers[this.#offset + LENGTH] as number;
+  }
+
+  set length(length: number) {
+    this.numbers[this.#offset + LENGTH] = length;
   }
 
   /** Fills in the header of a new row. */
   initialize(generation: number, tableId: number): void {
-    this.#page[this.#offset + GENERATION] = generation;
-    this.#page[this.#offset + TABLE_ID] = tableId;
-    this.#page[this.#offset + HEAP_INDEX] = NONE;
+    this.numbers[this.#offset + GENERATION] = generation;
+    this.numbers[this.#offset + TABLE_ID] = tableId;
+    this.numbers[this.#offset + HEAP_INDEX] = NONE;
   }
 
   /** Copies the limit and the capacity that the bucket was last charged under. */
   readRule(rule: { limit: number; capacity: number }): void {
-    rule.limit = this.#page[this.#offset + LIMIT] as number;
-    rule.capacity = this.#page[this.#offset + CAPACITY] as number;
+    rule.limit = this.numbers[this.#offset + LIMIT] as number;
+    rule.capacity = this.numbers[this.#offset + CAPACITY] as number;
   }
 
   /** Copies the state into an array of `states`. */
   read(states: ScratchStates): BucketState {
-    const page = this.#page;
+    const page = this.numbers;
     const offset = this.#offset;
     const length = page[offset + LENGTH] as number;
     if (length === 0) return EMPTY_STATE;
@@ -222,13 +238,18 @@ export class RowCursor {
     return state;
   }
 
-  /** Writes a state that fits, and the rule it was charged under, whose limit may change while the bucket lives. */
+  /** Writes the rule that the bucket is charged under. Its limit may change while the bucket lives. */
+  writeRule({ limit, capacity }: Rule): void {
+    this.numbers[this.#offset + LIMIT] = limit;
+    this.numbers[this.#offset + CAPACITY] = capacity;
+  }
+
+  /** Writes a state that fits, and its rule. */
   write(rule: Rule, state: BucketState): void {
-    const page = this.#page;
+    const page = this.numbers;
     const offset = this.#offset;
     const { length } = state;
-    page[offset + LIMIT] = rule.limit;
-    page[offset + CAPACITY] = rule.capacity;
+    this.writeRule(rule);
     page[offset + LENGTH] = length;
     for (let i = 0; i < length; i++) page[offset + HEADER_SIZE + i] = state[i] as number;
   }

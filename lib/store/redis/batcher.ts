@@ -1,53 +1,67 @@
 import type { StoreReply } from '../store.js';
-import type { Charges, Decisions, RedisReplyError } from './protocol.js';
+import type { Charges, DecidedRequest, RedisReplyError } from './protocol.js';
 
 /** Sends requests in one call and returns the decisions, or the error, of each. */
-export type SendBatch = (requests: readonly Charges[]) => Promise<readonly (Decisions | RedisReplyError)[]>;
+export type SendBatch = (
+  requests: readonly Charges[],
+) => Promise<readonly (DecidedRequest | RedisReplyError)[]>;
 
 /** Observes calls, without a promise for each request. */
 export interface ReplyListener<Token> {
   /** Called before a call is sent. */
   onSend(): Token;
   /** Called for each request that was added with `notify`. */
-  onReply(charges: Charges, decisions: Decisions, token: Token): void;
+  onReply(charges: Charges, decided: DecidedRequest, token: Token): void;
   /** Called after each call, whether it succeeded or failed. */
   onSettled(): void;
 }
 
+/** A reply of the store, with what only the denial cache reads. */
+export interface BatchReply extends StoreReply, DecidedRequest {}
+
 interface PendingRequest {
   readonly charges: Charges;
   readonly notify: boolean;
-  readonly resolve: (reply: StoreReply) => void;
+  readonly resolve: (reply: BatchReply) => void;
   readonly reject: (error: unknown) => void;
 }
 
-// Limits of one call, so that the server works on one while this process reads the reply to another.
-const MAX_REQUESTS = 64;
+// A few calls of a few dozen requests: the server works on one while this process reads the reply to another.
+const MAX_CALLS = 4;
+const MAX_REQUESTS = 32;
 const MAX_CHARGES = 512;
+/** A server that has not replied for this long holds up no more requests: it may never reply to those that it has. */
+const STALE_MS = 100;
 
-/** Splits pending requests into batches of one call each. */
-function* batchesOf(pending: readonly PendingRequest[]): Iterable<readonly PendingRequest[]> {
-  let from = 0;
-  let charges = 0;
-  for (let at = 0; at < pending.length; at++) {
-    const own = (pending[at] as PendingRequest).charges.length;
-    const isFull = at - from === MAX_REQUESTS || (charges + own > MAX_CHARGES && at > from);
-    if (isFull) {
-      yield pending.slice(from, at);
-      from = at;
-      charges = 0;
-    }
-    charges += own;
+/** The requests with one batch key. */
+class Lane {
+  callsInFlight = 0;
+  lastSentMs = 0;
+  /** True if the waiting requests leave at the end of this turn of the event loop. */
+  isScheduled = false;
+  readonly waiting: PendingRequest[] = [];
+
+  get canSend(): boolean {
+    return this.callsInFlight < MAX_CALLS || performance.now() - this.lastSentMs >= STALE_MS;
   }
-  yield from === 0 ? pending : pending.slice(from);
+
+  /** Removes the requests of the next call. */
+  take(): readonly PendingRequest[] {
+    let count = 0;
+    for (let charges = 0; count < this.waiting.length && count < MAX_REQUESTS; count++) {
+      charges += (this.waiting[count] as PendingRequest).charges.length;
+      if (charges > MAX_CHARGES && count > 0) break;
+    }
+    return this.waiting.splice(0, count);
+  }
 }
 
 /**
- * Sends the requests of one turn of the event loop as one script call. They leave at the end of the turn, when all
- * readable sockets have been read, so no request waits for a timer.
+ * Sends the requests that arrive while a call is in flight as one script call, so no request waits for a timer. With
+ * nothing in flight, a request is sent immediately.
  */
 export class Batcher<Token> {
-  #batches = new Map<string, PendingRequest[]>();
+  readonly #lanes = new Map<string, Lane>();
 
   constructor(
     readonly send: SendBatch,
@@ -55,27 +69,43 @@ export class Batcher<Token> {
   ) {}
 
   /**
-   * Adds a request to this turn's batch.
+   * Adds a request to the next call.
    *
    * @param batchKey Requests with the same key may share a call.
    * @param notify True if the listener receives the reply.
    */
-  add(batchKey: string, charges: Charges, notify: boolean): Promise<StoreReply> {
-    if (this.#batches.size === 0) setImmediate(() => this.#flush());
+  add(batchKey: string, charges: Charges, notify: boolean): Promise<BatchReply> {
+    let lane = this.#lanes.get(batchKey);
+    if (lane === undefined) {
+      lane = new Lane();
+      this.#lanes.set(batchKey, lane);
+    }
+    return this.#addTo(lane, batchKey, charges, notify);
+  }
+
+  #addTo(lane: Lane, batchKey: string, charges: Charges, notify: boolean): Promise<BatchReply> {
     return new Promise((resolve, reject) => {
-      const request = { charges, notify, resolve, reject };
-      const batch = this.#batches.get(batchKey);
-      if (batch === undefined) this.#batches.set(batchKey, [request]);
-      else batch.push(request);
+      lane.waiting.push({ charges, notify, resolve, reject });
+      if (lane.callsInFlight === 0) void this.#sendNext(lane, batchKey);
+      else if (!lane.isScheduled && lane.canSend) {
+        lane.isScheduled = true;
+        setImmediate(() => this.#flush(lane, batchKey));
+      }
     });
   }
 
-  #flush(): void {
-    const batches = this.#batches;
-    this.#batches = new Map();
-    for (const pending of batches.values()) {
-      for (const batch of batchesOf(pending)) void this.#sendBatch(batch);
-    }
+  #flush(lane: Lane, batchKey: string): void {
+    lane.isScheduled = false;
+    while (lane.waiting.length > 0 && lane.canSend) void this.#sendNext(lane, batchKey);
+  }
+
+  async #sendNext(lane: Lane, batchKey: string): Promise<void> {
+    lane.callsInFlight++;
+    lane.lastSentMs = performance.now();
+    await this.#sendBatch(lane.take());
+    lane.callsInFlight--;
+    this.#flush(lane, batchKey);
+    if (lane.callsInFlight === 0) this.#lanes.delete(batchKey);
   }
 
   async #sendBatch(batch: readonly PendingRequest[]): Promise<void> {
@@ -84,11 +114,11 @@ export class Batcher<Token> {
       const replies = await this.send(batch.map(({ charges }) => charges));
       for (let i = 0; i < batch.length; i++) {
         const { charges, notify, resolve, reject } = batch[i] as PendingRequest;
-        const reply = replies[i] as Decisions | RedisReplyError;
+        const reply = replies[i] as DecidedRequest | RedisReplyError;
         if (reply instanceof Error) reject(reply);
         else {
           if (notify) this.listener.onReply(charges, reply, token);
-          resolve({ decisions: reply, degraded: false });
+          resolve({ ...reply, degraded: false });
         }
       }
     } catch (error) {

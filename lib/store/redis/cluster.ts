@@ -1,8 +1,8 @@
 import { type Charge, type Decision, isDenial, withoutCharge } from '../../core/decision.js';
-import type { Charges, Decisions, Mode } from './protocol.js';
+import type { Charges, DecidedRequest, Decisions, Mode } from './protocol.js';
 
 /** Decides the charges of one identity. */
-export type DecideGroup = (charges: Charges, mode: Mode) => Promise<Decisions>;
+export type DecideGroup = (charges: Charges, mode: Mode) => Promise<DecidedRequest>;
 
 /** The charges of one identity, and their indexes in the request. */
 interface IdentityGroup {
@@ -26,18 +26,19 @@ export const hasOneIdentity = (charges: Charges): boolean =>
   charges.every(({ identity }) => identity === charges[0]?.identity);
 
 /** Puts the decisions on groups into the order of the request. */
-function restoreOrder(groups: readonly IdentityGroup[], decided: readonly Decisions[]): Decision[] {
+function restoreOrder(groups: readonly IdentityGroup[], decided: readonly DecidedRequest[]): Decision[] {
   const decisions: Decision[] = [];
   for (const [group, { indexes }] of groups.entries()) {
-    for (const [i, index] of indexes.entries()) decisions[index] = decided[group]?.[i] as Decision;
+    for (const [i, index] of indexes.entries()) decisions[index] = decided[group]?.decisions[i] as Decision;
   }
   return decisions;
 }
 
 /** Decides the charges of several identities, each in its own slot; writes nothing. */
-export async function peekAcrossSlots(charges: Charges, decideGroup: DecideGroup): Promise<Decisions> {
+export async function peekAcrossSlots(charges: Charges, decideGroup: DecideGroup): Promise<DecidedRequest> {
   const groups = groupByIdentity(charges);
-  return restoreOrder(groups, await Promise.all(groups.map((group) => decideGroup(group.charges, 'peek'))));
+  const decided = await Promise.all(groups.map((group) => decideGroup(group.charges, 'peek')));
+  return { decisions: restoreOrder(groups, decided), steadyMs: 0 };
 }
 
 /**
@@ -49,7 +50,7 @@ export async function consumeAcrossSlots(
   charges: Charges,
   decideGroup: DecideGroup,
   refund: (decisions: Decisions) => Promise<void>,
-): Promise<Decisions> {
+): Promise<DecidedRequest> {
   const groups = groupByIdentity(charges);
   // A denial may be due to a charge that is about to be refunded, so none starts a block yet.
   const settled = await Promise.allSettled(
@@ -60,27 +61,31 @@ export async function consumeAcrossSlots(
       ),
     ),
   );
-  const taken = settled.flatMap((group) => (group.status === 'fulfilled' ? group.value : []));
+  const taken = settled.flatMap((group) => (group.status === 'fulfilled' ? group.value.decisions : []));
   const failure = settled.find((group) => group.status === 'rejected');
   if (failure === undefined && !taken.some(isDenial)) {
-    return withCharges(restoreOrder(groups, settled.map(toDecisions)), charges);
+    return { decisions: withCharges(restoreOrder(groups, settled.map(toDecided)), charges), steadyMs: 0 };
   }
   // A charge that cannot be refunded now ends with its bucket.
   await refund(taken.filter(({ receipt }) => receipt !== null)).catch(() => undefined);
   if (failure !== undefined) throw failure.reason;
-  const replies = settled.map(toDecisions);
+  const replies = settled.map(toDecided);
   // If two groups deny, each may do so because of a passing charge of a request that the other one denies.
-  const mayBlock = replies.filter((decisions) => decisions.some(isDenial)).length === 1;
+  const mayBlock = replies.filter(({ decisions }) => decisions.some(isDenial)).length === 1;
   const decided = mayBlock
     ? await Promise.all(
-        groups.map((group, i) => startBlocks(group.charges, replies[i] as Decisions, decideGroup)),
+        groups.map((group, i) => startBlocks(group.charges, replies[i] as DecidedRequest, decideGroup)),
       )
     : replies;
-  return withCharges(restoreOrder(groups, decided), charges).map(withoutCharge);
+  const denied = decided.filter(({ decisions }) => decisions.some(isDenial));
+  return {
+    decisions: withCharges(restoreOrder(groups, decided), charges).map(withoutCharge),
+    steadyMs: Math.min(...denied.map(({ steadyMs }) => steadyMs)),
+  };
 }
 
-const toDecisions = (group: PromiseSettledResult<Decisions>): Decisions =>
-  (group as PromiseFulfilledResult<Decisions>).value;
+const toDecided = (group: PromiseSettledResult<DecidedRequest>): DecidedRequest =>
+  (group as PromiseFulfilledResult<DecidedRequest>).value;
 
 const withCharges = (decisions: readonly Decision[], charges: Charges): Decision[] =>
   decisions.map((decision, i) => ({ ...decision, charge: charges[i] as Charge }));
@@ -88,13 +93,13 @@ const withCharges = (decisions: readonly Decision[], charges: Charges): Decision
 /** Starts the blocks of a group's denials. If they were due to passing charges only, they remain denials. */
 async function startBlocks(
   charges: Charges,
-  decided: Decisions,
+  decided: DecidedRequest,
   decideGroup: DecideGroup,
-): Promise<Decisions> {
-  const starts = decided.some(
+): Promise<DecidedRequest> {
+  const starts = decided.decisions.some(
     (decision, i) => isDenial(decision) && (charges[i] as Charge).blockDurationsMs.length > 0,
   );
   if (!starts) return decided;
   const again = await decideGroup(charges, 'block');
-  return again.some(isDenial) ? again : decided;
+  return again.decisions.some(isDenial) ? again : decided;
 }

@@ -1,7 +1,7 @@
 import { lru } from 'tiny-lru';
 import { type Charge, type Decision, isDenial } from '../../core/decision.js';
 import type { ReplyListener } from './batcher.js';
-import { type Charges, type Decisions, encodeCharge } from './protocol.js';
+import type { Charges, DecidedRequest, Decisions } from './protocol.js';
 
 interface CachedDenial {
   readonly decisions: Decisions;
@@ -10,7 +10,7 @@ interface CachedDenial {
   /** Until then it certainly holds. */
   readonly untilMs: number;
   /** The one request that revalidates it once it has expired, and when that began. */
-  revalidation: Promise<Decisions> | null;
+  revalidation: Promise<DecidedRequest> | null;
   revalidatingSinceMs: number;
 }
 
@@ -20,18 +20,9 @@ export interface SendToken {
   readonly invalidationCount: number;
 }
 
-/** No entry is used for longer, so that a reset by another process takes effect. */
+/** No entry is used for longer, so that a reset by another process takes effect. The script has the same limit. */
 const MAX_CACHED_MS = 1_000;
 const MAX_DENIALS = 10_000;
-
-/** Returns for how long a denied request certainly stays denied; 0 if it is not denied. */
-function waitOf(decisions: Decisions): number {
-  let waitMs = 0;
-  for (const decision of decisions) {
-    if (isDenial(decision)) waitMs = Math.max(waitMs, decision.retryAfterMs ?? MAX_CACHED_MS);
-  }
-  return Math.min(waitMs, MAX_CACHED_MS);
-}
 
 /** Returns a decision as it stands some time later, if nothing was charged meanwhile. */
 function aged(decision: Decision, charge: Charge, elapsedMs: number): Decision {
@@ -49,7 +40,12 @@ function aged(decision: Decision, charge: Charge, elapsedMs: number): Decision {
 }
 
 const cacheKey = (charges: Charges): string =>
-  charges.map((charge) => `${charge.identity} ${charge.policy.bucketKey} ${encodeCharge(charge)}`).join('\n');
+  charges
+    .map(
+      (charge) =>
+        `${charge.identity} ${charge.policy.bucketKey} ${charge.policy.limit} ${charge.policy.capacity} ${charge.cost} ${charge.shadow} ${charge.blockDurationsMs.join()}`,
+    )
+    .join('\n');
 
 /**
  * Caches denials for at most one second, so that a flooding client does not flood Redis. When an entry expires, one
@@ -82,17 +78,32 @@ export class DenialCache implements ReplyListener<SendToken> {
     return { atMs: this.now(), invalidationCount: this.#invalidationCount };
   }
 
-  onReply(charges: Charges, decisions: Decisions, token: SendToken): void {
-    const waitMs = waitOf(decisions);
-    if (waitMs > 0 && this.#isCurrent(token.invalidationCount, charges)) {
+  onReply(charges: Charges, { decisions, steadyMs }: DecidedRequest, token: SendToken): void {
+    if (decisions.some(isDenial)) {
+      if (steadyMs === 0 || !this.#isCurrent(token.invalidationCount, charges)) return;
       this.#keep(cacheKey(charges), {
         decisions,
         repliedAtMs: this.now(),
-        untilMs: token.atMs + waitMs,
+        untilMs: token.atMs + steadyMs,
         revalidation: null,
         revalidatingSinceMs: 0,
       });
-    } else if (this.mayContain(charges)) this.#drop(cacheKey(charges));
+    } else if (this.#byIdentity.size > 0) {
+      this.#drop(cacheKey(charges));
+      for (const { charge, receipt } of decisions) if (receipt !== null) this.onCharge(charge);
+    }
+  }
+
+  /** Drops the denials on a bucket, because a charge changes how long they hold. */
+  onCharge({ identity, policy }: Charge): void {
+    for (const key of [...(this.#byIdentity.get(identity) ?? [])]) {
+      const affects = this.#denials
+        .peek(key)
+        ?.decisions.some(
+          ({ charge }) => charge.identity === identity && charge.policy.bucketKey === policy.bucketKey,
+        );
+      if (affects) this.#drop(key);
+    }
   }
 
   onSettled(): void {
@@ -101,7 +112,10 @@ export class DenialCache implements ReplyListener<SendToken> {
   }
 
   /** Returns the cached denial of a request; otherwise calls `fetch`. */
-  getOrFetch(charges: Charges, fetch: () => Promise<Decisions>): Decisions | Promise<Decisions> {
+  getOrFetch(
+    charges: Charges,
+    fetch: () => Promise<DecidedRequest>,
+  ): DecidedRequest | Promise<DecidedRequest> {
     if (!this.mayContain(charges)) return this.#fetch(charges, fetch);
     const key = cacheKey(charges);
     const denial = this.#denials.get(key);
@@ -131,17 +145,22 @@ export class DenialCache implements ReplyListener<SendToken> {
     return charges.every(({ identity }) => (this.#invalidations.peek(identity) ?? 0) <= invalidationCount);
   }
 
-  #agedReply({ decisions, repliedAtMs }: CachedDenial, charges: Charges, nowMs: number): Decisions {
+  #agedReply(
+    { decisions, repliedAtMs, untilMs }: CachedDenial,
+    charges: Charges,
+    nowMs: number,
+  ): DecidedRequest {
     const elapsedMs = Math.floor(nowMs - repliedAtMs);
-    return decisions.map((decision, i) => aged(decision, charges[i] as Charge, elapsedMs));
+    const now = decisions.map((decision, i) => aged(decision, charges[i] as Charge, elapsedMs));
+    return { decisions: now, steadyMs: untilMs - nowMs };
   }
 
-  async #fetch(charges: Charges, fetch: () => Promise<Decisions>): Promise<Decisions> {
+  async #fetch(charges: Charges, fetch: () => Promise<DecidedRequest>): Promise<DecidedRequest> {
     const token = this.onSend();
     try {
-      const decisions = await fetch();
-      this.onReply(charges, decisions, token);
-      return decisions;
+      const decided = await fetch();
+      this.onReply(charges, decided, token);
+      return decided;
     } catch (error) {
       this.#drop(cacheKey(charges));
       throw error;
@@ -152,11 +171,11 @@ export class DenialCache implements ReplyListener<SendToken> {
 
   /** Waits for a revalidation; if that is a denial again, it holds for all waiting requests. */
   async #awaitRevalidation(
-    revalidation: Promise<Decisions>,
+    revalidation: Promise<DecidedRequest>,
     key: string,
     charges: Charges,
-    fetch: () => Promise<Decisions>,
-  ): Promise<Decisions> {
+    fetch: () => Promise<DecidedRequest>,
+  ): Promise<DecidedRequest> {
     await revalidation.catch(() => undefined);
     const denial = this.#denials.get(key);
     return denial === undefined ? this.#fetch(charges, fetch) : this.#agedReply(denial, charges, this.now());

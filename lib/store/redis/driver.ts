@@ -12,7 +12,11 @@ export interface RedisDriver {
    * @returns The reply, with strings as buffers.
    * @throws The reason for which there is no reply, such as why there is no connection.
    */
-  evaluate(script: ScriptName, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  evaluate(
+    script: ScriptName,
+    keys: readonly string[],
+    args: readonly (string | number | Buffer)[],
+  ): Promise<unknown>;
   /** Calls `listener` whenever the client has connected. */
   onReady(listener: () => void): void;
   /** Only on a Cluster: returns the node that leads a key's slot, as `host:port`; empty while that is not known. */

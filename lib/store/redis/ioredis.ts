@@ -28,7 +28,7 @@ export type { RedisOptions };
 export const isClient = (value: unknown): value is RedisClient =>
   typeof (value as Partial<RedisClient> | null | undefined)?.defineCommand === 'function';
 
-type Command = (keyCount: number, ...args: (string | number)[]) => Promise<unknown>;
+type Command = (keyCount: number, ...args: (string | number | Buffer)[]) => Promise<unknown>;
 
 /** Defines our scripts as commands: the client then loads them, and loads them again if a server has lost them. */
 function defineScripts(client: RedisClient): Readonly<Record<ScriptName, Command>> {
@@ -56,7 +56,7 @@ export class IoredisDriver<Client extends RedisClient = RedisClient> implements 
   evaluate(
     script: ScriptName,
     keys: readonly string[],
-    args: readonly (string | number)[],
+    args: readonly (string | number | Buffer)[],
   ): Promise<unknown> {
     return this.#commands[script](keys.length, ...keys, ...args);
   }

@@ -1,3 +1,4 @@
+import { ALGORITHMS } from '../../core/algorithms/index.js';
 import { brand } from '../../core/brand.js';
 import { type Charge, type Decision, toDecision } from '../../core/decision.js';
 import type { Policy } from '../../core/policy.js';
@@ -26,7 +27,7 @@ export const keyFormat = (prefix: string, oneSlot: boolean): KeyFormat =>
 /** Keys and arguments of a script, in the order that its header documents. */
 export interface Message {
   readonly keys: readonly string[];
-  readonly args: readonly (string | number)[];
+  readonly args: readonly (string | number | Buffer)[];
 }
 
 /** The keys of a message, each once, with their indexes from 1. */
@@ -46,38 +47,59 @@ class KeyTable {
   }
 }
 
-const encodedRules = new WeakMap<Policy, string>();
+type Kind = Omit<Charge, 'identity'>;
 
-function encodeRule(policy: Policy): string {
-  let encoded = encodedRules.get(policy);
-  if (encoded === undefined) {
-    const { algorithm, windowMs, limit, capacity } = policy;
-    encoded = `${algorithm} ${windowMs} ${limit} ${capacity}`;
-    encodedRules.set(policy, encoded);
-  }
-  return encoded;
+const RULE_BYTES = 30;
+const DURATION_BYTES = 6;
+
+/** Writes a whole number of up to 2^53 in seven bytes, the lowest first. */
+function writeLong(bytes: Buffer, value: number, offset: number): number {
+  bytes.writeUIntLE(value % 2 ** 32, offset, 4);
+  return bytes.writeUIntLE(Math.floor(value / 2 ** 32), offset + 4, 3);
 }
 
-/** Encodes a charge without its bucket. */
-export const encodeCharge = ({ policy, cost, shadow, blockDurationsMs }: Charge): string =>
-  `${encodeRule(policy)} ${cost} ${shadow ? 1 : 0} ${blockDurationsMs.join(',')}`;
+/** Encodes the rule of a kind of charge, and its field. */
+function encodeKind({ policy, cost, shadow, blockDurationsMs }: Kind): Buffer {
+  const field = Buffer.from(policy.bucketKey);
+  const blockBytes = DURATION_BYTES * blockDurationsMs.length;
+  const bytes = Buffer.alloc(RULE_BYTES + blockBytes + field.length);
+  let offset = bytes.write(ALGORITHMS[policy.algorithm].code, 'latin1');
+  offset = bytes.writeUIntLE(policy.windowMs, offset, 6);
+  for (const value of [policy.limit, policy.capacity, cost]) offset = writeLong(bytes, value, offset);
+  offset = bytes.writeUInt8((shadow ? 1 : 0) + (policy.isExact ? 2 : 0), offset);
+  offset = bytes.writeUInt8(blockDurationsMs.length, offset);
+  for (const durationMs of blockDurationsMs) offset = bytes.writeUIntLE(durationMs, offset, 6);
+  field.copy(bytes, offset);
+  return bytes;
+}
+
+const encodedKinds = new WeakMap<Policy, [Kind, Buffer][]>();
+/** A policy has few kinds of charges, unless the application computes the cost of each. */
+const MAX_KINDS = 16;
+
+function encodedKind(kind: Kind): Buffer {
+  const known = encodedKinds.get(kind.policy) ?? [];
+  for (const [other, encoded] of known) if (isOfKind(other, kind)) return encoded;
+  const encoded = encodeKind(kind);
+  encodedKinds.set(kind.policy, [[kind, encoded], ...known.slice(0, MAX_KINDS - 1)]);
+  return encoded;
+}
 
 /** The kinds of charges in a message, with their indexes from 1: most charges differ only in their identity. */
 class KindTable {
   readonly #kinds: Charge[] = [];
-  /** Two for each kind: its bucket key and its encoded charge. */
-  readonly encoded: string[] = [];
+  readonly encoded: Buffer[] = [];
 
   indexOf(charge: Charge): number {
     for (let index = 0; index < this.#kinds.length; index++) {
       if (isOfKind(this.#kinds[index] as Charge, charge)) return index + 1;
     }
-    this.encoded.push(charge.policy.bucketKey, encodeCharge(charge));
+    this.encoded.push(encodedKind(charge));
     return this.#kinds.push(charge);
   }
 }
 
-const isOfKind = (a: Charge, b: Charge): boolean =>
+const isOfKind = (a: Kind, b: Kind): boolean =>
   a.policy === b.policy &&
   a.cost === b.cost &&
   a.shadow === b.shadow &&
@@ -124,18 +146,9 @@ export function encodeConsume(
 /** Encodes charges to give back for the `refund` script. */
 export function encodeRefund(decisions: Decisions, keyOf: KeyFormat, now: number | ''): Message {
   const keys = new KeyTable(keyOf);
-  const args: (string | number)[] = [now];
+  const args: (string | number | Buffer)[] = [now];
   for (const { charge, atMs, resetAfterMs, receipt } of decisions) {
-    const { policy, identity, cost } = charge;
-    args.push(
-      keys.indexOf(identity),
-      policy.bucketKey,
-      encodeRule(policy),
-      cost,
-      atMs,
-      resetAfterMs,
-      receipt as number,
-    );
+    args.push(keys.indexOf(charge.identity), encodedKind(charge), atMs, resetAfterMs, receipt as number);
   }
   return { keys: keys.keys, args };
 }
@@ -147,27 +160,34 @@ export class RedisReplyError extends Error {
 
 brand(RedisReplyError, 'RedisReplyError');
 
+/** The decisions on a request. */
+export interface DecidedRequest {
+  readonly decisions: Decisions;
+  /** If it is denied, the milliseconds for which only their passing changes the decisions. */
+  readonly steadyMs: number;
+}
+
 /** Length of a number in a reply. */
 const BYTES = 8;
 
-/** Parses the reply of the `consume` script: for each request its decisions, or its error. */
+/** Parses the reply of the `consume` script. */
 export function parseReply(
   reply: unknown,
   requests: readonly Charges[],
-): readonly (Decisions | RedisReplyError)[] {
-  const [numbers, ...errors] = reply as [Buffer, ...Buffer[]];
+): readonly (DecidedRequest | RedisReplyError)[] {
+  const [numbers, ...errors] = Array.isArray(reply) ? (reply as [Buffer, ...Buffer[]]) : [reply as Buffer];
   const atMs = numbers.readDoubleLE(0);
   let offset = BYTES;
   return requests.map((charges) => {
-    const hasFailed = numbers.readDoubleLE(offset) !== 0;
+    const status = numbers.readDoubleLE(offset);
     offset += BYTES;
-    if (hasFailed) return new RedisReplyError(String(errors.shift()));
+    if (status > 0) return new RedisReplyError(String(errors.shift()));
     const decisions = new Array<Decision>(charges.length);
     for (let i = 0; i < charges.length; i++) {
       decisions[i] = parseDecision(numbers, offset, charges[i] as Charge, atMs);
       offset += 5 * BYTES;
     }
-    return decisions;
+    return { decisions, steadyMs: -status };
   });
 }
 

@@ -3,7 +3,7 @@ import type { Charge, Decision } from '../../core/decision.js';
 import { escapeSegment } from '../../core/escape.js';
 import type { SharedCounters } from '../shared-counters.js';
 import type { Store, StoreReply, StoreTarget } from '../store.js';
-import { Batcher } from './batcher.js';
+import { Batcher, type BatchReply } from './batcher.js';
 import { consumeAcrossSlots, hasOneIdentity, peekAcrossSlots } from './cluster.js';
 import { DenialCache, type SendToken } from './denial-cache.js';
 import type { RedisDriver } from './driver.js';
@@ -15,7 +15,7 @@ import {
 } from './options.js';
 import {
   DEFAULT_PREFIX,
-  type Decisions,
+  type DecidedRequest,
   encodeConsume,
   encodeRefund,
   type KeyFormat,
@@ -120,12 +120,12 @@ export class RedisStore implements Store {
     this.#driver.close();
   }
 
-  #batch(charges: readonly Charge[], notify: boolean): Promise<StoreReply> {
+  #batch(charges: readonly Charge[], notify: boolean): Promise<BatchReply> {
     return this.#batcher.add(this.#batchKeyOf(charges[0]?.identity ?? ''), charges, notify);
   }
 
-  async #decide(charges: readonly Charge[]): Promise<Decisions> {
-    if (!this.#isCluster || hasOneIdentity(charges)) return (await this.#batch(charges, false)).decisions;
+  async #decide(charges: readonly Charge[]): Promise<DecidedRequest> {
+    if (!this.#isCluster || hasOneIdentity(charges)) return this.#batch(charges, false);
     return consumeAcrossSlots(
       charges,
       (group, mode) => (mode === 'consume' ? this.#decide(group) : this.#evaluateOne(group, mode)),
@@ -147,10 +147,10 @@ export class RedisStore implements Store {
     await Promise.all(calls);
   }
 
-  async #evaluateOne(charges: readonly Charge[], mode: Mode): Promise<Decisions> {
+  async #evaluateOne(charges: readonly Charge[], mode: Mode): Promise<DecidedRequest> {
     const [reply] = await this.#evaluate([charges], mode);
     if (reply instanceof Error) throw reply;
-    return reply as Decisions;
+    return reply as DecidedRequest;
   }
 
   async #evaluate(requests: readonly (readonly Charge[])[], mode: Mode) {
@@ -167,4 +167,4 @@ export class RedisStore implements Store {
   }
 }
 
-const toReply = (decisions: Decisions): StoreReply => ({ decisions, degraded: false });
+const toReply = ({ decisions }: DecidedRequest): StoreReply => ({ decisions, degraded: false });

@@ -1,524 +1,369 @@
 // Made from scripts/*.lua by `npm run embed-lua`.
 export const SCRIPTS: Readonly<Record<'block' | 'consume' | 'count' | 'counted' | 'forget' | 'refund', string>> = {
   block: `local time = redis.call('TIME')
-local microseconds = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local birth = math.floor(microseconds / 32)
+local microseconds = time[1] * 1000000 + time[2]
+local newGeneration = math.floor(microseconds / 32)
 local now = tonumber(ARGV[1]) or math.floor(microseconds / 1000)
-local function whole(number)
-  return string.format('%.0f', number)
-end
-local BLOCK = 'block'
-local BLOCKED_UNTIL, STRIKES, STRIKES_END = 1, 2, 3
-local pack, unpackFrom = cmsgpack.pack, cmsgpack.unpack_limit
-local packBirth, unpackBirth, floor = struct.pack, struct.unpack, math.floor
-local ALL = 100
-local MARKED = 2 ^ 47
-local BIRTH_MS = 0.032
-local function parted(bornAt, _, ...)
-  if bornAt < MARKED then return bornAt, { ... }, false end
-  local blockedUntil, strikes, strikesEnd = ...
-  return bornAt - MARKED, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
-end
-local function unpacked(raw)
-  return parted(unpackBirth('<I6', raw), unpackFrom(raw, ALL, 6))
-end
-local function opened(state, rule, bornAt)
-  if #state == 0 then return state end
-  return rule.algorithm.open(state, rule, floor(bornAt * BIRTH_MS))
-end
-local function closed(state, rule, bornAt)
-  if #state == 0 then return state end
-  return rule.algorithm.close(state, rule, floor(bornAt * BIRTH_MS))
-end
-local function packed(bornAt, state, marks)
-  if not marks then return packBirth('<I6', bornAt) .. pack(unpack(state)) end
-  return packBirth('<I6', bornAt + MARKED)
-    .. pack(marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
-end
-local function isOver(marks)
-  return not marks or (marks[BLOCKED_UNTIL] <= now and marks[STRIKES_END] <= now)
-end
-local function keepFor(key, leastMs, ms)
-  if ARGV[1] ~= '' then leastMs, ms = math.max(leastMs, 60000), math.max(ms, 67500) end
-  if redis.call('PTTL', key) < leastMs then redis.call('PEXPIRE', key, whole(ms)) end
-end
-local forMs = tonumber(ARGV[2])
-redis.call('HSET', KEYS[1], BLOCK, whole(now + forMs))
-keepFor(KEYS[1], forMs, forMs)
+local BLOCK, IDENTITY_BLOCK = 'block', '<I6I6'
+local VERSION, HEAD, HEAD_SIZE, MARKS, MARKS_SIZE, STATE, STATE_SIZE = 2, '<BBI6', 8, '<I6I6I2I6', 20, '<I7I6', 13
+local HEAD_AND_STATE = '<BBI6I7I6'
+local LONG = 2 ^ 31
+local RULE, RULE_SIZE = '<BI6I7I7I7BB', 30
+local MAX_ENTRIES, MERGED_ENTRIES = 96, 80
+local NEVER = math.huge
+local call, unpackFrom, pack, sub = redis.call, struct.unpack, struct.pack, string.sub
+local floor, ceil, max = math.floor, math.ceil, math.max
+local owner, leastMs, lifeMs = 1, tonumber(ARGV[2]), tonumber(ARGV[2])
+call('HSET', KEYS[owner], BLOCK, pack(IDENTITY_BLOCK, now + lifeMs, lifeMs))
+if ARGV[1] ~= '' then leastMs = max(leastMs, 60000) end
+lifeMs = max(lifeMs, leastMs)
+if leastMs > 0 and call('PTTL', KEYS[owner]) < leastMs then call('PEXPIRE', KEYS[owner], lifeMs) end
 return 1`,
   consume: `local time = redis.call('TIME')
-local microseconds = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local birth = math.floor(microseconds / 32)
+local microseconds = time[1] * 1000000 + time[2]
+local newGeneration = math.floor(microseconds / 32)
 local now = tonumber(ARGV[1]) or math.floor(microseconds / 1000)
-local function whole(number)
-  return string.format('%.0f', number)
-end
+local BLOCK, IDENTITY_BLOCK = 'block', '<I6I6'
+local VERSION, HEAD, HEAD_SIZE, MARKS, MARKS_SIZE, STATE, STATE_SIZE = 2, '<BBI6', 8, '<I6I6I2I6', 20, '<I7I6', 13
+local HEAD_AND_STATE = '<BBI6I7I6'
+local LONG = 2 ^ 31
+local RULE, RULE_SIZE = '<BI6I7I7I7BB', 30
+local MAX_ENTRIES, MERGED_ENTRIES = 96, 80
 local NEVER = math.huge
-local makers = {}
-makers['fixed-window'] = function()
-  local algorithm
-  algorithm = {
-    lasts = true,
-    settle = function(state, rule)
-      if #state == 0 then return state end
-      if state[1] + rule.windowMs <= now then return {} end
-      if state[1] <= now then return state end
-      state[1] = now
-      return state, true
-    end,
-    wait = function(state, rule, cost)
-      if cost > rule.limit then return NEVER end
-      if #state == 0 or state[2] + cost <= rule.limit then return 0 end
-      return state[1] + rule.windowMs - now
-    end,
-    charge = function(state, _, cost)
-      if #state == 0 then return { now, cost } end
-      state[2] = state[2] + cost
-      return state
-    end,
-    refund = function(state, rule, charged)
-      state = algorithm.settle(state, rule)
-      if #state == 0 or state[1] ~= charged.at + charged.resetAfter - rule.windowMs then return state end
-      state[2] = state[2] - charged.cost
-      if state[2] <= 0 then return {} end
-      return state
-    end,
-    used = function(state) return state[2] or 0 end,
-    reset = function(state, rule)
-      if #state == 0 then return 0 end
-      return state[1] + rule.windowMs - now
-    end,
-    close = function(state, _, base)
-      state[1] = state[1] - base
-      return state
-    end,
-    open = function(state, _, base)
-      state[1] = state[1] + base
-      return state
-    end,
-  }
-  return algorithm
+local call, unpackFrom, pack, sub = redis.call, struct.unpack, struct.pack, string.sub
+local floor, ceil, max = math.floor, math.ceil, math.max
+local mode, asking = ARGV[2], ARGV[3]
+local writes, byte = mode ~= 'peek', string.byte
+local FIELD, TEXT, CODE, WINDOW, LIMIT, CAPACITY, COST, FLAGS, BLOCKS = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local kinds = {}
+for i = 4, #ARGV do
+  local rule = ARGV[i]
+  kinds[i - 3] = { sub(rule, RULE_SIZE + 1 + 6 * byte(rule, RULE_SIZE)), rule, unpackFrom(RULE, rule) }
 end
-makers['sliding-window'] = function()
-  local EXACT, COARSE = 0, 1
-  local ONES = 2
-  local FULL_OF_STAMPS = 1 + 2 * 32
-  local function subWindowEnd(windowMs, ms)
-    local length = math.ceil(windowMs / 32)
-    return (math.floor(ms / length) + 1) * length - 1
+local s, SLOTS = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, 17
+local OWNER, KIND, GENERATION, AMOUNT, TIME, MARKS_OF, KEPT, WAIT, BLOCKED, CHANGED = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+local ADDED, RAW, FIRST, LAST, FORMAT, SIZE, BASE = 11, 12, 13, 14, 15, 16, 17
+local names, values = { BLOCK, '' }, { '', '' }
+local DECIDED, FAILED = '\\0\\0\\0\\0\\0\\0\\0\\0', '\\0\\0\\0\\0\\0\\0\\240\\63'
+local reply, size, errors = { pack('<d', now), '', '', '' }, 1, nil
+local from = 1
+while from <= #asking do
+  local b1, b2, b3, b4 = byte(asking, from, from + 3)
+  local repetitions, last = b1 * 64 + b2 - 3120, (b3 * 64 + b4 - 3121) * SLOTS
+  from = from + 4
+  for c = 0, last, SLOTS do
+    b1, b2, b3, b4 = byte(asking, from, from + 3)
+    s[c + OWNER], s[c + KIND], s[c + GENERATION] = b1 * 64 + b2 - 3120, kinds[b3 * 64 + b4 - 3120], false
+    from = from + 4
   end
-  local function stampOf(state, rule, ms)
-    if state[1] == COARSE then return subWindowEnd(rule.windowMs, ms) end
-    return ms
-  end
-  local function append(state, stamp, count)
-    local last = #state - 1
-    if last >= 2 and state[last] == stamp then
-      state[last + 1] = state[last + 1] + count
-    else
-      state[last + 2] = stamp
-      state[last + 3] = count
-    end
-  end
-  local function slice(state, from, to)
-    local kept = { state[1] }
-    for at = from, to do kept[#kept + 1] = state[at] end
-    return kept
-  end
-  local function clamped(state, rule)
-    local last, ahead = #state - 1, 0
-    if state[last] <= now then return state end
-    local latest = stampOf(state, rule, now)
-    while last >= 2 and state[last] > latest do
-      ahead = ahead + state[last + 1]
-      last = last - 2
-    end
-    if ahead == 0 then return state end
-    local kept = slice(state, 2, last + 1)
-    append(kept, latest, ahead)
-    return kept, true
-  end
-  local function usedBy(state)
-    local sum = 0
-    for at = 3, #state, 2 do sum = sum + state[at] end
-    return sum
-  end
-  local algorithm
-  algorithm = {
-    lasts = true,
-    settle = function(state, rule)
-      if #state == 0 then return state end
-      local first = 2
-      while first <= #state and state[first] + rule.windowMs <= now do first = first + 2 end
-      if first > #state then return {} end
-      if first > 2 then state = slice(state, first, #state) end
-      return clamped(state, rule)
-    end,
-    wait = function(state, rule, cost)
-      if cost > rule.limit then return NEVER end
-      local over = usedBy(state) + cost - rule.limit
-      if over <= 0 then return 0 end
-      local at = 2
-      while over > 0 do
-        over = over - state[at + 1]
-        at = at + 2
+  local failure
+  for first = 0, last, SLOTS do
+    if not s[first + GENERATION] then
+      local owner, count = s[first + OWNER], 1
+      for c = first, last, SLOTS do
+        if s[c + OWNER] == owner then
+          count = count + 1
+          names[count] = s[c + KIND][FIELD]
+        end
       end
-      return state[at - 2] + rule.windowMs - now
-    end,
-    charge = function(state, rule, cost)
-      if #state == 0 then return { EXACT, now, cost } end
-      if state[1] == EXACT and #state == FULL_OF_STAMPS and state[#state - 1] ~= now then
-        local coarse = { COARSE }
-        for at = 2, #state, 2 do append(coarse, subWindowEnd(rule.windowMs, state[at]), state[at + 1]) end
-        state = coarse
-      end
-      append(state, stampOf(state, rule, now), cost)
-      return state
-    end,
-    refund = function(state, rule, charged)
-      state = algorithm.settle(state, rule)
-      if #state == 0 then return state end
-      local stamp = stampOf(state, rule, charged.at)
-      for at = 2, #state, 2 do
-        if state[at] == stamp then
-          state[at + 1] = state[at + 1] - charged.cost
-          if state[at + 1] <= 0 then
-            table.remove(state, at)
-            table.remove(state, at)
-          end
+      local found = redis.pcall('HMGET', KEYS[owner], unpack(names, 1, count))
+      local block, blockedUntil = found[1], 0
+      if found.err then
+        failure = found.err
+        break
+      elseif block then
+        if #block ~= 12 then
+          failure = 'The field block of ' .. KEYS[owner] .. ' is not of this version.'
           break
         end
-      end
-      if #state == 1 then return {} end
-      return state
-    end,
-    used = usedBy,
-    reset = function(state, rule)
-      if #state == 0 then return 0 end
-      return state[#state - 1] + rule.windowMs - now
-    end,
-    close = function(state, rule, base)
-      if state[1] == COARSE then
-        local length = math.ceil(rule.windowMs / 32)
-        local kept, last = { COARSE }, math.floor(base / length)
-        for at = 2, #state, 2 do
-          local index = (state[at] + 1) / length
-          kept[at], kept[at + 1], last = index - last, state[at + 1], index
+        local durationMs
+        blockedUntil, durationMs = unpackFrom(IDENTITY_BLOCK, block)
+        if blockedUntil > now + durationMs then
+          blockedUntil = now + durationMs
+          if writes then call('HSET', KEYS[owner], BLOCK, pack(IDENTITY_BLOCK, blockedUntil, durationMs)) end
         end
-        return kept
       end
-      local kept, last = { ONES }, base
-      for at = 2, #state, 2 do
-        if state[at + 1] ~= 1 then
-          kept, last = { EXACT }, base
-          for pair = 2, #state, 2 do
-            kept[pair], kept[pair + 1], last = state[pair] - last, state[pair + 1], state[pair]
+      count = 1
+      for c = first, last, SLOTS do
+        if s[c + OWNER] == owner then
+          count = count + 1
+          local raw, kind, isMoved = found[count], s[c + KIND], false
+          local amount, timeMs, added, generation, marks, kept = 0, now, 0, 0, false, false
+          local length = raw and #raw or 0
+          local isBucket = not raw or (length >= HEAD_SIZE and byte(raw) == VERSION)
+          if raw and isBucket then
+            local flag, at, _ = byte(raw, 2), HEAD_SIZE + 1, nil
+            if flag % 2 == 0 and length >= HEAD_SIZE + STATE_SIZE then
+              _, _, generation, amount, timeMs, at = unpackFrom(HEAD_AND_STATE, raw)
+            elseif flag % 2 == 1 and length >= HEAD_SIZE + MARKS_SIZE then
+              _, _, generation = unpackFrom(HEAD, raw)
+              local untilMs, durationMs, offenses, offensesEnd
+              untilMs, durationMs, offenses, offensesEnd, at = unpackFrom(MARKS, raw, at)
+              local ahead = untilMs - durationMs - now
+              if ahead > 0 then untilMs, offensesEnd, isMoved = untilMs - ahead, offensesEnd - ahead, true end
+              marks = { untilMs, durationMs, offenses, offensesEnd }
+              if length >= at - 1 + STATE_SIZE then amount, timeMs, at = unpackFrom(STATE, raw, at) end
+            end
+            if amount > 0 then
+              local code, windowMs, limit, capacity = kind[CODE], kind[WINDOW], kind[LIMIT], kind[CAPACITY]
+if code == 102 then
+isBucket = at > length
+if timeMs + windowMs <= now then amount = 0 end
+if timeMs > now then
+  timeMs, isMoved = now, true
+else
+  kept = timeMs + windowMs
+end
+elseif code == 115 then
+local countSize, stampSize = floor(flag / 2), windowMs >= LONG and 6 or 4
+local format = countSize == 1 and stampSize == 4 and '<I4B' or '<I' .. stampSize .. 'I' .. countSize
+local entry, base, last = stampSize + countSize, timeMs, length + 1
+isBucket = countSize >= 1 and countSize <= 7 and at < last and (last - at) % entry == 0
+while isBucket and at < last do
+  local stamp, units = unpackFrom(format, raw, at)
+  if base + stamp + windowMs > now then break end
+  amount, at = amount - units, at + entry
+end
+if isBucket and at < last then
+  timeMs = base + unpackFrom(format, raw, last - entry)
+  kept = timeMs + windowMs
+  while timeMs > now do
+    local _, units = unpackFrom(format, raw, last - entry)
+    added, last, isMoved, kept = added + units, last - entry, true, false
+    timeMs = at < last and base + unpackFrom(format, raw, last - entry) or now
+  end
+end
+s[c + RAW], s[c + FIRST], s[c + LAST], s[c + FORMAT], s[c + SIZE], s[c + BASE] = raw, at, last, format, entry, base
+elseif code == 116 then
+isBucket = at > length
+local elapsed = now - timeMs
+if elapsed < 0 then elapsed, isMoved = 0, true end
+if amount > capacity * windowMs then amount = capacity * windowMs end
+if limit > 0 then amount = elapsed >= ceil(amount / limit) and 0 or amount - elapsed * limit end
+timeMs = now
+end
+            else
+              isBucket = at > length
+            end
           end
-          return kept
+          if not isBucket then
+            failure = 'The field ' .. names[count] .. ' of ' .. KEYS[owner] .. ' is not a bucket of this version.'
+            break
+          end
+          s[c + GENERATION], s[c + AMOUNT], s[c + TIME], s[c + ADDED] = generation, amount, timeMs, added
+          s[c + MARKS_OF], s[c + KEPT] = marks, kept
+          s[c + BLOCKED] = (marks and marks[1] > blockedUntil and marks[1] or blockedUntil) - now
+          s[c + CHANGED] = isMoved and writes
         end
-        kept[at / 2 + 1], last = state[at] - last, state[at]
       end
-      return kept
-    end,
-    open = function(kept, rule, base)
-      local state, last = { kept[1] }, base
-      if kept[1] == ONES then
-        state[1] = EXACT
-        for at = 2, #kept do
-          last = last + kept[at]
-          state[2 * at - 2], state[2 * at - 1] = last, 1
+      if failure then break end
+    end
+  end
+  for _ = 1, failure and 0 or repetitions do
+    local admitted = true
+    for c = 0, last, SLOTS do
+      local kind, amount, wait = s[c + KIND], s[c + AMOUNT], 0
+      local code, windowMs, limit, capacity, cost = kind[CODE], kind[WINDOW], kind[LIMIT], kind[CAPACITY], kind[COST]
+      if limit == 0 or cost > capacity then
+        wait = NEVER
+      elseif cost > 0 then
+if code == 102 then
+if amount + cost > limit then wait = s[c + TIME] + windowMs - now end
+elseif code == 115 then
+local over = amount + cost - limit
+if over > 0 then
+  wait = windowMs
+  local raw, at, last = s[c + RAW], s[c + FIRST], s[c + LAST]
+  while raw and at < last do
+    local stamp, units = unpackFrom(s[c + FORMAT], raw, at)
+    over, at = over - units, at + s[c + SIZE]
+    if over <= 0 then
+      wait = s[c + BASE] + stamp + windowMs - now
+      break
+    end
+  end
+end
+elseif code == 116 then
+local over = amount + (cost - capacity) * windowMs
+if over > 0 then wait = ceil(over / limit) end
+end
+      end
+      if limit > 0 and s[c + BLOCKED] > wait then wait = s[c + BLOCKED] end
+      s[c + WAIT] = wait
+      if wait > 0 and kind[FLAGS] % 2 == 0 then admitted = false end
+    end
+    size = size + 1
+    local status, steadyMs = size, 1000
+    for c = 0, last, SLOTS do
+      local kind, wait, receipt, sign = s[c + KIND], s[c + WAIT], 0, 1
+      local code, windowMs, limit, cost, marks = kind[CODE], kind[WINDOW], kind[LIMIT], kind[COST], s[c + MARKS_OF]
+      if wait == 0 then
+        if admitted and cost > 0 and mode == 'consume' then
+          if s[c + AMOUNT] == 0 then
+            if not marks or (marks[1] <= now and marks[4] <= now) then
+              s[c + GENERATION], s[c + MARKS_OF] = newGeneration, false
+            end
+            s[c + TIME], s[c + RAW], s[c + ADDED] = now, false, 0
+          end
+if code == 102 then
+s[c + AMOUNT] = s[c + AMOUNT] + cost
+elseif code == 115 then
+s[c + AMOUNT], s[c + ADDED] = s[c + AMOUNT] + cost, s[c + ADDED] + cost
+elseif code == 116 then
+s[c + AMOUNT] = s[c + AMOUNT] + cost * windowMs
+end
+          s[c + CHANGED], receipt = true, s[c + GENERATION]
         end
-        return state
+      elseif kind[BLOCKS] > 0 and writes and s[c + BLOCKED] <= 0 and wait ~= NEVER and kind[FLAGS] % 2 == 0 then
+        local count = kind[BLOCKS]
+        local lengths = { unpackFrom('<' .. string.rep('I6', count), kind[TEXT], RULE_SIZE + 1) }
+        local offenses = math.min(marks and marks[4] > now and marks[3] or 0, 65534)
+        local lengthMs = lengths[math.min(offenses + 1, count)]
+        marks = { now + lengthMs, lengthMs, 0, 0 }
+        if count > 1 then marks[3], marks[4] = offenses + 1, now + lengthMs + lengths[count] end
+        s[c + MARKS_OF], s[c + BLOCKED], s[c + CHANGED] = marks, lengthMs, true
+        wait, sign = max(wait, lengthMs), -1
       end
-      local length = 1
-      if kept[1] == COARSE then
-        length = math.ceil(rule.windowMs / 32)
-        last = math.floor(base / length)
+      local amount, used, reset = s[c + AMOUNT], 0, 0
+      if s[c + BLOCKED] > 0 then steadyMs = math.min(steadyMs, s[c + BLOCKED]) end
+      if limit > 0 and amount > 0 then
+if code == 102 then
+used, reset = amount, s[c + TIME] + windowMs - now
+elseif code == 115 then
+used, reset = amount, (s[c + ADDED] > 0 and now or s[c + TIME]) + windowMs - now
+elseif code == 116 then
+used, reset = ceil(amount / windowMs), ceil(amount / limit)
+end
+        if not admitted then
+if code == 102 then
+steadyMs = math.min(steadyMs, reset)
+elseif code == 115 then
+steadyMs = math.min(steadyMs, windowMs)
+if s[c + RAW] and s[c + FIRST] < s[c + LAST] then
+  local stamp = s[c + BASE] + unpackFrom(s[c + FORMAT], s[c + RAW], s[c + FIRST])
+  steadyMs = math.min(steadyMs, stamp + windowMs - now)
+end
+elseif code == 116 then
+steadyMs = math.min(steadyMs, ceil((amount - (used - 1) * windowMs) / limit))
+end
+        end
       end
-      for at = 2, #kept, 2 do
-        last = last + kept[at]
-        state[at], state[at + 1] = kept[1] == COARSE and last * length - 1 or last, kept[at + 1]
+      size = size + 1
+      reply[size] = pack(
+        '<ddddd',
+        used,
+        reset,
+        wait == NEVER and -1 or wait,
+        wait == 0 and 0 or sign * max(0, s[c + BLOCKED]),
+        receipt
+      )
+    end
+    reply[status] = admitted and DECIDED or pack('<d', -steadyMs)
+  end
+  if failure then
+    errors = errors or {}
+    for _ = 1, repetitions do
+      size = size + 1
+      reply[size], errors[#errors + 1] = FAILED, failure
+    end
+  end
+  for first = 0, failure and -1 or last, SLOTS do
+    if s[first + CHANGED] then
+      local owner, count, leastMs, lifeMs = s[first + OWNER], 0, 0, 0
+      for c = first, last, SLOTS do
+        if s[c + OWNER] == owner and s[c + CHANGED] then
+          s[c + CHANGED] = false
+          local kind, marks, amount, timeMs = s[c + KIND], s[c + MARKS_OF], s[c + AMOUNT], s[c + TIME]
+          local code, windowMs, limit, endsAt, flag = kind[CODE], kind[WINDOW], kind[LIMIT], nil, 0
+          local entries, entry = '', ''
+          if amount > 0 then
+if code == 102 then
+endsAt = timeMs + windowMs
+elseif code == 115 then
+local raw, units, base, format = s[c + RAW], s[c + ADDED], now, nil
+local stampSize, countSize = windowMs >= LONG and 6 or 4, 0
+endsAt = (units > 0 and now or timeMs) + windowMs
+if raw then
+  local at, last, size = s[c + FIRST], s[c + LAST], s[c + SIZE]
+  format, base, countSize = s[c + FORMAT], s[c + BASE], size - stampSize
+  if units > 0 and at < last and timeMs == now then
+    local _, before = unpackFrom(format, raw, last - size)
+    units, last = units + before, last - size
+  end
+  local isTooLong = (last - at) / size >= MAX_ENTRIES and kind[FLAGS] < 2
+  if at == last then
+    countSize = 0
+  elseif units > 0 and (isTooLong or units >= 256 ^ countSize or now - base >= 4294967296 and stampSize == 4) then
+    local stamps, counts, number = {}, {}, 1
+    while at < last do
+      stamps[number], counts[number] = unpackFrom(format, raw, at)
+      stamps[number], number, at = base + stamps[number], number + 1, at + size
+    end
+    stamps[number], counts[number], units = now, units, 0
+    local most, part = ceil(limit / 32), ceil(windowMs / 32)
+    while isTooLong do
+      local merged = 1
+      for i = 2, number do
+        local sum = counts[merged] + counts[i]
+        if sum <= most and floor(stamps[merged] / part) == floor(stamps[i] / part) then
+          counts[merged] = sum
+        else
+          merged = merged + 1
+          counts[merged] = counts[i]
+        end
+        stamps[merged] = stamps[i]
       end
-      return state
-    end,
-  }
-  return algorithm
-end
-makers['token-bucket'] = function()
-  local function debtOf(state, rule)
-    if #state == 0 then return 0 end
-    local elapsed = now - state[1]
-    if elapsed >= math.ceil(state[2] / rule.limit) then return 0 end
-    return state[2] - elapsed * rule.limit
-  end
-  local algorithm
-  algorithm = {
-    settle = function(state, rule)
-      if #state == 0 then return state end
-      local ahead = state[1] > now
-      if ahead then state[1] = now end
-      if debtOf(state, rule) == 0 then return {} end
-      return state, ahead
-    end,
-    wait = function(state, rule, cost)
-      if cost > rule.capacity then return NEVER end
-      local over = debtOf(state, rule) + (cost - rule.capacity) * rule.windowMs
-      if over <= 0 then return 0 end
-      return math.ceil(over / rule.limit)
-    end,
-    charge = function(state, rule, cost)
-      return { now, debtOf(state, rule) + cost * rule.windowMs }
-    end,
-    refund = function(state, rule, charged)
-      local unpaid = charged.cost * rule.windowMs - rule.limit * math.max(0, now - charged.at)
-      if unpaid <= 0 then return state end
-      state = algorithm.settle(state, rule)
-      if #state == 0 then return state end
-      local debt = debtOf(state, rule) - unpaid
-      if debt > 0 then return { now, debt } end
-      return {}
-    end,
-    used = function(state, rule) return math.ceil(debtOf(state, rule) / rule.windowMs) end,
-    reset = function(state, rule) return math.ceil(debtOf(state, rule) / rule.limit) end,
-    close = function(state, _, base)
-      state[1] = state[1] - base
-      return state
-    end,
-    open = function(state, _, base)
-      state[1] = state[1] + base
-      return state
-    end,
-  }
-  return algorithm
-end
-local algorithms = {}
-local RULE = '^(%S+) (%d+) (%d+) (%d+)'
-local function ruleOf(name, windowMs, limit, capacity)
-  algorithms[name] = algorithms[name] or makers[name]()
-  return {
-    algorithm = algorithms[name],
-    windowMs = tonumber(windowMs),
-    limit = tonumber(limit),
-    capacity = tonumber(capacity),
-  }
-end
-local BLOCK = 'block'
-local BLOCKED_UNTIL, STRIKES, STRIKES_END = 1, 2, 3
-local pack, unpackFrom = cmsgpack.pack, cmsgpack.unpack_limit
-local packBirth, unpackBirth, floor = struct.pack, struct.unpack, math.floor
-local ALL = 100
-local MARKED = 2 ^ 47
-local BIRTH_MS = 0.032
-local function parted(bornAt, _, ...)
-  if bornAt < MARKED then return bornAt, { ... }, false end
-  local blockedUntil, strikes, strikesEnd = ...
-  return bornAt - MARKED, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
-end
-local function unpacked(raw)
-  return parted(unpackBirth('<I6', raw), unpackFrom(raw, ALL, 6))
-end
-local function opened(state, rule, bornAt)
-  if #state == 0 then return state end
-  return rule.algorithm.open(state, rule, floor(bornAt * BIRTH_MS))
-end
-local function closed(state, rule, bornAt)
-  if #state == 0 then return state end
-  return rule.algorithm.close(state, rule, floor(bornAt * BIRTH_MS))
-end
-local function packed(bornAt, state, marks)
-  if not marks then return packBirth('<I6', bornAt) .. pack(unpack(state)) end
-  return packBirth('<I6', bornAt + MARKED)
-    .. pack(marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
-end
-local function isOver(marks)
-  return not marks or (marks[BLOCKED_UNTIL] <= now and marks[STRIKES_END] <= now)
-end
-local function keepFor(key, leastMs, ms)
-  if ARGV[1] ~= '' then leastMs, ms = math.max(leastMs, 60000), math.max(ms, 67500) end
-  if redis.call('PTTL', key) < leastMs then redis.call('PEXPIRE', key, whole(ms)) end
-end
-local mode, asking = ARGV[2], ARGV[3]
-local call, max, byte, double, ceil = redis.call, math.max, string.byte, struct.pack, math.ceil
-local ZERO = 48 * 64 + 48
-local function numbers(at)
-  local high, low, nextHigh, nextLow = byte(asking, at, at + 3)
-  return high * 64 + low - ZERO, nextHigh * 64 + nextLow - ZERO
-end
-local kinds, columns, width = {}, {}, 0
-local KIND = RULE .. ' (%d+) ([01]) ([%d,]*)\$'
-local NO_BLOCKS = {}
-local function kindOf(field, name, windowMs, limit, capacity, cost, shadow, blocks)
-  if not columns[field] then
-    width = width + 1
-    columns[field] = width
-  end
-  local kind = ruleOf(name, windowMs, limit, capacity)
-  kind.field, kind.column, kind.cost, kind.shadow = field, columns[field], tonumber(cost), shadow == '1'
-  kind.blocks, kind.eighth = NO_BLOCKS, ceil(kind.windowMs / 8)
-  if blocks == '' then return kind end
-  kind.blocks = {}
-  for ms in string.gmatch(blocks, '%d+') do table.insert(kind.blocks, tonumber(ms)) end
-  return kind
-end
-for at = 4, #ARGV, 2 do kinds[at / 2 - 1] = kindOf(ARGV[at], string.match(ARGV[at + 1], KIND)) end
-local blockedUntil = {}
-local births, states, marks, keptUntil = {}, {}, {}, {}
-local changed, lastOf, beforeOf, chargeOf = {}, {}, {}, {}
-local owners, buckets, asked, waits = {}, {}, {}, {}
-local names, readers, values = { BLOCK }, {}, {}
-local NOTHING = {}
-local function eighthAfter(ends, eighth)
-  return (floor(ends / eighth) + 1) * eighth
-end
-local function take(bucket, raw, charge)
-  if not raw then
-    births[bucket], states[bucket], marks[bucket] = birth, NOTHING, false
-    return
-  end
-  local bornAt, state, marked = unpacked(raw)
-  state = opened(state, charge, bornAt)
-  births[bucket], states[bucket], marks[bucket] = bornAt, state, marked
-  if charge.algorithm.lasts and not marked and #state > 0 and ARGV[1] == '' then
-    keptUntil[bucket] = eighthAfter(now + charge.algorithm.reset(state, charge), charge.eighth)
-  end
-end
-local function read(from, to)
-  local owner = owners[from]
-  local count = 1
-  for i = from, to do
-    if owners[i] == owner and not states[buckets[i]] then
-      count = count + 1
-      names[count], readers[count] = asked[i].field, i
+      isTooLong, number, part = merged > MERGED_ENTRIES and part < NEVER, merged, NEVER
     end
+    for i = 1, number do most = max(most, counts[i]) end
+    countSize = most < 256 and 1 or most < 65536 and 2 or most < 4294967296 and 4 or 7
+    format, base = '<I' .. stampSize .. 'I' .. countSize, stampSize == 4 and stamps[1] or 0
+    for i = 1, number do stamps[i] = pack(format, stamps[i] - base, counts[i]) end
+    entries = table.concat(stamps, '', 1, number)
+  else
+    entries = sub(raw, at, last - 1)
   end
-  local raw = call('HMGET', KEYS[owner], unpack(names, 1, count))
-  blockedUntil[owner] = tonumber(raw[1] or 0)
-  for i = 2, count do take(buckets[readers[i]], raw[i], asked[readers[i]]) end
 end
-local function change(i)
-  local owner, bucket = owners[i], buckets[i]
-  if not chargeOf[bucket] then
-    local last = lastOf[owner]
-    if not last then changed[#changed + 1] = owner end
-    beforeOf[bucket], lastOf[owner] = last or 0, bucket
-  end
-  chargeOf[bucket] = asked[i]
+if countSize == 0 then
+  local most = max(ceil(limit / 32), units)
+  countSize = most < 256 and 1 or most < 65536 and 2 or most < 4294967296 and 4 or 7
+  format, base = '<I' .. stampSize .. 'I' .. countSize, stampSize == 4 and now or 0
 end
-local function blockedFor(i)
-  local marked = marks[buckets[i]]
-  return max(marked and marked[BLOCKED_UNTIL] or 0, blockedUntil[owners[i]]) - now
+if units > 0 then entry = pack(format, now - base, units) end
+timeMs, flag = base, 2 * countSize
+elseif code == 116 then
+local reset = ceil(amount / limit)
+leastMs, lifeMs = max(leastMs, reset), max(lifeMs, reset + ceil(reset / 8))
 end
-local function strike(bucket, lengths)
-  local marked = marks[bucket] or { 0, 0, 0 }
-  local before = marked[STRIKES_END] > now and marked[STRIKES] or 0
-  local length = lengths[math.min(before + 1, #lengths)]
-  marked[BLOCKED_UNTIL] = now + length
-  if #lengths > 1 then marked[STRIKES], marked[STRIKES_END] = before + 1, now + length + lengths[#lengths] end
-  marks[bucket] = marked
-  return length
-end
-local function evaluate(i)
-  local bucket, charge = buckets[i], asked[i]
-  if charge.limit == 0 then return NEVER end
-  local state, moved = charge.algorithm.settle(states[bucket], charge)
-  states[bucket] = state
-  if moved and mode ~= 'peek' then change(i) end
-  local wait = charge.algorithm.wait(state, charge, charge.cost)
-  if charge.cost == 0 then wait = 0 end
-  local blocked = blockedFor(i)
-  if blocked > wait then return blocked end
-  return wait
-end
-local reply, size, errors = { double('<d', now) }, 1, {}
-local DECIDED, FAILED = double('<d', 0), double('<d', 1)
-local function answer(i, admitted)
-  local bucket, charge, wait, receipt, sign = buckets[i], asked[i], waits[i], 0, 1
-  if wait == 0 then
-    if admitted and charge.cost > 0 and mode == 'consume' then
-      if #states[bucket] == 0 and isOver(marks[bucket]) then births[bucket] = birth end
-      states[bucket] = charge.algorithm.charge(states[bucket], charge, charge.cost)
-      receipt = births[bucket]
-      change(i)
-    end
-  elseif #charge.blocks > 0 and not charge.shadow and wait ~= NEVER and mode ~= 'peek' then
-    if blockedFor(i) <= 0 then
-      wait, sign = max(wait, strike(bucket, charge.blocks)), -1
-      change(i)
-    end
-  end
-  local counts, state = charge.limit > 0, states[bucket]
-  size = size + 1
-  reply[size] = double(
-    '<ddddd',
-    counts and charge.algorithm.used(state, charge) or 0,
-    counts and charge.algorithm.reset(state, charge) or 0,
-    wait == NEVER and -1 or wait,
-    wait == 0 and 0 or sign * max(0, blockedFor(i)),
-    receipt
-  )
-end
-local function decide(count)
-  local admitted = true
-  for i = 1, count do
-    if not states[buckets[i]] then read(i, count) end
-    local wait = evaluate(i)
-    waits[i] = wait
-    if wait > 0 and not asked[i].shadow then admitted = false end
-  end
-  size = size + 1
-  reply[size] = DECIDED
-  for i = 1, count do answer(i, admitted) end
-end
-local at = 1
-while at <= #asking do
-  local times, count = numbers(at)
-  at = at + 4
-  for i = 1, count do
-    local owner, kind = numbers(at)
-    owners[i], asked[i] = owner, kinds[kind]
-    buckets[i] = owner * width + kinds[kind].column
-    at = at + 4
-  end
-  for _ = 1, times do
-    local before = size
-    local ok, problem = pcall(decide, count)
-    if not ok then
-      size = before + 1
-      reply[size] = FAILED
-      errors[#errors + 1] = type(problem) == 'table' and problem.err or tostring(problem)
+          end
+          if endsAt then
+            local eighth = ceil(windowMs / 8)
+            local eighths, kept = floor(endsAt / eighth) + 1, s[c + KEPT]
+            if marks or not kept or floor(kept / eighth) + 1 ~= eighths then
+              leastMs = max(leastMs, eighths * eighth - now)
+            end
+          end
+          local head
+          if not marks then
+            head = pack(HEAD_AND_STATE, VERSION, flag, s[c + GENERATION], amount, timeMs)
+          else
+            head = pack(HEAD, VERSION, flag + 1, s[c + GENERATION]) .. pack(MARKS, marks[1], marks[2], marks[3], marks[4])
+            if amount > 0 then head = head .. pack(STATE, amount, timeMs) end
+            leastMs = max(leastMs, marks[1] - now, marks[4] - now)
+          end
+          values[count + 1], values[count + 2], count = kind[FIELD], head .. entries .. entry, count + 2
+        end
+      end
+      call('HSET', KEYS[owner], unpack(values, 1, count))
+if ARGV[1] ~= '' then leastMs = max(leastMs, 60000) end
+lifeMs = max(lifeMs, leastMs)
+if leastMs > 0 and call('PTTL', KEYS[owner]) < leastMs then call('PEXPIRE', KEYS[owner], lifeMs) end
     end
   end
 end
-local function lifeOf(bucket, charge)
-  local lasts, marked = charge.algorithm.lasts, marks[bucket]
-  local untilMs = now + charge.algorithm.reset(states[bucket], charge)
-  if lasts then untilMs = eighthAfter(untilMs, charge.eighth) end
-  if marked then
-    untilMs = max(untilMs, marked[BLOCKED_UNTIL], marked[STRIKES_END])
-  elseif untilMs == keptUntil[bucket] then
-    return 0, 0
-  end
-  local ms = untilMs - now
-  return ms, lasts and ms or ms + ceil(ms / 8)
-end
-local function written(bucket, charge)
-  return packed(births[bucket], closed(states[bucket], charge, births[bucket]), marks[bucket])
-end
-for i = 1, #changed do
-  local owner = changed[i]
-  local key, bucket = KEYS[owner], lastOf[owner]
-  local count, leastMs, ms = 0, 0, 0
-  while bucket ~= 0 do
-    local charge = chargeOf[bucket]
-    local bucketLeastMs, bucketMs = lifeOf(bucket, charge)
-    leastMs, ms = max(leastMs, bucketLeastMs), max(ms, bucketMs)
-    values[count + 1], values[count + 2] = charge.field, written(bucket, charge)
-    count, bucket = count + 2, beforeOf[bucket]
-  end
-  call('HSET', key, unpack(values, 1, count))
-  if leastMs > 0 then keepFor(key, leastMs, ms) end
-end
-return { table.concat(reply, '', 1, size), unpack(errors) }`,
+local numbers = table.concat(reply, '', 1, size)
+if errors then return { numbers, unpack(errors) } end
+return numbers`,
   count: `local counts, clients, denied, users, denials = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local writer, call, at = 'w:' .. ARGV[1], redis.call, 5
 local function take()
@@ -566,382 +411,103 @@ return 1`,
   redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES'),
   redis.call('HGETALL', KEYS[5]),
 }`,
-  forget: `local time = redis.call('TIME')
-local microseconds = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local birth = math.floor(microseconds / 32)
-local now = tonumber(ARGV[1]) or math.floor(microseconds / 1000)
-local function whole(number)
-  return string.format('%.0f', number)
-end
-local BLOCK = 'block'
-local BLOCKED_UNTIL, STRIKES, STRIKES_END = 1, 2, 3
-local pack, unpackFrom = cmsgpack.pack, cmsgpack.unpack_limit
-local packBirth, unpackBirth, floor = struct.pack, struct.unpack, math.floor
-local ALL = 100
-local MARKED = 2 ^ 47
-local BIRTH_MS = 0.032
-local function parted(bornAt, _, ...)
-  if bornAt < MARKED then return bornAt, { ... }, false end
-  local blockedUntil, strikes, strikesEnd = ...
-  return bornAt - MARKED, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
-end
-local function unpacked(raw)
-  return parted(unpackBirth('<I6', raw), unpackFrom(raw, ALL, 6))
-end
-local function opened(state, rule, bornAt)
-  if #state == 0 then return state end
-  return rule.algorithm.open(state, rule, floor(bornAt * BIRTH_MS))
-end
-local function closed(state, rule, bornAt)
-  if #state == 0 then return state end
-  return rule.algorithm.close(state, rule, floor(bornAt * BIRTH_MS))
-end
-local function packed(bornAt, state, marks)
-  if not marks then return packBirth('<I6', bornAt) .. pack(unpack(state)) end
-  return packBirth('<I6', bornAt + MARKED)
-    .. pack(marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
-end
-local function isOver(marks)
-  return not marks or (marks[BLOCKED_UNTIL] <= now and marks[STRIKES_END] <= now)
-end
-local function keepFor(key, leastMs, ms)
-  if ARGV[1] ~= '' then leastMs, ms = math.max(leastMs, 60000), math.max(ms, 67500) end
-  if redis.call('PTTL', key) < leastMs then redis.call('PEXPIRE', key, whole(ms)) end
-end
-local key, what, start = KEYS[1], ARGV[2], ARGV[3]
-if what == 'blocks' then
-  redis.call('HDEL', key, BLOCK)
-  local all = redis.call('HGETALL', key)
+  forget: `local BLOCK, IDENTITY_BLOCK = 'block', '<I6I6'
+local VERSION, HEAD, HEAD_SIZE, MARKS, MARKS_SIZE, STATE, STATE_SIZE = 2, '<BBI6', 8, '<I6I6I2I6', 20, '<I7I6', 13
+local HEAD_AND_STATE = '<BBI6I7I6'
+local LONG = 2 ^ 31
+local RULE, RULE_SIZE = '<BI6I7I7I7BB', 30
+local MAX_ENTRIES, MERGED_ENTRIES = 96, 80
+local NEVER = math.huge
+local call, unpackFrom, pack, sub = redis.call, struct.unpack, struct.pack, string.sub
+local floor, ceil, max = math.floor, math.ceil, math.max
+local key, target, start = KEYS[1], ARGV[2], ARGV[3]
+if target == 'blocks' then
+  call('HDEL', key, BLOCK)
+  local all = call('HGETALL', key)
   for at = 1, #all, 2 do
-    local bornAt, state, marks = unpacked(all[at + 1])
-    if marks then
-      if #state == 0 then
-        redis.call('HDEL', key, all[at])
+    local raw = all[at + 1]
+    local version, flag, generation, start = 0, 0, 0, 0
+    if #raw >= HEAD_SIZE then version, flag, generation, start = unpackFrom(HEAD, raw) end
+    if version == VERSION and flag % 2 == 1 then
+      if #raw < start + MARKS_SIZE then
+        call('HDEL', key, all[at])
       else
-        redis.call('HSET', key, all[at], packed(bornAt, state, false))
+        call('HSET', key, all[at], pack(HEAD, VERSION, flag - 1, generation) .. sub(raw, start + MARKS_SIZE))
       end
     end
   end
 elseif start == '' then
-  redis.call('UNLINK', key)
+  call('UNLINK', key)
 else
-  for _, field in ipairs(redis.call('HKEYS', key)) do
-    if string.sub(field, 1, #start) == start then redis.call('HDEL', key, field) end
+  for _, field in ipairs(call('HKEYS', key)) do
+    if sub(field, 1, #start) == start then call('HDEL', key, field) end
   end
 end
 return 1`,
   refund: `local time = redis.call('TIME')
-local microseconds = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local birth = math.floor(microseconds / 32)
+local microseconds = time[1] * 1000000 + time[2]
+local newGeneration = math.floor(microseconds / 32)
 local now = tonumber(ARGV[1]) or math.floor(microseconds / 1000)
-local function whole(number)
-  return string.format('%.0f', number)
-end
+local BLOCK, IDENTITY_BLOCK = 'block', '<I6I6'
+local VERSION, HEAD, HEAD_SIZE, MARKS, MARKS_SIZE, STATE, STATE_SIZE = 2, '<BBI6', 8, '<I6I6I2I6', 20, '<I7I6', 13
+local HEAD_AND_STATE = '<BBI6I7I6'
+local LONG = 2 ^ 31
+local RULE, RULE_SIZE = '<BI6I7I7I7BB', 30
+local MAX_ENTRIES, MERGED_ENTRIES = 96, 80
 local NEVER = math.huge
-local makers = {}
-makers['fixed-window'] = function()
-  local algorithm
-  algorithm = {
-    lasts = true,
-    settle = function(state, rule)
-      if #state == 0 then return state end
-      if state[1] + rule.windowMs <= now then return {} end
-      if state[1] <= now then return state end
-      state[1] = now
-      return state, true
-    end,
-    wait = function(state, rule, cost)
-      if cost > rule.limit then return NEVER end
-      if #state == 0 or state[2] + cost <= rule.limit then return 0 end
-      return state[1] + rule.windowMs - now
-    end,
-    charge = function(state, _, cost)
-      if #state == 0 then return { now, cost } end
-      state[2] = state[2] + cost
-      return state
-    end,
-    refund = function(state, rule, charged)
-      state = algorithm.settle(state, rule)
-      if #state == 0 or state[1] ~= charged.at + charged.resetAfter - rule.windowMs then return state end
-      state[2] = state[2] - charged.cost
-      if state[2] <= 0 then return {} end
-      return state
-    end,
-    used = function(state) return state[2] or 0 end,
-    reset = function(state, rule)
-      if #state == 0 then return 0 end
-      return state[1] + rule.windowMs - now
-    end,
-    close = function(state, _, base)
-      state[1] = state[1] - base
-      return state
-    end,
-    open = function(state, _, base)
-      state[1] = state[1] + base
-      return state
-    end,
-  }
-  return algorithm
+local call, unpackFrom, pack, sub = redis.call, struct.unpack, struct.pack, string.sub
+local floor, ceil, max = math.floor, math.ceil, math.max
+local refunded = 0
+for i = 2, #ARGV, 5 do
+  local key, rule, atMs, resetAfterMs = KEYS[tonumber(ARGV[i])], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+  local code, windowMs, limit, capacity, cost, _, blocks, at = unpackFrom(RULE, rule)
+  local field = sub(rule, at + 6 * blocks)
+  local raw = call('HGET', key, field)
+  local version, flag, generation, start, amount, timeMs
+  if raw and #raw > HEAD_SIZE then version, flag, generation, start = unpackFrom(HEAD, raw) end
+  if version == VERSION and generation == tonumber(ARGV[i + 4]) then
+    refunded = refunded + 1
+    local isMarked = flag % 2 == 1
+    if isMarked then start = start + MARKS_SIZE end
+    if start <= #raw then
+      amount, timeMs, at = unpackFrom(STATE, raw, start)
+      local before, first, last, rest = amount, at, at - 1, ''
+if code == 102 then
+if math.min(timeMs, now) == atMs + resetAfterMs - windowMs then amount = max(0, amount - cost) end
+elseif code == 115 then
+if atMs + windowMs > now then
+  local countSize, stampSize = floor(flag / 2), windowMs >= LONG and 6 or 4
+  local format, entry = '<I' .. stampSize .. 'I' .. countSize, stampSize + countSize
+  while at <= #raw do
+    local stamp, units = unpackFrom(format, raw, at)
+    if math.min(timeMs + stamp, now) >= atMs then
+      local back = math.min(cost, units)
+      amount, first, last = amount - back, at, at + entry - 1
+      if units > back then rest = pack(format, stamp, units - back) end
+      break
+    end
+    at = at + entry
+  end
 end
-makers['sliding-window'] = function()
-  local EXACT, COARSE = 0, 1
-  local ONES = 2
-  local FULL_OF_STAMPS = 1 + 2 * 32
-  local function subWindowEnd(windowMs, ms)
-    local length = math.ceil(windowMs / 32)
-    return (math.floor(ms / length) + 1) * length - 1
-  end
-  local function stampOf(state, rule, ms)
-    if state[1] == COARSE then return subWindowEnd(rule.windowMs, ms) end
-    return ms
-  end
-  local function append(state, stamp, count)
-    local last = #state - 1
-    if last >= 2 and state[last] == stamp then
-      state[last + 1] = state[last + 1] + count
-    else
-      state[last + 2] = stamp
-      state[last + 3] = count
+elseif code == 116 then
+local unpaid = cost * windowMs - limit * max(0, now - atMs)
+if unpaid > 0 then
+  local elapsed = max(0, now - timeMs)
+  amount = math.min(amount, capacity * windowMs)
+  amount = elapsed >= ceil(amount / limit) and 0 or amount - elapsed * limit
+  amount, timeMs = max(0, amount - unpaid), now
+end
+end
+      if amount > 0 and amount < before then
+        local entries = sub(raw, start + STATE_SIZE, first - 1) .. rest .. sub(raw, last + 1)
+        call('HSET', key, field, sub(raw, 1, start - 1) .. pack(STATE, amount, timeMs) .. entries)
+      elseif amount < before and isMarked then
+        call('HSET', key, field, sub(raw, 1, start - 1))
+      elseif amount < before then
+        call('HDEL', key, field)
+      end
     end
   end
-  local function slice(state, from, to)
-    local kept = { state[1] }
-    for at = from, to do kept[#kept + 1] = state[at] end
-    return kept
-  end
-  local function clamped(state, rule)
-    local last, ahead = #state - 1, 0
-    if state[last] <= now then return state end
-    local latest = stampOf(state, rule, now)
-    while last >= 2 and state[last] > latest do
-      ahead = ahead + state[last + 1]
-      last = last - 2
-    end
-    if ahead == 0 then return state end
-    local kept = slice(state, 2, last + 1)
-    append(kept, latest, ahead)
-    return kept, true
-  end
-  local function usedBy(state)
-    local sum = 0
-    for at = 3, #state, 2 do sum = sum + state[at] end
-    return sum
-  end
-  local algorithm
-  algorithm = {
-    lasts = true,
-    settle = function(state, rule)
-      if #state == 0 then return state end
-      local first = 2
-      while first <= #state and state[first] + rule.windowMs <= now do first = first + 2 end
-      if first > #state then return {} end
-      if first > 2 then state = slice(state, first, #state) end
-      return clamped(state, rule)
-    end,
-    wait = function(state, rule, cost)
-      if cost > rule.limit then return NEVER end
-      local over = usedBy(state) + cost - rule.limit
-      if over <= 0 then return 0 end
-      local at = 2
-      while over > 0 do
-        over = over - state[at + 1]
-        at = at + 2
-      end
-      return state[at - 2] + rule.windowMs - now
-    end,
-    charge = function(state, rule, cost)
-      if #state == 0 then return { EXACT, now, cost } end
-      if state[1] == EXACT and #state == FULL_OF_STAMPS and state[#state - 1] ~= now then
-        local coarse = { COARSE }
-        for at = 2, #state, 2 do append(coarse, subWindowEnd(rule.windowMs, state[at]), state[at + 1]) end
-        state = coarse
-      end
-      append(state, stampOf(state, rule, now), cost)
-      return state
-    end,
-    refund = function(state, rule, charged)
-      state = algorithm.settle(state, rule)
-      if #state == 0 then return state end
-      local stamp = stampOf(state, rule, charged.at)
-      for at = 2, #state, 2 do
-        if state[at] == stamp then
-          state[at + 1] = state[at + 1] - charged.cost
-          if state[at + 1] <= 0 then
-            table.remove(state, at)
-            table.remove(state, at)
-          end
-          break
-        end
-      end
-      if #state == 1 then return {} end
-      return state
-    end,
-    used = usedBy,
-    reset = function(state, rule)
-      if #state == 0 then return 0 end
-      return state[#state - 1] + rule.windowMs - now
-    end,
-    close = function(state, rule, base)
-      if state[1] == COARSE then
-        local length = math.ceil(rule.windowMs / 32)
-        local kept, last = { COARSE }, math.floor(base / length)
-        for at = 2, #state, 2 do
-          local index = (state[at] + 1) / length
-          kept[at], kept[at + 1], last = index - last, state[at + 1], index
-        end
-        return kept
-      end
-      local kept, last = { ONES }, base
-      for at = 2, #state, 2 do
-        if state[at + 1] ~= 1 then
-          kept, last = { EXACT }, base
-          for pair = 2, #state, 2 do
-            kept[pair], kept[pair + 1], last = state[pair] - last, state[pair + 1], state[pair]
-          end
-          return kept
-        end
-        kept[at / 2 + 1], last = state[at] - last, state[at]
-      end
-      return kept
-    end,
-    open = function(kept, rule, base)
-      local state, last = { kept[1] }, base
-      if kept[1] == ONES then
-        state[1] = EXACT
-        for at = 2, #kept do
-          last = last + kept[at]
-          state[2 * at - 2], state[2 * at - 1] = last, 1
-        end
-        return state
-      end
-      local length = 1
-      if kept[1] == COARSE then
-        length = math.ceil(rule.windowMs / 32)
-        last = math.floor(base / length)
-      end
-      for at = 2, #kept, 2 do
-        last = last + kept[at]
-        state[at], state[at + 1] = kept[1] == COARSE and last * length - 1 or last, kept[at + 1]
-      end
-      return state
-    end,
-  }
-  return algorithm
 end
-makers['token-bucket'] = function()
-  local function debtOf(state, rule)
-    if #state == 0 then return 0 end
-    local elapsed = now - state[1]
-    if elapsed >= math.ceil(state[2] / rule.limit) then return 0 end
-    return state[2] - elapsed * rule.limit
-  end
-  local algorithm
-  algorithm = {
-    settle = function(state, rule)
-      if #state == 0 then return state end
-      local ahead = state[1] > now
-      if ahead then state[1] = now end
-      if debtOf(state, rule) == 0 then return {} end
-      return state, ahead
-    end,
-    wait = function(state, rule, cost)
-      if cost > rule.capacity then return NEVER end
-      local over = debtOf(state, rule) + (cost - rule.capacity) * rule.windowMs
-      if over <= 0 then return 0 end
-      return math.ceil(over / rule.limit)
-    end,
-    charge = function(state, rule, cost)
-      return { now, debtOf(state, rule) + cost * rule.windowMs }
-    end,
-    refund = function(state, rule, charged)
-      local unpaid = charged.cost * rule.windowMs - rule.limit * math.max(0, now - charged.at)
-      if unpaid <= 0 then return state end
-      state = algorithm.settle(state, rule)
-      if #state == 0 then return state end
-      local debt = debtOf(state, rule) - unpaid
-      if debt > 0 then return { now, debt } end
-      return {}
-    end,
-    used = function(state, rule) return math.ceil(debtOf(state, rule) / rule.windowMs) end,
-    reset = function(state, rule) return math.ceil(debtOf(state, rule) / rule.limit) end,
-    close = function(state, _, base)
-      state[1] = state[1] - base
-      return state
-    end,
-    open = function(state, _, base)
-      state[1] = state[1] + base
-      return state
-    end,
-  }
-  return algorithm
-end
-local algorithms = {}
-local RULE = '^(%S+) (%d+) (%d+) (%d+)'
-local function ruleOf(name, windowMs, limit, capacity)
-  algorithms[name] = algorithms[name] or makers[name]()
-  return {
-    algorithm = algorithms[name],
-    windowMs = tonumber(windowMs),
-    limit = tonumber(limit),
-    capacity = tonumber(capacity),
-  }
-end
-local BLOCK = 'block'
-local BLOCKED_UNTIL, STRIKES, STRIKES_END = 1, 2, 3
-local pack, unpackFrom = cmsgpack.pack, cmsgpack.unpack_limit
-local packBirth, unpackBirth, floor = struct.pack, struct.unpack, math.floor
-local ALL = 100
-local MARKED = 2 ^ 47
-local BIRTH_MS = 0.032
-local function parted(bornAt, _, ...)
-  if bornAt < MARKED then return bornAt, { ... }, false end
-  local blockedUntil, strikes, strikesEnd = ...
-  return bornAt - MARKED, { select(4, ...) }, { blockedUntil + 0, strikes + 0, strikesEnd + 0 }
-end
-local function unpacked(raw)
-  return parted(unpackBirth('<I6', raw), unpackFrom(raw, ALL, 6))
-end
-local function opened(state, rule, bornAt)
-  if #state == 0 then return state end
-  return rule.algorithm.open(state, rule, floor(bornAt * BIRTH_MS))
-end
-local function closed(state, rule, bornAt)
-  if #state == 0 then return state end
-  return rule.algorithm.close(state, rule, floor(bornAt * BIRTH_MS))
-end
-local function packed(bornAt, state, marks)
-  if not marks then return packBirth('<I6', bornAt) .. pack(unpack(state)) end
-  return packBirth('<I6', bornAt + MARKED)
-    .. pack(marks[BLOCKED_UNTIL], marks[STRIKES], marks[STRIKES_END], unpack(state))
-end
-local function isOver(marks)
-  return not marks or (marks[BLOCKED_UNTIL] <= now and marks[STRIKES_END] <= now)
-end
-local function keepFor(key, leastMs, ms)
-  if ARGV[1] ~= '' then leastMs, ms = math.max(leastMs, 60000), math.max(ms, 67500) end
-  if redis.call('PTTL', key) < leastMs then redis.call('PEXPIRE', key, whole(ms)) end
-end
-local count = 0
-for at = 2, #ARGV, 7 do
-  local key, field = KEYS[tonumber(ARGV[at])], ARGV[at + 1]
-  local rule = ruleOf(string.match(ARGV[at + 2], RULE))
-  local raw = redis.call('HGET', key, field)
-  local bornAt, state, marks
-  if raw then bornAt, state, marks = unpacked(raw) end
-  if bornAt == tonumber(ARGV[at + 6]) then
-    local charged = {
-      cost = tonumber(ARGV[at + 3]),
-      at = tonumber(ARGV[at + 4]),
-      resetAfter = tonumber(ARGV[at + 5]),
-    }
-    state = rule.algorithm.refund(opened(state, rule, bornAt), rule, charged)
-    if #state == 0 and isOver(marks) then
-      redis.call('HDEL', key, field)
-    else
-      redis.call('HSET', key, field, packed(bornAt, closed(state, rule, bornAt), marks))
-    end
-    count = count + 1
-  end
-end
-return count`,
+return refunded`,
 };

@@ -55,6 +55,15 @@ export const algorithms: Checks = {
     assert.equal((await subject.peek({ limit: 10 })).remaining, 6);
   },
 
+  async 'a lowered limit locks nobody out for longer than a window'(subject) {
+    await subject.one({ limit: 1_000, cost: 1_000 });
+    const { allowed, retryAfterMs } = await subject.one({ limit: 10 });
+    assert.equal(allowed, false);
+    assert.ok(retryAfterMs !== null && retryAfterMs <= 60_000);
+    subject.clock.advance(retryAfterMs);
+    assert.equal((await subject.one({ limit: 10 })).allowed, true);
+  },
+
   async 'a refund gives back the charge'(subject) {
     await subject.spend(4);
     const decision = await subject.one({ cost: 1 });

@@ -16,7 +16,8 @@ export type ChargeOptions = Partial<Rate & Omit<PolicyInput, 'rate'> & Omit<Char
 export function charge(options: ChargeOptions = {}): Charge {
   const { identity = 'user:1', cost = 1, shadow = false, blockDurationsMs = [], ...rule } = options;
   const { limit = 5, windowMs = 60_000, name = 'limit', scope = 'scope', algorithm, burst } = rule;
-  const policy = definePolicy({ name, scope, rate: { limit, windowMs }, algorithm, burst });
+  const blocks = blockDurationsMs.length > 0;
+  const policy = definePolicy({ name, scope, rate: { limit, windowMs }, algorithm, burst, blocks });
   return { policy, identity, cost, shadow, blockDurationsMs };
 }
 

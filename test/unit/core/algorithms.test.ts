@@ -61,12 +61,20 @@ test('each algorithm has a fixed code in bucket keys', () => {
 
 test.each(ALGORITHM_NAMES)('the longest state of %s has maxState entries', (name) => {
   const algorithm = ALGORITHMS[name];
-  const lengths = [31, 32, 33, 320, 1_000].map((windowMs) => {
-    const policy = definePolicy({ name, scope: '', rate: { limit: 10_000, windowMs }, algorithm: name });
+  const lengths = [31, 32, 33, 320, 2_000].map((windowMs) => {
+    const policy = definePolicy({
+      name,
+      scope: '',
+      rate: { limit: 1_000, windowMs },
+      algorithm: name,
+      blocks: true,
+    });
     let state = EMPTY_STATE;
     let longest = 0;
     for (let nowMs = NOW_MS; nowMs < NOW_MS + 3 * windowMs; nowMs++) {
-      state = algorithm.charge(algorithm.settle(state, policy, nowMs), policy, 1, nowMs);
+      state = algorithm.settle(state, policy, nowMs);
+      if (algorithm.waitMs(state, policy, 1, nowMs) > 0) continue;
+      state = algorithm.charge(state, policy, 1, nowMs);
       longest = Math.max(longest, state.length);
     }
     return longest;
@@ -79,5 +87,23 @@ test('sliding-window merges exact times without counting more', () => {
   const { merge } = ALGORITHMS['sliding-window'];
   const [one, other] = [chargedAt(policy, [900, 900, 100]), chargedAt(policy, [500, 500])];
   // Three charges; of the older two one is as young as the oldest that the other has.
-  expect(merge(one, other, policy, NOW_MS)).toEqual([0, NOW_MS - 900, 1, NOW_MS - 500, 1, NOW_MS - 100, 1]);
+  expect(merge(one, other, policy, NOW_MS)).toEqual([3, NOW_MS - 900, 1, NOW_MS - 500, 1, NOW_MS - 100, 1]);
+});
+
+test.each([97, 100, 1_000, 10_000])('sliding-window with a limit of %i keeps at most 96 entries', (limit) => {
+  const sliding = ALGORITHMS['sliding-window'];
+  const policy = definePolicy({ name: 'sliding', scope: '', rate: { limit, windowMs: 60_000 } });
+  const part = Math.ceil(limit / 32);
+  // Entries of one unit and of almost a part alternate, so that neighbours in one 32nd of the window do not fit together.
+  for (const costs of [[1], [1, part], [part, 1, 1], [1, 2, part - 1 || 1]]) {
+    let state = EMPTY_STATE;
+    for (let step = 0; step < 5_000; step++) {
+      const nowMs = NOW_MS + step * 97;
+      const cost = costs[step % costs.length] as number;
+      state = sliding.settle(state, policy, nowMs);
+      if (sliding.waitMs(state, policy, cost, nowMs) === 0)
+        state = sliding.charge(state, policy, cost, nowMs);
+      expect((state.length - 1) / 2).toBeLessThanOrEqual(96);
+    }
+  }
 });

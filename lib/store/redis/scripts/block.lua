@@ -9,7 +9,7 @@
 -- @include clock
 -- @include buckets
 
-local forMs = tonumber(ARGV[2])
-redis.call('HSET', KEYS[1], BLOCK, whole(now + forMs))
-keepFor(KEYS[1], forMs, forMs)
+local owner, leastMs, lifeMs = 1, tonumber(ARGV[2]), tonumber(ARGV[2])
+call('HSET', KEYS[owner], BLOCK, pack(IDENTITY_BLOCK, now + lifeMs, lifeMs))
+-- @include keep
 return 1

@@ -1,250 +1,240 @@
 -- Decides requests in order. If every charge of a request that is not a shadow is admitted, its charges are written,
--- otherwise none. A request that cannot be decided, because a key holds another type, fails without the others.
+-- otherwise none. A request that cannot be decided, because a key holds something else, fails without the others.
 --
 -- KEYS     the identities' hashes, each once
 -- ARGV[1]  now, see clock
 -- ARGV[2]  `consume`; `peek`, which writes nothing; `block`, which writes no charge but starts blocks
--- ARGV[3]  the requests, as numbers of two characters each, see numbers; for each:
+-- ARGV[3]  the requests, as numbers of two characters each, in base 64 from `0` on; for each:
 --   how many times it occurs; its number of charges; and for each charge the index of its key in KEYS and the index
 --   of its kind
--- then for each kind of charge
---   its field; and `algorithm windowMs limit capacity cost shadow blocks`, as whole numbers, shadow as 0 or
---   1, blocks as milliseconds joined by commas, or nothing
+-- then for each kind of charge its rule, see RULE; the lengths of its blocks, in six bytes each; and its field
 --
--- Returns { numbers, error messages ... }. The numbers are little-endian doubles of eight bytes: now; for each request
--- 0, or 1 if it has the next of the errors; and after a 0, for each charge
+-- Returns numbers; if a request has failed, { numbers, error messages ... }. The numbers are little-endian doubles of eight bytes: now; for each request
+-- 1 if it has the next of the errors, and nothing else; otherwise 0, or for a denied one minus the milliseconds, at most
+-- 1000, for which only their passing changes it; then for each charge
 --   used, reset, wait (-1: never), blocked (milliseconds left; negative if the block has just started), generation
---   (`birth` below; 0 if nothing was charged)
+--   (0 if nothing was charged)
 -- The numbers are one string, since clients take several times as long to parse them as an array.
+--
+-- The script is one piece without functions, and has as few tables as possible: making them at every call would take
+-- longer than to decide. What differs between algorithms stands in algorithms/, part by part.
 
 -- @include clock
--- @include algorithms
 -- @include buckets
 
 local mode, asking = ARGV[2], ARGV[3]
-local call, max, byte, double, ceil = redis.call, math.max, string.byte, struct.pack, math.ceil
+local writes, byte = mode ~= 'peek', string.byte
 
--- Reads two numbers of two characters each, in base 64 from `0` on. Decimals would cost more, since each has to become
--- a string first.
-local ZERO = 48 * 64 + 48
-
-local function numbers(at)
-  local high, low, nextHigh, nextLow = byte(asking, at, at + 3)
-  return high * 64 + low - ZERO, nextHigh * 64 + nextLow - ZERO
+-- Kinds of charges. Flags are 1 for a shadow, plus 2 for an exact window.
+local FIELD, TEXT, CODE, WINDOW, LIMIT, CAPACITY, COST, FLAGS, BLOCKS = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local kinds = {}
+for i = 4, #ARGV do
+  local rule = ARGV[i]
+  kinds[i - 3] = { sub(rule, RULE_SIZE + 1 + 6 * byte(rule, RULE_SIZE)), rule, unpackFrom(RULE, rule) }
 end
 
-local kinds, columns, width = {}, {}, 0
-local KIND = RULE .. ' (%d+) ([01]) ([%d,]*)$'
-local NO_BLOCKS = {}
+-- The charges of the current request: SLOTS values for each, from `c` on.
+local s, SLOTS = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, 17
+local OWNER, KIND, GENERATION, AMOUNT, TIME, MARKS_OF, KEPT, WAIT, BLOCKED, CHANGED = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+-- Only of a sliding window: the units that are charged now; the bucket as it was read; from where to where its entries
+-- count; their format, their size, and their base.
+local ADDED, RAW, FIRST, LAST, FORMAT, SIZE, BASE = 11, 12, 13, 14, 15, 16, 17
+-- Fields to read, and fields and values to write.
+local names, values = { BLOCK, '' }, { '', '' }
 
-local function kindOf(field, name, windowMs, limit, capacity, cost, shadow, blocks)
-  if not columns[field] then
-    width = width + 1
-    columns[field] = width
+local DECIDED, FAILED = '\0\0\0\0\0\0\0\0', '\0\0\0\0\0\0\240\63'
+local reply, size, errors = { pack('<d', now), '', '', '' }, 1, nil
+local from = 1
+while from <= #asking do
+  local b1, b2, b3, b4 = byte(asking, from, from + 3)
+  local repetitions, last = b1 * 64 + b2 - 3120, (b3 * 64 + b4 - 3121) * SLOTS
+  from = from + 4
+  for c = 0, last, SLOTS do
+    b1, b2, b3, b4 = byte(asking, from, from + 3)
+    s[c + OWNER], s[c + KIND], s[c + GENERATION] = b1 * 64 + b2 - 3120, kinds[b3 * 64 + b4 - 3120], false
+    from = from + 4
   end
-  local kind = ruleOf(name, windowMs, limit, capacity)
-  kind.field, kind.column, kind.cost, kind.shadow = field, columns[field], tonumber(cost), shadow == '1'
-  kind.blocks, kind.eighth = NO_BLOCKS, ceil(kind.windowMs / 8)
-  if blocks == '' then return kind end
-  kind.blocks = {}
-  for ms in string.gmatch(blocks, '%d+') do table.insert(kind.blocks, tonumber(ms)) end
-  return kind
-end
 
-for at = 4, #ARGV, 2 do kinds[at / 2 - 1] = kindOf(ARGV[at], string.match(ARGV[at + 1], KIND)) end
-
--- Everything read so far, in lists: a table for each bucket would take longer than to decide. For an identity, by the
--- index of its key: when its block ends. For a bucket, by the index of its key times `width` plus the column of its
--- field: generation, state, marks or false, and when its key expires, if known.
-local blockedUntil = {}
-local births, states, marks, keptUntil = {}, {}, {}, {}
-
--- Everything to write: keys; for a key the last of its buckets; for a bucket the one before it, or 0, and the charge
--- that it is written for: if its state has ended under that charge's rule, the bucket is removed.
-local changed, lastOf, beforeOf, chargeOf = {}, {}, {}, {}
-
--- The current request, charge by charge: the index of its key, its bucket and its kind. Reused by every request.
-local owners, buckets, asked, waits = {}, {}, {}, {}
--- One of its identities: the fields to read, the buckets they belong to, and what to write.
-local names, readers, values = { BLOCK }, {}, {}
-
-local NOTHING = {}
-
--- A key is kept slightly longer than its buckets count, until the start of the window's next eighth, so that not every
--- charge has to check its expiry.
-local function eighthAfter(ends, eighth)
-  return (floor(ends / eighth) + 1) * eighth
-end
-
-local function take(bucket, raw, charge)
-  if not raw then
-    births[bucket], states[bucket], marks[bucket] = birth, NOTHING, false
-    return
-  end
-  local bornAt, state, marked = unpacked(raw)
-  state = opened(state, charge, bornAt)
-  births[bucket], states[bucket], marks[bucket] = bornAt, state, marked
-  -- Not under the clock of a test, see keepFor.
-  if charge.algorithm.lasts and not marked and #state > 0 and ARGV[1] == '' then
-    keptUntil[bucket] = eighthAfter(now + charge.algorithm.reset(state, charge), charge.eighth)
-  end
-end
-
--- Reads everything that a request needs of an identity in one call.
-local function read(from, to)
-  local owner = owners[from]
-  local count = 1
-  for i = from, to do
-    if owners[i] == owner and not states[buckets[i]] then
-      count = count + 1
-      names[count], readers[count] = asked[i].field, i
+  -- Reads each identity of the request in one call.
+  local failure
+  for first = 0, last, SLOTS do
+    if not s[first + GENERATION] then
+      local owner, count = s[first + OWNER], 1
+      for c = first, last, SLOTS do
+        if s[c + OWNER] == owner then
+          count = count + 1
+          names[count] = s[c + KIND][FIELD]
+        end
+      end
+      local found = redis.pcall('HMGET', KEYS[owner], unpack(names, 1, count))
+      local block, blockedUntil = found[1], 0
+      if found.err then
+        failure = found.err
+        break
+      elseif block then
+        if #block ~= 12 then
+          failure = 'The field block of ' .. KEYS[owner] .. ' is not of this version.'
+          break
+        end
+        local durationMs
+        blockedUntil, durationMs = unpackFrom(IDENTITY_BLOCK, block)
+        if blockedUntil > now + durationMs then
+          blockedUntil = now + durationMs
+          if writes then call('HSET', KEYS[owner], BLOCK, pack(IDENTITY_BLOCK, blockedUntil, durationMs)) end
+        end
+      end
+      count = 1
+      for c = first, last, SLOTS do
+        if s[c + OWNER] == owner then
+          count = count + 1
+          local raw, kind, isMoved = found[count], s[c + KIND], false
+          local amount, timeMs, added, generation, marks, kept = 0, now, 0, 0, false, false
+          local length = raw and #raw or 0
+          local isBucket = not raw or (length >= HEAD_SIZE and byte(raw) == VERSION)
+          if raw and isBucket then
+            local flag, at, _ = byte(raw, 2), HEAD_SIZE + 1, nil
+            if flag % 2 == 0 and length >= HEAD_SIZE + STATE_SIZE then
+              _, _, generation, amount, timeMs, at = unpackFrom(HEAD_AND_STATE, raw)
+            elseif flag % 2 == 1 and length >= HEAD_SIZE + MARKS_SIZE then
+              _, _, generation = unpackFrom(HEAD, raw)
+              local untilMs, durationMs, offenses, offensesEnd
+              untilMs, durationMs, offenses, offensesEnd, at = unpackFrom(MARKS, raw, at)
+              local ahead = untilMs - durationMs - now
+              if ahead > 0 then untilMs, offensesEnd, isMoved = untilMs - ahead, offensesEnd - ahead, true end
+              marks = { untilMs, durationMs, offenses, offensesEnd }
+              if length >= at - 1 + STATE_SIZE then amount, timeMs, at = unpackFrom(STATE, raw, at) end
+            end
+            if amount > 0 then
+              local code, windowMs, limit, capacity = kind[CODE], kind[WINDOW], kind[LIMIT], kind[CAPACITY]
+              -- @algorithms settle
+            else
+              isBucket = at > length
+            end
+          end
+          if not isBucket then
+            failure = 'The field ' .. names[count] .. ' of ' .. KEYS[owner] .. ' is not a bucket of this version.'
+            break
+          end
+          s[c + GENERATION], s[c + AMOUNT], s[c + TIME], s[c + ADDED] = generation, amount, timeMs, added
+          s[c + MARKS_OF], s[c + KEPT] = marks, kept
+          s[c + BLOCKED] = (marks and marks[1] > blockedUntil and marks[1] or blockedUntil) - now
+          -- Even a denial writes what has moved: otherwise the wait would start again each time.
+          s[c + CHANGED] = isMoved and writes
+        end
+      end
+      if failure then break end
     end
   end
-  local raw = call('HMGET', KEYS[owner], unpack(names, 1, count))
-  blockedUntil[owner] = tonumber(raw[1] or 0)
-  for i = 2, count do take(buckets[readers[i]], raw[i], asked[readers[i]]) end
-end
 
-local function change(i)
-  local owner, bucket = owners[i], buckets[i]
-  if not chargeOf[bucket] then
-    local last = lastOf[owner]
-    if not last then changed[#changed + 1] = owner end
-    beforeOf[bucket], lastOf[owner] = last or 0, bucket
-  end
-  chargeOf[bucket] = asked[i]
-end
-
-local function blockedFor(i)
-  local marked = marks[buckets[i]]
-  return max(marked and marked[BLOCKED_UNTIL] or 0, blockedUntil[owners[i]]) - now
-end
-
--- Blocks a bucket and returns for how long. Each block is longer than the one before, until no block was running for as
--- long as the longest.
-local function strike(bucket, lengths)
-  local marked = marks[bucket] or { 0, 0, 0 }
-  local before = marked[STRIKES_END] > now and marked[STRIKES] or 0
-  local length = lengths[math.min(before + 1, #lengths)]
-  marked[BLOCKED_UNTIL] = now + length
-  if #lengths > 1 then marked[STRIKES], marked[STRIKES_END] = before + 1, now + length + lengths[#lengths] end
-  marks[bucket] = marked
-  return length
-end
-
-local function evaluate(i)
-  local bucket, charge = buckets[i], asked[i]
-  if charge.limit == 0 then return NEVER end
-  local state, moved = charge.algorithm.settle(states[bucket], charge)
-  states[bucket] = state
-  -- Even a denial writes this: otherwise the wait would start again each time.
-  if moved and mode ~= 'peek' then change(i) end
-  -- Even for a cost of 0, so that a corrupt bucket fails before any bucket is charged.
-  local wait = charge.algorithm.wait(state, charge, charge.cost)
-  if charge.cost == 0 then wait = 0 end
-  local blocked = blockedFor(i)
-  if blocked > wait then return blocked end
-  return wait
-end
-
-local reply, size, errors = { double('<d', now) }, 1, {}
-
-local DECIDED, FAILED = double('<d', 0), double('<d', 1)
-
-local function answer(i, admitted)
-  local bucket, charge, wait, receipt, sign = buckets[i], asked[i], waits[i], 0, 1
-  if wait == 0 then
-    if admitted and charge.cost > 0 and mode == 'consume' then
-      if #states[bucket] == 0 and isOver(marks[bucket]) then births[bucket] = birth end
-      states[bucket] = charge.algorithm.charge(states[bucket], charge, charge.cost)
-      receipt = births[bucket]
-      change(i)
+  for _ = 1, failure and 0 or repetitions do
+    local admitted = true
+    for c = 0, last, SLOTS do
+      local kind, amount, wait = s[c + KIND], s[c + AMOUNT], 0
+      local code, windowMs, limit, capacity, cost = kind[CODE], kind[WINDOW], kind[LIMIT], kind[CAPACITY], kind[COST]
+      if limit == 0 or cost > capacity then
+        wait = NEVER
+      elseif cost > 0 then
+        -- @algorithms wait
+      end
+      if limit > 0 and s[c + BLOCKED] > wait then wait = s[c + BLOCKED] end
+      s[c + WAIT] = wait
+      if wait > 0 and kind[FLAGS] % 2 == 0 then admitted = false end
     end
-  elseif #charge.blocks > 0 and not charge.shadow and wait ~= NEVER and mode ~= 'peek' then
-    if blockedFor(i) <= 0 then
-      wait, sign = max(wait, strike(bucket, charge.blocks)), -1
-      change(i)
+
+    size = size + 1
+    local status, steadyMs = size, 1000
+    for c = 0, last, SLOTS do
+      local kind, wait, receipt, sign = s[c + KIND], s[c + WAIT], 0, 1
+      local code, windowMs, limit, cost, marks = kind[CODE], kind[WINDOW], kind[LIMIT], kind[COST], s[c + MARKS_OF]
+      if wait == 0 then
+        if admitted and cost > 0 and mode == 'consume' then
+          if s[c + AMOUNT] == 0 then
+            if not marks or (marks[1] <= now and marks[4] <= now) then
+              s[c + GENERATION], s[c + MARKS_OF] = newGeneration, false
+            end
+            s[c + TIME], s[c + RAW], s[c + ADDED] = now, false, 0
+          end
+          -- @algorithms charge
+          s[c + CHANGED], receipt = true, s[c + GENERATION]
+        end
+      elseif kind[BLOCKS] > 0 and writes and s[c + BLOCKED] <= 0 and wait ~= NEVER and kind[FLAGS] % 2 == 0 then
+        -- Each block is longer than the one before, until no block was running for as long as the longest.
+        local count = kind[BLOCKS]
+        local lengths = { unpackFrom('<' .. string.rep('I6', count), kind[TEXT], RULE_SIZE + 1) }
+        local offenses = math.min(marks and marks[4] > now and marks[3] or 0, 65534)
+        local lengthMs = lengths[math.min(offenses + 1, count)]
+        marks = { now + lengthMs, lengthMs, 0, 0 }
+        if count > 1 then marks[3], marks[4] = offenses + 1, now + lengthMs + lengths[count] end
+        s[c + MARKS_OF], s[c + BLOCKED], s[c + CHANGED] = marks, lengthMs, true
+        wait, sign = max(wait, lengthMs), -1
+      end
+      local amount, used, reset = s[c + AMOUNT], 0, 0
+      if s[c + BLOCKED] > 0 then steadyMs = math.min(steadyMs, s[c + BLOCKED]) end
+      if limit > 0 and amount > 0 then
+        -- @algorithms usage
+        if not admitted then
+          -- @algorithms change
+        end
+      end
+      size = size + 1
+      reply[size] = pack(
+        '<ddddd',
+        used,
+        reset,
+        wait == NEVER and -1 or wait,
+        wait == 0 and 0 or sign * max(0, s[c + BLOCKED]),
+        receipt
+      )
+    end
+    reply[status] = admitted and DECIDED or pack('<d', -steadyMs)
+  end
+  if failure then
+    errors = errors or {}
+    for _ = 1, repetitions do
+      size = size + 1
+      reply[size], errors[#errors + 1] = FAILED, failure
     end
   end
-  local counts, state = charge.limit > 0, states[bucket]
-  size = size + 1
-  reply[size] = double(
-    '<ddddd',
-    counts and charge.algorithm.used(state, charge) or 0,
-    counts and charge.algorithm.reset(state, charge) or 0,
-    wait == NEVER and -1 or wait,
-    wait == 0 and 0 or sign * max(0, blockedFor(i)),
-    receipt
-  )
-end
 
-local function decide(count)
-  local admitted = true
-  for i = 1, count do
-    if not states[buckets[i]] then read(i, count) end
-    local wait = evaluate(i)
-    waits[i] = wait
-    if wait > 0 and not asked[i].shadow then admitted = false end
-  end
-  size = size + 1
-  reply[size] = DECIDED
-  for i = 1, count do answer(i, admitted) end
-end
-
-local at = 1
-while at <= #asking do
-  local times, count = numbers(at)
-  at = at + 4
-  for i = 1, count do
-    local owner, kind = numbers(at)
-    owners[i], asked[i] = owner, kinds[kind]
-    buckets[i] = owner * width + kinds[kind].column
-    at = at + 4
-  end
-  for _ = 1, times do
-    local before = size
-    local ok, problem = pcall(decide, count)
-    if not ok then
-      size = before + 1
-      reply[size] = FAILED
-      errors[#errors + 1] = type(problem) == 'table' and problem.err or tostring(problem)
+  -- Writes each identity in one call. A server that refuses writes (out of memory, a replica) refuses the first one of
+  -- a script, so nothing is written partially.
+  for first = 0, failure and -1 or last, SLOTS do
+    if s[first + CHANGED] then
+      local owner, count, leastMs, lifeMs = s[first + OWNER], 0, 0, 0
+      for c = first, last, SLOTS do
+        if s[c + OWNER] == owner and s[c + CHANGED] then
+          s[c + CHANGED] = false
+          local kind, marks, amount, timeMs = s[c + KIND], s[c + MARKS_OF], s[c + AMOUNT], s[c + TIME]
+          local code, windowMs, limit, endsAt, flag = kind[CODE], kind[WINDOW], kind[LIMIT], nil, 0
+          local entries, entry = '', ''
+          if amount > 0 then
+            -- @algorithms pack
+          end
+          if endsAt then
+            -- Kept until the next eighth of the window begins, so that not every charge has to set the expiry.
+            local eighth = ceil(windowMs / 8)
+            local eighths, kept = floor(endsAt / eighth) + 1, s[c + KEPT]
+            if marks or not kept or floor(kept / eighth) + 1 ~= eighths then
+              leastMs = max(leastMs, eighths * eighth - now)
+            end
+          end
+          local head
+          if not marks then
+            head = pack(HEAD_AND_STATE, VERSION, flag, s[c + GENERATION], amount, timeMs)
+          else
+            head = pack(HEAD, VERSION, flag + 1, s[c + GENERATION]) .. pack(MARKS, marks[1], marks[2], marks[3], marks[4])
+            if amount > 0 then head = head .. pack(STATE, amount, timeMs) end
+            leastMs = max(leastMs, marks[1] - now, marks[4] - now)
+          end
+          values[count + 1], values[count + 2], count = kind[FIELD], head .. entries .. entry, count + 2
+        end
+      end
+      call('HSET', KEYS[owner], unpack(values, 1, count))
+      -- @include keep
     end
   end
 end
 
--- Returns how long a bucket's key must live at least, and what to set if it does not; 0 if it already does.
-local function lifeOf(bucket, charge)
-  local lasts, marked = charge.algorithm.lasts, marks[bucket]
-  local untilMs = now + charge.algorithm.reset(states[bucket], charge)
-  -- For marked buckets too, since marks may be removed: see take.
-  if lasts then untilMs = eighthAfter(untilMs, charge.eighth) end
-  if marked then
-    untilMs = max(untilMs, marked[BLOCKED_UNTIL], marked[STRIKES_END])
-  elseif untilMs == keptUntil[bucket] then
-    return 0, 0
-  end
-  local ms = untilMs - now
-  return ms, lasts and ms or ms + ceil(ms / 8)
-end
-
-local function written(bucket, charge)
-  return packed(births[bucket], closed(states[bucket], charge, births[bucket]), marks[bucket])
-end
-
--- Writes each identity in one call. A server that refuses writes (out of memory, a replica) refuses the first one of a
--- script, so nothing is written partially.
-for i = 1, #changed do
-  local owner = changed[i]
-  local key, bucket = KEYS[owner], lastOf[owner]
-  local count, leastMs, ms = 0, 0, 0
-  while bucket ~= 0 do
-    local charge = chargeOf[bucket]
-    local bucketLeastMs, bucketMs = lifeOf(bucket, charge)
-    leastMs, ms = max(leastMs, bucketLeastMs), max(ms, bucketMs)
-    values[count + 1], values[count + 2] = charge.field, written(bucket, charge)
-    count, bucket = count + 2, beforeOf[bucket]
-  end
-  call('HSET', key, unpack(values, 1, count))
-  if leastMs > 0 then keepFor(key, leastMs, ms) end
-end
-return { table.concat(reply, '', 1, size), unpack(errors) }
+local numbers = table.concat(reply, '', 1, size)
+if errors then return { numbers, unpack(errors) } end
+return numbers

@@ -7,29 +7,30 @@
 --
 -- Returns 1.
 
--- @include clock
 -- @include buckets
 
-local key, what, start = KEYS[1], ARGV[2], ARGV[3]
+local key, target, start = KEYS[1], ARGV[2], ARGV[3]
 
-if what == 'blocks' then
-  redis.call('HDEL', key, BLOCK)
-  local all = redis.call('HGETALL', key)
+if target == 'blocks' then
+  call('HDEL', key, BLOCK)
+  local all = call('HGETALL', key)
   for at = 1, #all, 2 do
-    local bornAt, state, marks = unpacked(all[at + 1])
-    if marks then
-      if #state == 0 then
-        redis.call('HDEL', key, all[at])
+    local raw = all[at + 1]
+    local version, flag, generation, start = 0, 0, 0, 0
+    if #raw >= HEAD_SIZE then version, flag, generation, start = unpackFrom(HEAD, raw) end
+    if version == VERSION and flag % 2 == 1 then
+      if #raw < start + MARKS_SIZE then
+        call('HDEL', key, all[at])
       else
-        redis.call('HSET', key, all[at], packed(bornAt, state, false))
+        call('HSET', key, all[at], pack(HEAD, VERSION, flag - 1, generation) .. sub(raw, start + MARKS_SIZE))
       end
     end
   end
 elseif start == '' then
-  redis.call('UNLINK', key)
+  call('UNLINK', key)
 else
-  for _, field in ipairs(redis.call('HKEYS', key)) do
-    if string.sub(field, 1, #start) == start then redis.call('HDEL', key, field) end
+  for _, field in ipairs(call('HKEYS', key)) do
+    if sub(field, 1, #start) == start then call('HDEL', key, field) end
   end
 end
 return 1

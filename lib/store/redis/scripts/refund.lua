@@ -2,35 +2,40 @@
 --
 -- KEYS     the identities' hashes, each once
 -- ARGV[1]  now, see clock
--- then for each charge: the index of its key in KEYS; its field; `algorithm windowMs limit capacity`; its cost; when
---   it was charged; how long after that its bucket would be full; the bucket's generation (`birth` below)
+-- then for each charge: the index of its key in KEYS; its rule and its field, as for `consume`; when it was charged;
+--   how long after that its bucket would be full; the bucket's generation
 --
 -- Returns the number of charges given back.
 
 -- @include clock
--- @include algorithms
 -- @include buckets
 
-local count = 0
-for at = 2, #ARGV, 7 do
-  local key, field = KEYS[tonumber(ARGV[at])], ARGV[at + 1]
-  local rule = ruleOf(string.match(ARGV[at + 2], RULE))
-  local raw = redis.call('HGET', key, field)
-  local bornAt, state, marks
-  if raw then bornAt, state, marks = unpacked(raw) end
-  if bornAt == tonumber(ARGV[at + 6]) then
-    local charged = {
-      cost = tonumber(ARGV[at + 3]),
-      at = tonumber(ARGV[at + 4]),
-      resetAfter = tonumber(ARGV[at + 5]),
-    }
-    state = rule.algorithm.refund(opened(state, rule, bornAt), rule, charged)
-    if #state == 0 and isOver(marks) then
-      redis.call('HDEL', key, field)
-    else
-      redis.call('HSET', key, field, packed(bornAt, closed(state, rule, bornAt), marks))
+local refunded = 0
+for i = 2, #ARGV, 5 do
+  local key, rule, atMs, resetAfterMs = KEYS[tonumber(ARGV[i])], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+  local code, windowMs, limit, capacity, cost, _, blocks, at = unpackFrom(RULE, rule)
+  local field = sub(rule, at + 6 * blocks)
+  local raw = call('HGET', key, field)
+  local version, flag, generation, start, amount, timeMs
+  if raw and #raw > HEAD_SIZE then version, flag, generation, start = unpackFrom(HEAD, raw) end
+  if version == VERSION and generation == tonumber(ARGV[i + 4]) then
+    refunded = refunded + 1
+    local isMarked = flag % 2 == 1
+    if isMarked then start = start + MARKS_SIZE end
+    if start <= #raw then
+      amount, timeMs, at = unpackFrom(STATE, raw, start)
+      -- The entry of a sliding window that goes, from `first` to `last`, and what takes its place.
+      local before, first, last, rest = amount, at, at - 1, ''
+      -- @algorithms refund
+      if amount > 0 and amount < before then
+        local entries = sub(raw, start + STATE_SIZE, first - 1) .. rest .. sub(raw, last + 1)
+        call('HSET', key, field, sub(raw, 1, start - 1) .. pack(STATE, amount, timeMs) .. entries)
+      elseif amount < before and isMarked then
+        call('HSET', key, field, sub(raw, 1, start - 1))
+      elseif amount < before then
+        call('HDEL', key, field)
+      end
     end
-    count = count + 1
   end
 end
-return count
+return refunded

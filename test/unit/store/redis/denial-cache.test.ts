@@ -1,4 +1,4 @@
-import type { Charge, Decision } from 'nestjs-ratelimit';
+import type { Charge } from 'nestjs-ratelimit';
 import { DenialCache } from '../../../../lib/store/redis/denial-cache.js';
 import { chargeOf } from '../../../support/charges.js';
 import { decidedOn } from '../../../support/outcomes.js';
@@ -8,8 +8,10 @@ const chargesOf = (identity: string): readonly Charge[] => [
 ];
 
 /** What a server answers: a denial of so many milliseconds, or an admission. */
-const answer = (charges: readonly Charge[], waitMs: number): readonly Decision[] =>
-  charges.map((charge) => decidedOn(charge, { waitMs, resetMs: 60_000 }));
+const answer = (charges: readonly Charge[], waitMs: number, steadyMs = Math.min(waitMs, 1_000)) => ({
+  decisions: charges.map((charge) => decidedOn(charge, { waitMs, resetMs: 60_000 })),
+  steadyMs,
+});
 
 const setUp = () => {
   let nowMs = 0;
@@ -36,7 +38,7 @@ describe('known denials', () => {
     const { decide, advance, asked } = setUp();
     await decide('user:1', 400);
     advance(150);
-    expect((await decide('user:1', 0))[0]).toMatchObject({
+    expect((await decide('user:1', 0)).decisions[0]).toMatchObject({
       allowed: false,
       retryAfterMs: 250,
       resetAfterMs: 59_850,
@@ -44,7 +46,7 @@ describe('known denials', () => {
     });
     expect(asked()).toBe(1);
     advance(250);
-    expect((await decide('user:1', 0))[0]?.allowed).toBe(true);
+    expect((await decide('user:1', 0)).decisions[0]?.allowed).toBe(true);
     expect(asked()).toBe(2);
   });
 
@@ -65,7 +67,7 @@ describe('known denials', () => {
     advance(1_000);
     const outcomes = await Promise.all(Array.from({ length: 20 }, () => decide('user:1', 60_000)));
     expect(asked()).toBe(2);
-    expect(outcomes.every(([decision]) => decision?.allowed === false)).toBe(true);
+    expect(outcomes.every(({ decisions }) => decisions[0]?.allowed === false)).toBe(true);
   });
 
   test('a denial that is invalidated during its request is not cached', async () => {
@@ -118,7 +120,7 @@ describe('known denials', () => {
     await decide('user:1', 0);
     expect(asked()).toBe(0);
     advance(1);
-    expect((await decide('user:1', 0))[0]?.allowed).toBe(true);
+    expect((await decide('user:1', 0)).decisions[0]?.allowed).toBe(true);
     expect(asked()).toBe(1);
   });
 
@@ -128,7 +130,7 @@ describe('known denials', () => {
     advance(1_000);
     const down = () => Promise.reject(new Error('down'));
     await expect(denials.getOrFetch(chargesOf('user:1'), down)).rejects.toThrow('down');
-    expect((await decide('user:1', 0))[0]?.allowed).toBe(true);
+    expect((await decide('user:1', 0)).decisions[0]?.allowed).toBe(true);
     expect(asked()).toBe(2);
   });
 
@@ -136,8 +138,42 @@ describe('known denials', () => {
     const { decide, advance, asked } = setUp();
     await decide('user:1', 60_000);
     advance(-500);
-    expect((await decide('user:1', 0))[0]?.allowed).toBe(true);
+    expect((await decide('user:1', 0)).decisions[0]?.allowed).toBe(true);
     expect(asked()).toBe(2);
+  });
+
+  test('a denial is cached only as long as nothing of it changes', async () => {
+    const { denials, decide, advance, asked } = setUp();
+    const charges = chargesOf('user:1');
+    await denials.getOrFetch(charges, async () => answer(charges, 60_000, 200));
+    advance(199);
+    await decide('user:1', 0);
+    expect(asked()).toBe(0);
+    advance(1);
+    await decide('user:1', 0);
+    expect(asked()).toBe(1);
+  });
+
+  test('a charge to a bucket drops the denials on it, of whatever cost, and no others', async () => {
+    const { denials } = setUp();
+    const token = denials.onSend();
+    const [small] = chargesOf('user:1') as [Charge];
+    const other = chargeOf({ identity: 'user:1', limit: 1, windowMs: 1_000 });
+    const large = [{ ...small, cost: 5 }];
+    denials.onReply(large, answer(large, 60_000), token);
+    denials.onReply([other], answer([other], 60_000), token);
+    const isCached = async (charges: readonly Charge[]) => {
+      let asked = 0;
+      await denials.getOrFetch(charges, async () => {
+        asked++;
+        return answer(charges, 60_000, 0);
+      });
+      return asked === 0;
+    };
+    expect([await isCached(large), await isCached([other])]).toEqual([true, true]);
+    const admitted = { decisions: [decidedOn(small, { receipt: 1 })], steadyMs: 0 };
+    denials.onReply([small], admitted, token);
+    expect([await isCached(large), await isCached([other])]).toEqual([false, true]);
   });
 
   test('denials by shadow limits are not cached', async () => {
