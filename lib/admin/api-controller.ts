@@ -25,7 +25,7 @@ import type { Settings } from '../nest/startup/settings.js';
 import type { RateLimitStats } from '../observe/stats/stats.js';
 import type { Limit } from '../plan/limit.js';
 import type { Scopes } from '../plan/scopes.js';
-import type { GuardedStore } from '../resilience/resilient-store.js';
+import type { GuardedStore } from '../resilience/guard-store.js';
 import { AdminApiGuard } from './access.js';
 import { clientStatus } from './clients.js';
 import { LiveStream } from './live.js';

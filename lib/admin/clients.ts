@@ -4,7 +4,7 @@ import { retryAfterSeconds } from '../http/duration-words.js';
 import { identityKind } from '../identity/identity.js';
 import { type BucketStatus, bucketStatuses } from '../limiter/status.js';
 import type { Limit } from '../plan/limit.js';
-import { type GuardedStore, storeHealth } from '../resilience/resilient-store.js';
+import { type GuardedStore, storeHealth } from '../resilience/guard-store.js';
 import { isoTimeAfter } from './responses.js';
 
 type AnyLimit = Pick<Limit<never>, 'keyForms' | 'rate' | 'shadow'>;

@@ -25,9 +25,9 @@ import type { ScopeRule } from '../plan/options.js';
 import type { ScopeName } from '../plan/register.js';
 import { rejectResolvers } from '../plan/resolvers.js';
 import { Scopes } from '../plan/scopes.js';
+import { type GuardedStore, guardStore } from '../resilience/guard-store.js';
 import { type ResilienceOptions, resilienceSettings } from '../resilience/options.js';
 import { createOutageLog } from '../resilience/outage-log.js';
-import { type GuardedStore, guardStore } from '../resilience/resilient-store.js';
 import { MemoryStore } from '../store/memory/memory-store.js';
 import type { Store } from '../store/store.js';
 

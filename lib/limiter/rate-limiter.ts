@@ -6,7 +6,8 @@ import { type IdentityInput, normalizeIdentity } from '../identity/identity.js';
 import type { IdentityFormat } from '../identity/key-forms.js';
 import { validCostOrOne } from '../plan/limit-functions.js';
 import type { ScopeName } from '../plan/register.js';
-import { type GuardedStore, type StoreHealth, storeHealth } from '../resilience/resilient-store.js';
+import { type GuardedStore, storeHealth } from '../resilience/guard-store.js';
+import type { StoreHealth } from '../resilience/resilient-store.js';
 import {
   type CompiledLimiter,
   compileLimiter,

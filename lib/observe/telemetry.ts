@@ -1,6 +1,6 @@
 import type { Outcome } from '../core/decision.js';
 import type { ErrorReporter } from '../core/error-reporter.js';
-import { type GuardedStore, localBuckets, storeHealth } from '../resilience/resilient-store.js';
+import { type GuardedStore, localBuckets, storeHealth } from '../resilience/guard-store.js';
 import { StoreUnavailableError } from '../store/store.js';
 import type { Published, RequestDecided } from './publisher.js';
 

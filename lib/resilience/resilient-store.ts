@@ -2,7 +2,6 @@ import { type Awaitable, isPromise } from '../core/awaitable.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import { type Charge, type Decision, isDenial } from '../core/decision.js';
 import { definePolicy } from '../core/policy.js';
-import { MemoryStore } from '../store/memory/memory-store.js';
 import { type Store, type StoreReply, type StoreTarget, StoreUnavailableError } from '../store/store.js';
 import type { CircuitBreaker } from './circuit-breaker.js';
 import { LocalFallback, type Mode } from './fallback.js';
@@ -248,44 +247,4 @@ export class ResilientStore implements Store {
     const degraded = this.#degraded - degradedBefore;
     this.onEvent({ kind: 'recovered', afterMs: nowMs - sinceMs, degraded });
   }
-}
-
-/** A store that requests can call: one that cannot fail, or one that is guarded against its failures. */
-export type GuardedStore = MemoryStore | ResilientStore;
-
-/**
- * Guards a store against its failures. A `MemoryStore` is returned as it is, since it has nothing that can fail.
- *
- * @param onEvent Receives what happens to a guarded store.
- */
-export function guardStore(
-  store: Store,
-  settings: ResilienceSettings,
-  onEvent: (event: StoreEvent) => void,
-): GuardedStore {
-  return isPlainMemoryStore(store) ? store : new ResilientStore(store, settings, onEvent);
-}
-
-/** Compares prototypes, since `instanceof` holds for subclasses and for the store of another copy of the library too. */
-const isPlainMemoryStore = (store: Store): store is MemoryStore =>
-  Object.getPrototypeOf(store) === MemoryStore.prototype;
-
-const ALWAYS_UP: StoreHealth = {
-  status: 'up',
-  shards: [{ shard: '', breaker: 'closed', failures: 0, error: null, retryAfterMs: 0 }],
-  degraded: 0,
-};
-
-/** Returns the health of a store; one that cannot fail is always up. */
-export const storeHealth = (store: GuardedStore): StoreHealth =>
-  store instanceof ResilientStore ? store.health() : ALWAYS_UP;
-
-/** Counts the buckets that this process holds: those of a memory store, or `local` ones that stand in for another store. */
-export function localBuckets(guarded: GuardedStore): {
-  readonly kind: 'memory' | 'local';
-  readonly count: number;
-} {
-  const store = guarded instanceof ResilientStore ? guarded.store : guarded;
-  if (store instanceof MemoryStore) return { kind: 'memory', count: store.size };
-  return { kind: 'local', count: (guarded as ResilientStore).localBucketCount };
 }

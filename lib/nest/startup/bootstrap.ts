@@ -10,7 +10,7 @@ import { Publisher } from '../../observe/publisher.js';
 import { RateLimitStats } from '../../observe/stats/stats.js';
 import { RouteCompiler } from '../../plan/compile.js';
 import { type ScopeDeclarations, Scopes } from '../../plan/scopes.js';
-import { type GuardedStore, guardStore } from '../../resilience/resilient-store.js';
+import { type GuardedStore, guardStore } from '../../resilience/guard-store.js';
 import { MemoryStore } from '../../store/memory/memory-store.js';
 import type { Store } from '../../store/store.js';
 import type { RateLimitContext } from '../context/call-context.js';

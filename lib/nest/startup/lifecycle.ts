@@ -12,7 +12,7 @@ import { RateLimitEvents } from '../../observe/events.js';
 import type { Publisher } from '../../observe/publisher.js';
 import { RateLimitStats } from '../../observe/stats/stats.js';
 import type { Telemetry } from '../../observe/telemetry.js';
-import type { GuardedStore } from '../../resilience/resilient-store.js';
+import type { GuardedStore } from '../../resilience/guard-store.js';
 import { messageGuard, registerMessageGuard } from '../handlers/message-guard.js';
 import { bindFirstGuard } from '../handlers/metadata.js';
 import { GUARD_REGISTERED, GUARDED_STORE, PLANS, PUBLISHER, SETTINGS } from '../handlers/tokens.js';

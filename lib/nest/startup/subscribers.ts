@@ -6,8 +6,8 @@ import type { RateLimitEvents } from '../../observe/events.js';
 import type { Publisher } from '../../observe/publisher.js';
 import type { RateLimitStats } from '../../observe/stats/stats.js';
 import { createTelemetry, type Telemetry } from '../../observe/telemetry.js';
+import type { GuardedStore } from '../../resilience/guard-store.js';
 import { createOutageLog } from '../../resilience/outage-log.js';
-import type { GuardedStore } from '../../resilience/resilient-store.js';
 import { UserDiagnostics } from './diagnostics.js';
 import type { Settings } from './settings.js';
 

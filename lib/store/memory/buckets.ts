@@ -4,7 +4,8 @@ import type { Policy } from '../../core/policy.js';
 import { Blocks } from './blocks.js';
 import { BucketIndex, NONE, type PolicyTable } from './bucket-index.js';
 import { type BucketName, EvictionQueue, Heap, type PinnedBucket } from './eviction.js';
-import { RowCursor, ScratchStates, Slab } from './slab.js';
+import { RowCursor, ScratchStates } from './row-cursor.js';
+import { Slab } from './slab.js';
 
 /** Buckets that may have expired and are checked before another one is evicted. */
 const MAX_EXPIRED_CHECKED = 64;

@@ -4,7 +4,7 @@ import { type Charge, type Decision, toDecision } from '../../core/decision.js';
 import { definePolicy } from '../../core/policy.js';
 import { NONE } from './bucket-index.js';
 import type { Buckets } from './buckets.js';
-import { RowCursor, ScratchStates } from './slab.js';
+import { RowCursor, ScratchStates } from './row-cursor.js';
 
 /** Policy of the buckets that block whole identities; nothing is charged to them. */
 export const IDENTITY_BLOCK = definePolicy({ name: 'block', scope: '', rate: { limit: 1, windowMs: 1 } });

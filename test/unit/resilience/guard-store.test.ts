@@ -1,11 +1,7 @@
 import { MemoryStore } from 'nestjs-ratelimit';
+import { guardStore, localBuckets, storeHealth } from '../../../lib/resilience/guard-store.js';
 import { resilienceSettings, type StoreEvent } from '../../../lib/resilience/options.js';
-import {
-  guardStore,
-  localBuckets,
-  ResilientStore,
-  storeHealth,
-} from '../../../lib/resilience/resilient-store.js';
+import { ResilientStore } from '../../../lib/resilience/resilient-store.js';
 import type { Store } from '../../../lib/store/store.js';
 import { asCharge } from '../../support/guarded.js';
 import { HeldStore } from '../../support/held-store.js';
