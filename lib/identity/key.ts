@@ -73,10 +73,13 @@ export function compileKey(text: string, compilation: KeyCompilation): Key {
 
   const [only, ...others] = alternatives.flat();
   if (only !== undefined && others.length === 0) {
-    const identify = (caller: Caller) => {
-      const identity = only.extract(caller);
+    const { row, extract } = only;
+    const orAddress = (caller: Caller) => {
+      const identity = extract(caller);
       return identity === undefined ? toAddress(caller) : identity;
     };
+    // Only a named value may be missing in a request.
+    const identify = row.takesName ? orAddress : (extract as Key['identify']);
     return { identify, readsUser, forms };
   }
   return {
