@@ -128,8 +128,17 @@ export const validateOverrides = (overrides: unknown): void =>
     '@ThrottleScope only changes how requests are charged; for other limits declare another scope, or use @RateLimit.',
   );
 
+/** More than anybody needs: a store keeps their number in one byte. */
+const MAX_BLOCKS = 100;
+
 function compileBlocks(block: AnyLimitOptions<never>['block']): readonly number[] {
   const durations = (Array.isArray(block) ? block : block === undefined ? [] : [block]).map(parseDuration);
+  assertConfig(
+    durations.length <= MAX_BLOCKS,
+    'bad-duration',
+    `A block has ${durations.length} durations.`,
+    `Give at most ${MAX_BLOCKS}.`,
+  );
   assertConfig(
     durations.every((ms, at) => at === 0 || ms >= (durations[at - 1] as number)),
     'bad-duration',

@@ -271,6 +271,8 @@ describe('invalid options of a limit', () => {
     [{ message: '' }, 'bad-option', 'message cannot be "".'],
     [{ block: 'soon' }, 'bad-duration', '"soon" is not a duration.'],
     [{ block: 5 }, 'bad-duration', 'is not a duration.'],
+    [{ block: ['5min', '1min'] }, 'bad-duration', 'get shorter. Order them from short to long.'],
+    [{ block: Array(101).fill('1min') }, 'bad-duration', 'has 101 durations. Give at most 100.'],
     [{ cost: '2' }, 'bad-cost', 'A cost of "2" cannot be charged.'],
     [{ cost: 1.5 }, 'bad-cost', 'A cost of 1.5 cannot be charged.'],
     [{ key: 5 }, 'bad-key', '5 is not a key.'],

@@ -89,7 +89,7 @@ export class DenialCache implements ReplyListener<SendToken> {
         revalidatingSinceMs: 0,
       });
     } else if (this.#byIdentity.size > 0) {
-      this.#drop(cacheKey(charges));
+      if (this.mayContain(charges)) this.#drop(cacheKey(charges));
       for (const { charge, receipt } of decisions) if (receipt !== null) this.onCharge(charge);
     }
   }
