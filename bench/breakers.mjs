@@ -2,7 +2,7 @@
 // Run: npm run build && node bench/breakers.mjs
 import { ConsecutiveBreaker, circuitBreaker, ExponentialBackoff, handleAll } from 'cockatiel';
 import Opossum from 'opossum';
-import { systemClock } from '../dist/esm/core/clock.js';
+import { steadyClock } from '../dist/esm/core/clock.js';
 import { CircuitBreaker } from '../dist/esm/resilience/circuit-breaker.js';
 
 const ROUNDS = 9;
@@ -12,11 +12,11 @@ const AT_ONCE = 100;
 const call = async () => 1;
 
 const target = { probe: call, onStateChange: () => undefined };
-const ours = new CircuitBreaker({ threshold: 5, initialBackoffMs: 100 }, systemClock, target);
+const ours = new CircuitBreaker({ threshold: 5, initialBackoffMs: 100 }, steadyClock, target);
 const viaOurs = () => {
   if (ours.state !== 'closed') return Promise.reject(new Error('open'));
   return call().then((value) => {
-    ours.onSuccess(systemClock.now());
+    ours.onSuccess(steadyClock.now());
     return value;
   });
 };

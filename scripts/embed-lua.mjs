@@ -30,7 +30,10 @@ function linesOfAlgorithms(part) {
     if (own === undefined) throw new Error(`${file} has no part ${part}.`);
     return [`if code == ${code.charCodeAt(0)} then`, ...own.split('\n').slice(1)];
   });
-  return [...branches.map((lines, at) => (at === 0 ? lines : [`else${lines[0]}`, ...lines.slice(1)])).flat(), 'end'];
+  return [
+    ...branches.flatMap((lines, at) => (at === 0 ? lines : [`else${lines[0]}`, ...lines.slice(1)])),
+    'end',
+  ];
 }
 
 /** Returns the lines of a script, with each include in place of the line that names it. */

@@ -19,11 +19,25 @@ export function runAfter(clock: Clock, ms: number, task: () => void): () => void
   return stop;
 }
 
+const startMs = Date.now() - performance.now();
+
+const every: Clock['every'] = (ms, task) => {
+  const timer = setInterval(task, ms);
+  timer.unref();
+  return () => clearInterval(timer);
+};
+
+/** Never steps, so it measures intervals: timeouts, backoffs, and how long ago something was logged. */
+export const steadyClock: Clock = Object.freeze({
+  now: () => Math.floor(startMs + performance.now()),
+  every,
+});
+
 /** The wall clock was set if it differs by as much: adjusting it gradually changes less in years. */
 const MIN_STEP_MS = 1_000;
 const CHECK_INTERVAL_MS = 1_000;
 
-let anchorMs = Date.now() - performance.now();
+let anchorMs = startMs;
 let checkedAtMs = 0;
 
 /** Follows the wall clock if it was set, so that `Reset` and timestamps are right. */
@@ -41,9 +55,5 @@ export const systemClock: Clock = Object.freeze({
     if (Math.abs(elapsedMs - checkedAtMs) >= CHECK_INTERVAL_MS) followWallClock(elapsedMs);
     return Math.floor(anchorMs + elapsedMs);
   },
-  every(ms: number, task: () => void) {
-    const timer = setInterval(task, ms);
-    timer.unref();
-    return () => clearInterval(timer);
-  },
+  every,
 });

@@ -1,5 +1,5 @@
 import { ALGORITHM_NAMES, type AlgorithmName } from '../core/algorithms/index.js';
-import { systemClock } from '../core/clock.js';
+import { steadyClock } from '../core/clock.js';
 import { type ErrorReporter, throttled } from '../core/error-reporter.js';
 import { configError, describeValue, ErrorCollector } from '../core/errors.js';
 import { FAIL_MODES, type FailMode, type Policy } from '../core/policy.js';
@@ -95,7 +95,7 @@ export type CompiledLimiter = readonly [
 const emitWarning = (text: string): void => process.emitWarning(text, { type: 'RateLimitWarning' });
 
 /** Reports the errors of limiters without Nest, which have no logger. */
-export const warnOnce: ErrorReporter = throttled(systemClock, emitWarning);
+export const warnOnce: ErrorReporter = throttled(steadyClock, emitWarning);
 
 /**
  * Compiles the options of a limiter without Nest.

@@ -1,6 +1,6 @@
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { brand } from '../core/brand.js';
-import { type Clock, systemClock } from '../core/clock.js';
+import { type Clock, steadyClock } from '../core/clock.js';
 import { assertConfig, describeValue } from '../core/errors.js';
 import type { RateInput } from '../core/rate.js';
 import { isObject } from '../core/validate.js';
@@ -87,7 +87,7 @@ function thresholdsOf(given: LoadThresholds = {}): typeof DEFAULTS {
 export function loadMeter({
   thresholds: given,
   measure,
-  clock = systemClock,
+  clock = steadyClock,
 }: LoadOptions = {}): () => LoadLevel {
   const thresholds = thresholdsOf(given);
   let sampler = measure;

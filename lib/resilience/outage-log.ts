@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '../core/clock.js';
+import { type Clock, steadyClock } from '../core/clock.js';
 import { type ErrorReporter, REPORT_INTERVAL_MS } from '../core/error-reporter.js';
 import type { StoreEvent } from './options.js';
 
@@ -11,7 +11,7 @@ const SOURCE = 'store';
 export function createOutageLog(
   report: ErrorReporter,
   info: (message: string) => void,
-  clock: Clock = systemClock,
+  clock: Clock = steadyClock,
 ): (event: StoreEvent) => void {
   const failingShards = new Set<string>();
   let reportedAtMs = Number.NEGATIVE_INFINITY;

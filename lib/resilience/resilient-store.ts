@@ -1,5 +1,5 @@
 import { type Awaitable, isPromise } from '../core/awaitable.js';
-import { type Clock, systemClock } from '../core/clock.js';
+import { type Clock, steadyClock } from '../core/clock.js';
 import { type Charge, type Decision, isDenial } from '../core/decision.js';
 import { definePolicy } from '../core/policy.js';
 import { type Store, type StoreReply, type StoreTarget, StoreUnavailableError } from '../store/store.js';
@@ -63,7 +63,7 @@ export class ResilientStore implements Store {
     readonly store: Store,
     readonly settings: ResilienceSettings,
     readonly onEvent: (event: StoreEvent) => void,
-    readonly clock: Clock = systemClock,
+    readonly clock: Clock = steadyClock,
   ) {
     this.name = store.name;
     this.shared = store.shared === true;

@@ -216,4 +216,33 @@ describe('a key of Redis lives as long as what it holds', () => {
     await store.consume([charge(600, 1)]);
     expect(await livesForMs()).toBeGreaterThan(60_000);
   });
+
+  test('a token-bucket whose limit has fallen, also if it only denies from then on', async () => {
+    const { store, livesForMs } = setUp();
+    const charge = (limit: number): Charge => ({
+      ...chargeOf({ algorithm: 'token-bucket', limit, windowMs: 10_000 }),
+      cost: 100,
+    });
+    await store.consume([charge(100)]);
+    expect(await livesForMs()).toBeLessThan(20_000);
+    const { policy } = charge(100);
+    const slow = { ...charge(100), policy: { ...policy, limit: 10 } };
+    expect((await store.consume([slow])).decisions[0]?.allowed).toBe(false);
+    expect(await livesForMs()).toBeGreaterThan(90_000);
+  });
+
+  test('a block for no longer than it lasts, after a clock has stepped back', async () => {
+    const clock = new TestClock();
+    const prefix = `bucket-${prefixes++}`;
+    const store = opened(new RedisStore({ url: redis.url, prefix, clock }));
+    const charge = { ...chargeOf({ limit: 1, windowMs: 1_000 }), blockDurationsMs: [60_000] };
+    await store.consume([charge]);
+    await store.consume([charge]);
+    clock.set(clock.now() - 3_600_000);
+    await store.consume([charge]);
+    clock.advance(60_001);
+    for (let i = 0; i < 2; i++) await store.consume([charge]);
+    const lifeMs = Number(await redis.cli('PTTL', `${prefix}:{user:1}`));
+    expect(lifeMs).toBeLessThan(300_000);
+  });
 });

@@ -80,7 +80,7 @@ function mergeNeighbours(
 
 /** Merges entries if there are too many. Without a distance, neighbours then have more than a part together: 65 at most. */
 function compact(numbers: Numbers, at: number, length: number, { limit, windowMs, isExact }: Rule): number {
-  if (isExact || length <= lengthOf(MAX_ENTRIES)) return length;
+  if (length <= lengthOf(isExact ? MAX_EXACT_LIMIT : MAX_ENTRIES)) return length;
   const merged = mergeNeighbours(numbers, at, length, limit, Math.ceil(windowMs / PARTS));
   if (merged <= lengthOf(MERGED_ENTRIES)) return merged;
   return mergeNeighbours(numbers, at, merged, limit, Number.POSITIVE_INFINITY);

@@ -1,6 +1,6 @@
 import { Logger, type Provider } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
-import { systemClock } from '../../core/clock.js';
+import { steadyClock } from '../../core/clock.js';
 import { type ErrorReporter, throttled } from '../../core/error-reporter.js';
 import { ErrorCollector } from '../../core/errors.js';
 import { warnOnce } from '../../limiter/create.js';
@@ -78,7 +78,7 @@ function rejectSecondRoot(modules: ModulesContainer, errors: ErrorCollector): vo
 /** Reports to Nest's logger, the same message of a source at most once a minute. */
 function loggingReporter(): ErrorReporter {
   const logger = new Logger('RateLimit');
-  return throttled(systemClock, (text) => logger.error(text));
+  return throttled(steadyClock, (text) => logger.error(text));
 }
 
 function makeEvents(): RateLimitEvents {

@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { systemClock } from '../../core/clock.js';
+import { steadyClock } from '../../core/clock.js';
 import { createDenialLog } from '../../observe/denial-log.js';
 import { emitEvents } from '../../observe/emit-events.js';
 import type { RateLimitEvents } from '../../observe/events.js';
@@ -34,7 +34,7 @@ export function subscribeAll(
   if (telemetry !== null) publisher.subscribe(telemetry.onPublished, { measures: true });
   if (logIdentities !== null) {
     const warn = (line: object): void => logger.warn(line);
-    publisher.subscribe(createDenialLog(systemClock, logIdentities, defaults.hash, warn));
+    publisher.subscribe(createDenialLog(steadyClock, logIdentities, defaults.hash, warn));
   }
   publisher.subscribe(emitEvents(events));
   return telemetry;

@@ -39,7 +39,7 @@ export class Blocks {
     const aheadMs = record.untilMs - record.durationMs - nowMs;
     if (aheadMs <= 0) return;
     record.untilMs -= aheadMs;
-    record.offensesEndMs -= aheadMs;
+    record.offensesEndMs = Math.max(0, record.offensesEndMs - aheadMs);
     this.#nextUnblockMs = Math.min(this.#nextUnblockMs, record.untilMs);
   }
 

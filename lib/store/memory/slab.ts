@@ -3,9 +3,9 @@ import { HEADER_SIZE, HEAP_INDEX, type RowCursor } from './row-cursor.js';
 
 /** The longest states by size class: fixed windows and token buckets, then sliding windows as they grow. */
 const MAX_STATE = Math.max(...Object.values(ALGORITHMS).map(({ maxState }) => maxState));
-// The sliding window that merges writes one entry more before it does.
-const MAX_LENGTHS = [...[2, 5, 11, 23, 47, 95, 195].filter((length) => length < MAX_STATE), MAX_STATE];
-const CLASS_BITS = 3;
+// A sliding window writes one entry more before it merges, an exact one too if its limit has been raised.
+const MAX_LENGTHS = [2, 5, 11, 23, 47, 95, 195, 395, 795, 1_405, MAX_STATE + 4];
+const CLASS_BITS = 4;
 
 const PAGE_BITS = 12;
 const PAGE_ROWS = 1 << PAGE_BITS;

@@ -34,7 +34,7 @@ const MAX_CHARGES = 512;
 const STALE_MS = 100;
 
 /** The requests with one batch key. */
-class Lane {
+class BatchQueue {
   callsInFlight = 0;
   lastSentMs = 0;
   /** True if the waiting requests leave at the end of this turn of the event loop. */
@@ -61,7 +61,7 @@ class Lane {
  * nothing in flight, a request is sent immediately.
  */
 export class Batcher<Token> {
-  readonly #lanes = new Map<string, Lane>();
+  readonly #queues = new Map<string, BatchQueue>();
 
   constructor(
     readonly send: SendBatch,
@@ -75,37 +75,37 @@ export class Batcher<Token> {
    * @param notify True if the listener receives the reply.
    */
   add(batchKey: string, charges: Charges, notify: boolean): Promise<BatchReply> {
-    let lane = this.#lanes.get(batchKey);
-    if (lane === undefined) {
-      lane = new Lane();
-      this.#lanes.set(batchKey, lane);
+    let queue = this.#queues.get(batchKey);
+    if (queue === undefined) {
+      queue = new BatchQueue();
+      this.#queues.set(batchKey, queue);
     }
-    return this.#addTo(lane, batchKey, charges, notify);
+    return this.#addTo(queue, batchKey, charges, notify);
   }
 
-  #addTo(lane: Lane, batchKey: string, charges: Charges, notify: boolean): Promise<BatchReply> {
+  #addTo(queue: BatchQueue, batchKey: string, charges: Charges, notify: boolean): Promise<BatchReply> {
     return new Promise((resolve, reject) => {
-      lane.waiting.push({ charges, notify, resolve, reject });
-      if (lane.callsInFlight === 0) void this.#sendNext(lane, batchKey);
-      else if (!lane.isScheduled && lane.canSend) {
-        lane.isScheduled = true;
-        setImmediate(() => this.#flush(lane, batchKey));
+      queue.waiting.push({ charges, notify, resolve, reject });
+      if (queue.callsInFlight === 0) void this.#sendNext(queue, batchKey);
+      else if (!queue.isScheduled && queue.canSend) {
+        queue.isScheduled = true;
+        setImmediate(() => this.#flush(queue, batchKey));
       }
     });
   }
 
-  #flush(lane: Lane, batchKey: string): void {
-    lane.isScheduled = false;
-    while (lane.waiting.length > 0 && lane.canSend) void this.#sendNext(lane, batchKey);
+  #flush(queue: BatchQueue, batchKey: string): void {
+    queue.isScheduled = false;
+    while (queue.waiting.length > 0 && queue.canSend) void this.#sendNext(queue, batchKey);
   }
 
-  async #sendNext(lane: Lane, batchKey: string): Promise<void> {
-    lane.callsInFlight++;
-    lane.lastSentMs = performance.now();
-    await this.#sendBatch(lane.take());
-    lane.callsInFlight--;
-    this.#flush(lane, batchKey);
-    if (lane.callsInFlight === 0) this.#lanes.delete(batchKey);
+  async #sendNext(queue: BatchQueue, batchKey: string): Promise<void> {
+    queue.callsInFlight++;
+    queue.lastSentMs = performance.now();
+    await this.#sendBatch(queue.take());
+    queue.callsInFlight--;
+    this.#flush(queue, batchKey);
+    if (queue.callsInFlight === 0) this.#queues.delete(batchKey);
   }
 
   async #sendBatch(batch: readonly PendingRequest[]): Promise<void> {

@@ -79,6 +79,10 @@ export class DenialCache implements ReplyListener<SendToken> {
   }
 
   onReply(charges: Charges, { decisions, steadyMs }: DecidedRequest, token: SendToken): void {
+    if (this.#byIdentity.size > 0) {
+      for (const { charge, receipt, startsBlock } of decisions)
+        if (receipt !== null || startsBlock) this.onCharge(charge);
+    }
     if (decisions.some(isDenial)) {
       if (steadyMs === 0 || !this.#isCurrent(token.invalidationCount, charges)) return;
       this.#keep(cacheKey(charges), {
@@ -88,13 +92,10 @@ export class DenialCache implements ReplyListener<SendToken> {
         revalidation: null,
         revalidatingSinceMs: 0,
       });
-    } else if (this.#byIdentity.size > 0) {
-      if (this.mayContain(charges)) this.#drop(cacheKey(charges));
-      for (const { charge, receipt } of decisions) if (receipt !== null) this.onCharge(charge);
-    }
+    } else if (this.mayContain(charges)) this.#drop(cacheKey(charges));
   }
 
-  /** Drops the denials on a bucket, because a charge changes how long they hold. */
+  /** Drops the denials on a bucket, because a charge, its refund or a block changes how long they hold. */
   onCharge({ identity, policy }: Charge): void {
     for (const key of [...(this.#byIdentity.get(identity) ?? [])]) {
       const affects = this.#denials

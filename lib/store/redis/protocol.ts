@@ -77,7 +77,8 @@ const encodedKinds = new WeakMap<Policy, [Kind, Buffer][]>();
 /** A policy has few kinds of charges, unless the application computes the cost of each. */
 const MAX_KINDS = 16;
 
-function encodedKind(kind: Kind): Buffer {
+/** Returns what a kind of charge is in a message; throws a `RangeError` for numbers that do not fit. */
+export function encodedKind(kind: Kind): Buffer {
   const known = encodedKinds.get(kind.policy) ?? [];
   for (const [other, encoded] of known) if (isOfKind(other, kind)) return encoded;
   const encoded = encodeKind(kind);

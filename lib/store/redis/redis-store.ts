@@ -17,6 +17,7 @@ import {
   DEFAULT_PREFIX,
   type DecidedRequest,
   encodeConsume,
+  encodedKind,
   encodeRefund,
   type KeyFormat,
   keyFormat,
@@ -81,6 +82,8 @@ export class RedisStore implements Store {
   }
 
   consume(charges: readonly Charge[]): StoreReply | Promise<StoreReply> {
+    // A charge that cannot be encoded fails here, and not the requests of others in its call.
+    for (const charge of charges) encodedKind(charge);
     const isOneCall = !this.#isCluster || hasOneIdentity(charges);
     if (isOneCall && !this.#denials.mayContain(charges)) return this.#batch(charges, true);
     const decided = this.#denials.getOrFetch(charges, () => this.#decide(charges));
@@ -94,30 +97,43 @@ export class RedisStore implements Store {
 
   async refund(decisions: readonly Decision[]): Promise<void> {
     const charged = decisions.filter(({ receipt }) => receipt !== null);
-    await this.#refundAll(charged);
-    // Only now, since denials may have been cached meanwhile.
-    for (const { charge } of charged) this.#denials.invalidate(charge.identity);
+    await this.#invalidating(
+      charged.map(({ charge }) => charge.identity),
+      () => this.#refundAll(charged),
+    );
   }
 
   async reset({ identity, scope }: StoreTarget): Promise<void> {
     const fieldPrefix = scope === undefined ? '' : `${escapeSegment(scope)}:`;
-    await this.#driver.evaluate('forget', [this.#keyOf(identity)], [this.#now(), 'charges', fieldPrefix]);
-    this.#denials.invalidate(identity);
+    await this.#invalidating([identity], () =>
+      this.#driver.evaluate('forget', [this.#keyOf(identity)], [this.#now(), 'charges', fieldPrefix]),
+    );
   }
 
   async block(identity: string, forMs: number): Promise<void> {
-    await this.#driver.evaluate('block', [this.#keyOf(identity)], [this.#now(), forMs]);
-    this.#denials.invalidate(identity);
+    await this.#invalidating([identity], () =>
+      this.#driver.evaluate('block', [this.#keyOf(identity)], [this.#now(), forMs]),
+    );
   }
 
   async unblock(identity: string): Promise<void> {
-    await this.#driver.evaluate('forget', [this.#keyOf(identity)], [this.#now(), 'blocks', '']);
-    this.#denials.invalidate(identity);
+    await this.#invalidating([identity], () =>
+      this.#driver.evaluate('forget', [this.#keyOf(identity)], [this.#now(), 'blocks', '']),
+    );
   }
 
   /** Closes a client of its own; one that was given stays open. */
   close(): void {
     this.#driver.close();
+  }
+
+  /** Drops cached denials after a call, since some may have been cached meanwhile; also if it failed, perhaps after it took effect. */
+  async #invalidating(identities: readonly string[], call: () => Promise<unknown>): Promise<void> {
+    try {
+      await call();
+    } finally {
+      for (const identity of identities) this.#denials.invalidate(identity);
+    }
   }
 
   #batch(charges: readonly Charge[], notify: boolean): Promise<BatchReply> {
@@ -129,7 +145,10 @@ export class RedisStore implements Store {
     return consumeAcrossSlots(
       charges,
       (group, mode) => (mode === 'consume' ? this.#decide(group) : this.#evaluateOne(group, mode)),
-      (decisions) => this.#refundAll(decisions),
+      async (decisions) => {
+        await this.#refundAll(decisions);
+        for (const { charge } of decisions) this.#denials.onCharge(charge);
+      },
     );
   }
 

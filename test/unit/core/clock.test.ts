@@ -1,5 +1,5 @@
 import { afterEach, expect, jest, test } from '@jest/globals';
-import { systemClock } from '../../../lib/core/clock.js';
+import { steadyClock, systemClock } from '../../../lib/core/clock.js';
 
 afterEach(() => {
   jest.useRealTimers();
@@ -32,6 +32,14 @@ test.each([
   jest.setSystemTime(Date.now() + stepMs);
   jest.advanceTimersByTime(1_000);
   expect(systemClock.now()).toBe(Date.now());
+});
+
+test('steadyClock never steps, so a timeout lasts as long as it says', () => {
+  jest.useFakeTimers();
+  const before = steadyClock.now();
+  jest.setSystemTime(Date.now() - 3_600_000);
+  jest.advanceTimersByTime(2_000);
+  expect(steadyClock.now() - before).toBe(2_000);
 });
 
 test('it does not follow small differences, and so goes evenly while the wall clock is adjusted', () => {

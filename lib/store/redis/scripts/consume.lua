@@ -100,7 +100,7 @@ while from <= #asking do
               local untilMs, durationMs, offenses, offensesEnd
               untilMs, durationMs, offenses, offensesEnd, at = unpackFrom(MARKS, raw, at)
               local ahead = untilMs - durationMs - now
-              if ahead > 0 then untilMs, offensesEnd, isMoved = untilMs - ahead, offensesEnd - ahead, true end
+              if ahead > 0 then untilMs, offensesEnd, isMoved = untilMs - ahead, max(0, offensesEnd - ahead), true end
               marks = { untilMs, durationMs, offenses, offensesEnd }
               if length >= at - 1 + STATE_SIZE then amount, timeMs, at = unpackFrom(STATE, raw, at) end
             end

@@ -366,3 +366,22 @@ test('A42 a closed store has no timer; using the store starts it again', () => {
   clock.advance('2min');
   expect([store.size, running.size]).toEqual([0, 0]);
 });
+
+test('an exact bucket whose limit is raised above 1000 goes on, and merges its charges', () => {
+  const clock = new TestClock();
+  const store = new MemoryStore({ clock });
+  const chargeAt = (limit: number): Charge => {
+    const rate = { limit, windowMs: 3_600_000 };
+    const policy = definePolicy({ name: 'tier', scope: 'tier', rate, blocks: true });
+    return { policy, identity: 'user:1', cost: 1, shadow: false, blockDurationsMs: [60_000] };
+  };
+  const remaining = (limit: number) => store.consume([chargeAt(limit)]).decisions[0]?.remaining;
+  for (let i = 0; i < 1_000; i++) {
+    clock.advance(1);
+    expect(remaining(1_000)).toBe(999 - i);
+  }
+  for (let i = 0; i < 200; i++) {
+    clock.advance(1);
+    expect(remaining(5_000)).toBe(3_999 - i);
+  }
+});

@@ -154,7 +154,7 @@ describe('known denials', () => {
     expect(asked()).toBe(1);
   });
 
-  test('a charge to a bucket drops the denials on it, of whatever cost, and no others', async () => {
+  test('a charge or a block of a bucket drops the denials on it, of whatever cost, and no others', async () => {
     const { denials } = setUp();
     const token = denials.onSend();
     const [small] = chargesOf('user:1') as [Charge];
@@ -174,6 +174,9 @@ describe('known denials', () => {
     const admitted = { decisions: [decidedOn(small, { receipt: 1 })], steadyMs: 0 };
     denials.onReply([small], admitted, token);
     expect([await isCached(large), await isCached([other])]).toEqual([false, true]);
+    const blocking = { ...decidedOn(other, { waitMs: 900_000 }), startsBlock: true };
+    denials.onReply([{ ...other, cost: 2 }], { decisions: [blocking], steadyMs: 1_000 }, token);
+    expect([await isCached([other]), await isCached([{ ...other, cost: 2 }])]).toEqual([false, true]);
   });
 
   test('denials by shadow limits are not cached', async () => {

@@ -22,6 +22,10 @@ s[c + AMOUNT] = s[c + AMOUNT] + cost * windowMs
 used, reset = ceil(amount / windowMs), ceil(amount / limit)
 
 -- @part change
+-- A lower limit takes longer than the one it was charged under, for which the key is kept.
+if writes and ARGV[1] == '' and call('PTTL', KEYS[s[c + OWNER]]) < reset then
+  call('PEXPIRE', KEYS[s[c + OWNER]], reset + ceil(reset / 8))
+end
 steadyMs = math.min(steadyMs, ceil((amount - (used - 1) * windowMs) / limit))
 
 -- @part pack
