@@ -137,8 +137,7 @@ export class RateLimitGuard implements CanActivate {
   /** Leaves the second phase to `afterGuardsGuard`. If another guard rejects the call, the first one is published. */
   #awaitGuards(check: RequestCheck, phase: RoutePhase): void {
     const { context } = check;
-    const finish = (): Promise<true> => this.#finish(check, phase);
-    (context.execution as MarkedExecution)[REQUEST_CHECK] = { finish };
+    (context.execution as MarkedExecution)[REQUEST_CHECK] = { finish: () => this.#finish(check, phase) };
     const response = nodeResponse(context);
     if (response === null) return;
     // Read while there is a connection: a closed one tells no address.

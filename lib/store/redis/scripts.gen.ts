@@ -4,7 +4,7 @@ export const SCRIPTS: Readonly<Record<'block' | 'consume' | 'count' | 'counted' 
 local microseconds = time[1] * 1000000 + time[2]
 local newGeneration = math.floor(microseconds / 32)
 local now = tonumber(ARGV[1]) or math.floor(microseconds / 1000)
-local BLOCK, IDENTITY_BLOCK = 'block', '<I6I6'
+local BLOCK, IDENTITY_BLOCK, IDENTITY_BLOCK_SIZE = 'block', '<I6I6', 12
 local VERSION, HEAD, HEAD_SIZE, MARKS, MARKS_SIZE, STATE, STATE_SIZE = 2, '<BBI6', 8, '<I6I6I2I6', 20, '<I7I6', 13
 local HEAD_AND_STATE = '<BBI6I7I6'
 local LONG = 2 ^ 31
@@ -23,7 +23,7 @@ return 1`,
 local microseconds = time[1] * 1000000 + time[2]
 local newGeneration = math.floor(microseconds / 32)
 local now = tonumber(ARGV[1]) or math.floor(microseconds / 1000)
-local BLOCK, IDENTITY_BLOCK = 'block', '<I6I6'
+local BLOCK, IDENTITY_BLOCK, IDENTITY_BLOCK_SIZE = 'block', '<I6I6', 12
 local VERSION, HEAD, HEAD_SIZE, MARKS, MARKS_SIZE, STATE, STATE_SIZE = 2, '<BBI6', 8, '<I6I6I2I6', 20, '<I7I6', 13
 local HEAD_AND_STATE = '<BBI6I7I6'
 local LONG = 2 ^ 31
@@ -34,6 +34,7 @@ local call, unpackFrom, pack, sub = redis.call, struct.unpack, struct.pack, stri
 local floor, ceil, max = math.floor, math.ceil, math.max
 local mode, asking = ARGV[2], ARGV[3]
 local writes, byte = mode ~= 'peek', string.byte
+local ZERO = 48 * 64 + 48
 local FIELD, TEXT, CODE, WINDOW, LIMIT, CAPACITY, COST, FLAGS, BLOCKS = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local kinds = {}
 for i = 4, #ARGV do
@@ -49,11 +50,11 @@ local reply, size, errors = { pack('<d', now), '', '', '' }, 1, nil
 local from = 1
 while from <= #asking do
   local b1, b2, b3, b4 = byte(asking, from, from + 3)
-  local repetitions, last = b1 * 64 + b2 - 3120, (b3 * 64 + b4 - 3121) * SLOTS
+  local repetitions, last = b1 * 64 + b2 - ZERO, (b3 * 64 + b4 - ZERO - 1) * SLOTS
   from = from + 4
   for c = 0, last, SLOTS do
     b1, b2, b3, b4 = byte(asking, from, from + 3)
-    s[c + OWNER], s[c + KIND], s[c + GENERATION] = b1 * 64 + b2 - 3120, kinds[b3 * 64 + b4 - 3120], false
+    s[c + OWNER], s[c + KIND], s[c + GENERATION] = b1 * 64 + b2 - ZERO, kinds[b3 * 64 + b4 - ZERO], false
     from = from + 4
   end
   local failure
@@ -72,7 +73,7 @@ while from <= #asking do
         failure = found.err
         break
       elseif block then
-        if #block ~= 12 then
+        if #block ~= IDENTITY_BLOCK_SIZE then
           failure = 'The field block of ' .. KEYS[owner] .. ' is not of this version.'
           break
         end
@@ -414,7 +415,7 @@ return 1`,
   redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES'),
   redis.call('HGETALL', KEYS[5]),
 }`,
-  forget: `local BLOCK, IDENTITY_BLOCK = 'block', '<I6I6'
+  forget: `local BLOCK, IDENTITY_BLOCK, IDENTITY_BLOCK_SIZE = 'block', '<I6I6', 12
 local VERSION, HEAD, HEAD_SIZE, MARKS, MARKS_SIZE, STATE, STATE_SIZE = 2, '<BBI6', 8, '<I6I6I2I6', 20, '<I7I6', 13
 local HEAD_AND_STATE = '<BBI6I7I6'
 local LONG = 2 ^ 31
@@ -451,7 +452,7 @@ return 1`,
 local microseconds = time[1] * 1000000 + time[2]
 local newGeneration = math.floor(microseconds / 32)
 local now = tonumber(ARGV[1]) or math.floor(microseconds / 1000)
-local BLOCK, IDENTITY_BLOCK = 'block', '<I6I6'
+local BLOCK, IDENTITY_BLOCK, IDENTITY_BLOCK_SIZE = 'block', '<I6I6', 12
 local VERSION, HEAD, HEAD_SIZE, MARKS, MARKS_SIZE, STATE, STATE_SIZE = 2, '<BBI6', 8, '<I6I6I2I6', 20, '<I7I6', 13
 local HEAD_AND_STATE = '<BBI6I7I6'
 local LONG = 2 ^ 31

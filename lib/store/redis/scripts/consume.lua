@@ -9,12 +9,12 @@
 --   of its kind
 -- then for each kind of charge its rule, see RULE; the lengths of its blocks, in six bytes each; and its field
 --
--- Returns numbers; if a request has failed, { numbers, error messages ... }. The numbers are little-endian doubles of eight bytes: now; for each request
--- 1 if it has the next of the errors, and nothing else; otherwise 0, or for a denied one minus the milliseconds, at most
--- 1000, for which only their passing changes it; then for each charge
+-- Returns one string of numbers; if a request has failed, { numbers, error messages ... }. They are little-endian doubles:
+-- now; then for each request 1 if it has the next of the errors, otherwise 0, or, if it is denied, minus the milliseconds
+-- for which its decisions only age, at most 1000; and unless it has failed, for each charge
 --   used, reset, wait (-1: never), blocked (milliseconds left; negative if the block has just started), generation
 --   (0 if nothing was charged)
--- The numbers are one string, since clients take several times as long to parse them as an array.
+-- They are one string, since clients take several times as long to parse an array.
 --
 -- The script is one piece without functions, and has as few tables as possible: making them at every call would take
 -- longer than to decide. What differs between algorithms stands in algorithms/, part by part.
@@ -24,6 +24,7 @@
 
 local mode, asking = ARGV[2], ARGV[3]
 local writes, byte = mode ~= 'peek', string.byte
+local ZERO = 48 * 64 + 48
 
 -- Kinds of charges. Flags are 1 for a shadow, plus 2 for an exact window.
 local FIELD, TEXT, CODE, WINDOW, LIMIT, CAPACITY, COST, FLAGS, BLOCKS = 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -47,11 +48,11 @@ local reply, size, errors = { pack('<d', now), '', '', '' }, 1, nil
 local from = 1
 while from <= #asking do
   local b1, b2, b3, b4 = byte(asking, from, from + 3)
-  local repetitions, last = b1 * 64 + b2 - 3120, (b3 * 64 + b4 - 3121) * SLOTS
+  local repetitions, last = b1 * 64 + b2 - ZERO, (b3 * 64 + b4 - ZERO - 1) * SLOTS
   from = from + 4
   for c = 0, last, SLOTS do
     b1, b2, b3, b4 = byte(asking, from, from + 3)
-    s[c + OWNER], s[c + KIND], s[c + GENERATION] = b1 * 64 + b2 - 3120, kinds[b3 * 64 + b4 - 3120], false
+    s[c + OWNER], s[c + KIND], s[c + GENERATION] = b1 * 64 + b2 - ZERO, kinds[b3 * 64 + b4 - ZERO], false
     from = from + 4
   end
 
@@ -72,7 +73,7 @@ while from <= #asking do
         failure = found.err
         break
       elseif block then
-        if #block ~= 12 then
+        if #block ~= IDENTITY_BLOCK_SIZE then
           failure = 'The field block of ' .. KEYS[owner] .. ' is not of this version.'
           break
         end

@@ -8,7 +8,7 @@
 --   sliding window  total, and a base; then its entries, oldest first: stamp and count. A stamp counts from the base in
 --                   four bytes; in a LONG window the base is 0, and a stamp has six bytes. The flags divided by two are
 --                   the bytes of a count.
-local BLOCK, IDENTITY_BLOCK = 'block', '<I6I6'
+local BLOCK, IDENTITY_BLOCK, IDENTITY_BLOCK_SIZE = 'block', '<I6I6', 12
 local VERSION, HEAD, HEAD_SIZE, MARKS, MARKS_SIZE, STATE, STATE_SIZE = 2, '<BBI6', 8, '<I6I6I2I6', 20, '<I7I6', 13
 local HEAD_AND_STATE = '<BBI6I7I6'
 local LONG = 2 ^ 31
