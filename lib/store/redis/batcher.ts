@@ -75,15 +75,8 @@ export class Batcher<Token> {
    * @param notify True if the listener receives the reply.
    */
   add(batchKey: string, charges: Charges, notify: boolean): Promise<BatchReply> {
-    let queue = this.#queues.get(batchKey);
-    if (queue === undefined) {
-      queue = new BatchQueue();
-      this.#queues.set(batchKey, queue);
-    }
-    return this.#addTo(queue, batchKey, charges, notify);
-  }
-
-  #addTo(queue: BatchQueue, batchKey: string, charges: Charges, notify: boolean): Promise<BatchReply> {
+    const queue = this.#queues.get(batchKey) ?? new BatchQueue();
+    this.#queues.set(batchKey, queue);
     return new Promise((resolve, reject) => {
       queue.waiting.push({ charges, notify, resolve, reject });
       if (queue.callsInFlight === 0) void this.#sendNext(queue, batchKey);

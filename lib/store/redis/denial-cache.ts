@@ -83,8 +83,8 @@ export class DenialCache implements ReplyListener<SendToken> {
       for (const { charge, receipt, startsBlock } of decisions)
         if (receipt !== null || startsBlock) this.onCharge(charge);
     }
-    if (decisions.some(isDenial)) {
-      if (steadyMs === 0 || !this.#isCurrent(token.invalidationCount, charges)) return;
+    const isDenied = decisions.some(isDenial);
+    if (isDenied && steadyMs > 0 && this.#isCurrent(token.invalidationCount, charges)) {
       this.#keep(cacheKey(charges), {
         decisions,
         repliedAtMs: this.now(),

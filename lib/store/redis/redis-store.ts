@@ -67,7 +67,7 @@ export class RedisStore implements Store {
     this.#isCluster = shardOf !== undefined && cluster !== 'one-slot';
     if (shardOf !== undefined) this.shardOf = (identity) => shardOf(this.#keyOf(identity));
     this.counters = new RedisCounters((...call) => driver.evaluate(...call), this.#keyOf);
-    // With fractions of a millisecond: the wait that a client is told must not be too short.
+    // With fractions of a millisecond: a reported wait must not be too short.
     this.#denials = new DenialCache(clock === undefined ? () => performance.now() : () => clock.now());
     this.#batcher = new Batcher((requests) => this.#evaluate(requests, 'consume'), this.#denials);
   }

@@ -179,6 +179,16 @@ describe('known denials', () => {
     expect([await isCached([other]), await isCached([{ ...other, cost: 2 }])]).toEqual([false, true]);
   });
 
+  test('an expired denial is dropped if its new reply cannot be cached', async () => {
+    const { denials, decide, advance, asked } = setUp();
+    await decide('user:1', 60_000);
+    advance(1_000);
+    const charges = chargesOf('user:1');
+    await denials.getOrFetch(charges, async () => answer(charges, 60_000, 0));
+    expect((await decide('user:1', 0)).decisions[0]?.allowed).toBe(true);
+    expect(asked()).toBe(2);
+  });
+
   test('denials by shadow limits are not cached', async () => {
     const { denials } = setUp();
     const charges = chargesOf('user:1').map((charge) => ({ ...charge, shadow: true }));
